@@ -1,0 +1,15 @@
+"""The base of every error that a user can mend.
+
+    UserError
+    ├── RunError        agentsim.run         a directory is no Run, or a damaged or newer one
+    ├── ScenarioError   agentsim.simulation  all mistakes of a scenario at once, each with its path
+    ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
+    └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have
+
+The command line prints such an error as one message and exits with status 2. What the token server refuses
+is an :class:`agentsim.server.errors.OAuthError`, which is an answer, not a user's mistake.
+"""
+
+
+class UserError(ValueError):
+    """A mistake of the user's; ``str()`` says what is wrong and what to do."""

@@ -1,0 +1,111 @@
+"""What the server answers: one class per operation, with the document's field names.
+
+``log_id`` is the audit row of the decision. A refused operation is answered by an
+:class:`~agentsim.server.errors.OAuthError` value instead; only :class:`Verification` and
+:class:`Introspection` say no in an answer of their own, as RFC 7662 does.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentsim.server.errors import OAuthError
+
+
+@dataclass(slots=True, kw_only=True)
+class Registration:
+    """A registered agent's credentials. The secret and the token are told here and never again."""
+
+    log_id: int
+    client_id: str
+    client_secret: str
+    allowed_scopes: list[str]
+    registration_token: str
+    registration_expires_at: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Activation:
+    """An agent's registration has been confirmed."""
+
+    log_id: int
+    client_id: str
+    status: str = "active"
+
+
+@dataclass(slots=True, kw_only=True)
+class TokenGrant:
+    """Tokens of a new or refreshed grant. ``expires_in`` in seconds, ``expires_at`` in microseconds."""
+
+    log_id: int
+    access_token: str
+    refresh_token: str | None
+    expires_in: int
+    expires_at: int
+    scope: str
+    task_id: str
+    parent_task_id: str | None
+    allowed_tools: list[str]
+    allowed_resources: list[str]
+    scope_inheritance: str
+    grant_id: int
+    root_grant_id: int
+    depth: int
+    token_type: str = "Bearer"
+    task_bound: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Verification:
+    """Whether a token may be used for what was asked, and why not."""
+
+    log_id: int
+    is_valid: bool
+    scope: str = ""
+    task_context_valid: bool = False
+    #: Null where no matcher is at work.
+    historical_pattern_match: bool | None = None
+    previous_tasks: list[str] = field(default_factory=list)
+    execution_patterns: dict[str, Any] = field(default_factory=dict)
+    grant_id: int | None = None
+    error: OAuthError | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Introspection:
+    """What a token is; an inactive one says nothing but that (RFC 7662 section 2.2)."""
+
+    log_id: int
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    sub: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: str | None = None
+    task_id: str | None = None
+    task_history: dict[str, Any] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Revocation:
+    """What a revocation ended. ``count`` is grants; it and the chain grow until ``closure`` is ``closed``."""
+
+    log_id: int
+    revocation_id: int | None
+    revoked: bool = True
+    affected_task_chain: list[str] = field(default_factory=list)
+    affected_tasks_terminated: bool = True
+    count: int = 0
+    #: ``pending`` while rows below are being filled in, ``closed`` after. What was marked is dead at once.
+    closure: str = "pending"
+
+
+@dataclass(slots=True, kw_only=True)
+class ExecutionReceipt:
+    """A tool call's outcome has been recorded."""
+
+    log_id: int
+
+
+#: Any of the answers.
+Answer = Registration | Activation | TokenGrant | Verification | Introspection | Revocation | ExecutionReceipt

@@ -1,0 +1,176 @@
+"""The server's tables, as declarative models.
+
+Agents, IssuedTokens and TaskAuditLog keep the column names of the document that this server
+implements; grant ids, lineage keys, marks and the audit chain are what the work needs beside them.
+The hot path uses ``Model.__table__`` with SQLAlchemy Core; people may use the models.
+
+Conventions: times are integer microseconds since the epoch; ids are time-ordered 63-bit integers
+(:mod:`agentsim.server.ids`); scopes, tools and resources are canonical text, sorted and separated by
+single spaces; every ``*_hash`` and ``registration_token`` is a SHA-256 digest, never the secret itself.
+"""
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The metadata that all tables share."""
+
+    type_annotation_map = {int: BigInteger, str: Text, bytes: LargeBinary}
+
+
+class Agent(Base):
+    """A registered agent. It may act once it has been confirmed (``is_active``)."""
+
+    __tablename__ = "agents"
+
+    client_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    client_secret_hash: Mapped[bytes]
+    agent_name: Mapped[str]
+    description: Mapped[str]
+    registered_allowed_tools: Mapped[str]
+    registered_allowed_res: Mapped[str]
+    #: Scopes beside tool x resource, mostly atoms such as ``email.read`` (RFC 7591 ``scope``).
+    registered_scope: Mapped[str]
+    max_scope_level: Mapped[str]
+    #: SHA-256 of the registration token; null once it has been used.
+    registration_token: Mapped[bytes | None]
+    registration_expires_at: Mapped[int]
+    is_active: Mapped[bool]
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+    owner: Mapped[str]
+    role: Mapped[str]
+    actor_class: Mapped[str]
+
+
+class IssuedToken(Base):
+    """One issue of a grant: an access token and, mostly, the refresh token that came with it.
+
+    The first issue of a grant has ``token_id == grant_id``; every refresh adds a row with the same
+    ``grant_id``. ``lineage`` holds (grant, client, task key) of the root, ..., of the grant itself as
+    little-endian int64 triples.
+    """
+
+    __tablename__ = "issued_tokens"
+    __table_args__ = (
+        Index("ix_issued_tokens_client", "client_id"),
+        Index("ix_issued_tokens_root", "root_grant_id", "token_id"),
+        Index("ix_issued_tokens_task", "task_key"),
+    )
+
+    token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    client_id: Mapped[int] = mapped_column(ForeignKey("agents.client_id"))
+    access_token_hash: Mapped[bytes]
+    refresh_token_hash: Mapped[bytes | None]
+    scope: Mapped[str]
+    granted_tools: Mapped[str]
+    granted_resources: Mapped[str]
+    max_scope_level: Mapped[str]
+    task_id: Mapped[str]
+    parent_task_id: Mapped[str | None]
+    #: The very token that bounded this grant when it was made (null for a root).
+    parent_token_id: Mapped[int | None]
+    task_description: Mapped[str]
+    scope_inheritance_type: Mapped[str]
+    issued_at: Mapped[int]
+    expires_at: Mapped[int]
+    #: Filled in after a mark; whether a token is active never depends on it.
+    is_revoked: Mapped[bool]
+    revoked_at: Mapped[int | None]
+    revocation_reason: Mapped[str | None]
+    revocation_id: Mapped[int | None]
+    grant_id: Mapped[int]
+    parent_grant_id: Mapped[int | None]
+    root_grant_id: Mapped[int]
+    depth: Mapped[int]
+    lineage: Mapped[bytes]
+    #: SHA-256 of (owner, task_id), first eight bytes as a signed integer: what a task mark names.
+    task_key: Mapped[int]
+    #: No refresh carries the grant beyond this moment; never later than the parent's.
+    grant_expires_at: Mapped[int]
+    #: The token whose refresh token was exchanged for this one.
+    previous_token_id: Mapped[int | None]
+    refresh_consumed_at: Mapped[int | None]
+    principal: Mapped[str]
+    owner: Mapped[str]
+    role: Mapped[str]
+    actor_class: Mapped[str]
+
+
+class AuditRow(Base):
+    """One decision, granted or refused, or one row filled in after a mark.
+
+    ``row_hash`` is SHA-256 over the previous row's hash of the same chain and this row's other columns.
+    ``grant_id`` is the grant that the decision was about: the new one of a successful issue, the one asked
+    on (the parent's) of a refused delegation. ``access_token_hash`` is kept where what was presented does
+    not lead to a token of ours.
+    """
+
+    __tablename__ = "task_audit_log"
+    __table_args__ = (Index("ix_task_audit_log_grant", "grant_id", "log_id"),)
+
+    log_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    chain: Mapped[int]
+    client_id: Mapped[int | None]
+    token_id: Mapped[int | None]
+    access_token_hash: Mapped[bytes | None]
+    grant_id: Mapped[int | None]
+    parent_grant_id: Mapped[int | None]
+    root_grant_id: Mapped[int | None]
+    task_id: Mapped[str | None]
+    parent_task_id: Mapped[str | None]
+    event_type: Mapped[str]
+    timestamp: Mapped[int]
+    #: ``granted`` or ``refused``.
+    status: Mapped[str]
+    #: Why it was refused, or why a token was ended: a machine code.
+    reason: Mapped[str | None]
+    source_ip: Mapped[str | None]
+    details: Mapped[str]
+    row_hash: Mapped[bytes]
+
+
+class RevocationMark(Base):
+    """A mark: from its commit on, nothing that carries its key is active.
+
+    ``closure`` is ``pending`` until the rows below have been filled in, then ``closed``; ``cursor`` is the
+    last token the fill has dealt with, so that it can resume.
+    """
+
+    __tablename__ = "revocations"
+
+    revocation_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: ``grant``, ``grant_only`` (no cascade), ``task``, ``client`` or ``principal``.
+    kind: Mapped[str]
+    key: Mapped[int]
+    #: The key in words: a grant id, a task_id, a client_id, a principal.
+    subject: Mapped[str]
+    owner: Mapped[str]
+    reason: Mapped[str]
+    revoked_by: Mapped[str]
+    revoked_at: Mapped[int]
+    closure: Mapped[str]
+    cursor: Mapped[int]
+    affected_grants: Mapped[int]
+    affected_tokens: Mapped[int]
+
+
+class GrantStateRow(Base):
+    """The small integer state of a grant: what it has done so far, as JSON."""
+
+    __tablename__ = "grant_states"
+
+    grant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[str]
+
+
+class AuditChain(Base):
+    """The head of one audit chain: where the next row links."""
+
+    __tablename__ = "audit_chains"
+
+    chain: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    log_id: Mapped[int]
+    row_hash: Mapped[bytes]
+    length: Mapped[int]

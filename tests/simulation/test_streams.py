@@ -1,0 +1,55 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from agentsim.simulation.streams import STREAM, generator
+
+
+def first(*args, **keys) -> int:
+    return int(generator(*args, **keys).integers(2**63))
+
+
+def test_the_numbers_of_the_streams_are_frozen() -> None:
+    assert {stream.name: stream.value for stream in STREAM} == {
+        "TOPOLOGY": 1,
+        "ARRIVALS": 2,
+        "TASKS": 3,
+        "BEHAVIOUR": 4,
+        "TIMING": 5,
+        "ENDINGS": 6,
+        "PLACES": 7,
+        "ATTACKS": 8,
+        "SECRETS": 9,
+        "KEYS": 10,
+    }
+
+
+def test_first_draws_are_pinned() -> None:
+    assert first(42, STREAM.TOPOLOGY, 0) == 8_705_795_336_500_344_424
+    assert first(42, STREAM.ATTACKS, 7, point=3, replication=1) == 7_816_675_061_556_135_180
+    assert first(2**127, STREAM.SECRETS, 2) == 8_968_518_567_355_950_915
+
+
+def test_a_keyed_stream_is_the_one_that_spawning_would_have_reached() -> None:
+    root = np.random.SeedSequence(42)
+    spawned = root.spawn(1)[0].spawn(1)[0].spawn(2)[1].spawn(6)[5]
+    reached = np.random.Generator(np.random.PCG64DXSM(spawned))
+    assert int(reached.integers(2**63)) == first(42, STREAM.TOPOLOGY, 5)
+
+
+def test_every_key_leads_to_another_stream() -> None:
+    keys = itertools.product((0, 1, 42), STREAM, (0, 1, 2), (0, 9), (0, 1))
+    draws = [first(seed, stream, tenant, point=p, replication=r) for seed, stream, tenant, p, r in keys]
+    assert len(set(draws)) == len(draws)
+
+
+def test_a_stream_differs_from_its_parent_seed() -> None:
+    plain = np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(42)))
+    assert int(plain.integers(2**63)) != first(42, STREAM.TOPOLOGY, 0)
+
+
+@pytest.mark.parametrize("keys", [{"point": -1}, {"point": 2**32}, {"replication": 2**40}])
+def test_keys_that_could_collide_are_refused(keys: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="stream keys"):
+        generator(1, STREAM.KEYS, 0, **keys)

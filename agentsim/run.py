@@ -135,14 +135,17 @@ class Run:
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         try:
-            parts = [pq.read_table(file, columns=columns, schema=SCHEMAS[table]) for file in self.files(table)]
+            parts = [
+                pq.read_table(file, columns=columns, schema=SCHEMAS[table]) for file in self.files(table)
+            ]
         except (OSError, pa.ArrowInvalid) as exc:
             raise RunError(f"{self.path}: table {table} cannot be read: {exc}") from exc
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def frame(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
         """One table as a pandas DataFrame; nullable integers stay integers (``Int64``)."""
-        return self.read(table, columns).to_pandas(types_mapper=_nullable_integers)
+        result: pd.DataFrame = self.read(table, columns).to_pandas(types_mapper=_nullable_integers)
+        return result
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:
@@ -150,7 +153,7 @@ class Run:
         for table, schema in SCHEMAS.items():
             files = [str(file) for file in self.files(table)]
             if files:
-                relation = connection.read_parquet(files)  # type: ignore[arg-type]
+                relation = connection.read_parquet(files)
             else:
                 relation = connection.from_arrow(schema.empty_table())
             relation.create_view(table)
@@ -158,7 +161,8 @@ class Run:
 
     def sql(self, query: str) -> pd.DataFrame:
         """Answer a DuckDB query over the tables, each a view under its own name."""
-        return self._database.cursor().sql(query).df()
+        result: pd.DataFrame = self._database.cursor().sql(query).df()
+        return result
 
     def damaged_files(self) -> list[str]:
         """Names of listed files that are missing or whose SHA-256 differs from the manifest's."""
@@ -265,7 +269,9 @@ def _read_manifest(path: Path) -> Manifest:
         raise RunError(f"{file}: cannot be read: {exc}") from exc
     written = data.get("format") if isinstance(data, dict) else None
     if isinstance(written, int) and written > FORMAT:
-        raise RunError(f"{path}: written in format {written}, this version reads up to {FORMAT}; update agentsim")
+        raise RunError(
+            f"{path}: written in format {written}, this version reads up to {FORMAT}; update agentsim"
+        )
     try:
         return Manifest.model_validate(data)
     except ValidationError as exc:

@@ -165,6 +165,4 @@ class RecordExecution:
 
 
 #: Any of the operations.
-Operation = (
-    Register | Confirm | Issue | IssueChild | Refresh | Verify | Introspect | Revoke | RecordExecution
-)
+Operation = Register | Confirm | Issue | IssueChild | Refresh | Verify | Introspect | Revoke | RecordExecution

@@ -9,6 +9,8 @@ Conventions: times are integer microseconds since the epoch; ids are time-ordere
 single spaces; every ``*_hash`` and ``registration_token`` is a SHA-256 digest, never the secret itself.
 """
 
+from typing import ClassVar
+
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -16,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 class Base(DeclarativeBase):
     """The metadata that all tables share."""
 
-    type_annotation_map = {int: BigInteger, str: Text, bytes: LargeBinary}
+    type_annotation_map: ClassVar = {int: BigInteger, str: Text, bytes: LargeBinary}
 
 
 class Agent(Base):

@@ -1,0 +1,92 @@
+"""The audit trail: one row per decision, each linked to the one before it by its hash."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from agentsim.server.ids import IdGenerator
+from agentsim.server.schema import AuditRow
+
+#: What the first row of a chain links to.
+GENESIS = bytes(32)
+#: The hashed columns, in the order in which they are hashed.
+COLUMNS = tuple(column.name for column in AuditRow.__table__.columns if column.name != "row_hash")
+
+
+def row_digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
+    """SHA-256 over the previous row's hash and this row's other columns as a JSON array (bytes as hex)."""
+    values = [row[name] for name in COLUMNS]
+    presented = row["access_token_hash"]
+    if presented is not None:
+        values[COLUMNS.index("access_token_hash")] = presented.hex()
+    return hashlib.sha256(previous + orjson.dumps(values)).digest()
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """An audit row in the making: a decision fills in what it learns before it grants or refuses."""
+
+    event_type: str
+    timestamp: int
+    source_ip: str | None = None
+    client_id: int | None = None
+    token_id: int | None = None
+    access_token_hash: bytes | None = None
+    grant_id: int | None = None
+    parent_grant_id: int | None = None
+    root_grant_id: int | None = None
+    task_id: str | None = None
+    parent_task_id: str | None = None
+    #: ``granted`` or ``refused``.
+    status: str = "granted"
+    reason: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Head:
+    """The end of a chain: where the next row links."""
+
+    chain: int
+    log_id: int = 0
+    row_hash: bytes = GENESIS
+    length: int = 0
+
+
+class Trail:
+    """Collects the rows of one transaction; the head moves with them and is stored with them."""
+
+    def __init__(self, head: Head, ids: IdGenerator) -> None:
+        self.head = Head(head.chain, head.log_id, head.row_hash, head.length)
+        self.rows: list[dict[str, Any]] = []
+        self._ids = ids
+
+    def append(self, entry: Entry) -> int:
+        """Add a row and return its ``log_id``."""
+        head = self.head
+        row: dict[str, Any] = {
+            "log_id": self._ids.next(entry.timestamp),
+            "chain": head.chain,
+            "client_id": entry.client_id,
+            "token_id": entry.token_id,
+            "access_token_hash": entry.access_token_hash,
+            "grant_id": entry.grant_id,
+            "parent_grant_id": entry.parent_grant_id,
+            "root_grant_id": entry.root_grant_id,
+            "task_id": entry.task_id,
+            "parent_task_id": entry.parent_task_id,
+            "event_type": entry.event_type,
+            "timestamp": entry.timestamp,
+            "status": entry.status,
+            "reason": entry.reason,
+            "source_ip": entry.source_ip,
+            "details": orjson.dumps(entry.details).decode(),
+        }
+        head.row_hash = row["row_hash"] = row_digest(head.row_hash, row)
+        head.log_id = row["log_id"]
+        head.length += 1
+        self.rows.append(row)
+        return head.log_id

@@ -1,0 +1,132 @@
+"""The state that one batch is decided on: what was loaded, what earlier operations of it did, what to write.
+
+Decisions read and change a :class:`Batch` and do no I/O. A later operation sees what an earlier one did because
+both work on the same rows; the writer takes ``inserts``, ``consumed`` and ``confirmed`` from it at the end.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentsim.server.audit import Entry, Trail
+from agentsim.server.credentials import Secrets
+from agentsim.server.history import GrantState, PatternMatcher
+from agentsim.server.ids import IdGenerator
+from agentsim.server.lineage import Lineage
+from agentsim.server.marks import MarkIndex
+from agentsim.server.policy import Policy
+from agentsim.server.tokens import Claims, TokenCodec
+
+#: A row of a table, by column name.
+Row = dict[str, Any]
+
+#: How many previous tasks and execution logs are told at most.
+MOST_HISTORY = 10
+
+
+@dataclass(slots=True)
+class Needs:
+    """The keys that a batch's operations lead to: what to load for it."""
+
+    clients: set[int] = field(default_factory=set)
+    tokens: set[int] = field(default_factory=set)
+    grants: set[int] = field(default_factory=set)
+    #: Clients whose previous tasks, and grants whose execution logs, are wanted.
+    task_history_of: set[int] = field(default_factory=set)
+    logs_of: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The rows that a batch needs."""
+
+    agents: dict[int, Row] = field(default_factory=dict)
+    tokens: dict[int, Row] = field(default_factory=dict)
+    grants: dict[int, GrantState] = field(default_factory=dict)
+    #: (grant_id, task_id) of a client's newest grants, newest first.
+    tasks: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    #: A grant's newest audit rows, newest first.
+    logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Everything a decision may use."""
+
+    policy: Policy
+    codec: TokenCodec
+    secrets: Secrets
+    ids: IdGenerator
+    matcher: PatternMatcher | None
+    #: Marks that were committed before this batch, and those that it makes.
+    old_marks: MarkIndex
+    loaded: Loaded
+    trail: Trail
+    new_marks: MarkIndex = field(default_factory=MarkIndex)
+    inserts: dict[str, list[Row]] = field(
+        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": []}
+    )
+    #: (client_id, confirmed_at) and (token_id, consumed_at): conditional updates.
+    confirmed: list[tuple[int, int]] = field(default_factory=list)
+    consumed: list[tuple[int, int]] = field(default_factory=list)
+    changed_grants: set[int] = field(default_factory=set)
+    #: Task ids from the root down of grants that this batch has issued or refreshed.
+    task_chains: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def grant_state(self, grant_id: int) -> GrantState:
+        """A grant's state, to be read."""
+        return self.loaded.grants.get(grant_id) or GrantState()
+
+    def change_grant(self, grant_id: int) -> GrantState:
+        """A grant's state, to be changed; it will be written."""
+        self.changed_grants.add(grant_id)
+        return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
+        """The revocation that ended a grant, or None while it is active."""
+        ended = self.old_marks.ended_by(lineage, owner, principal)
+        if ended is None and self.new_marks.newest:
+            ended = self.new_marks.ended_by(lineage, owner, principal)
+        return ended
+
+    def mark(self, kind: str, key: int) -> tuple[int, str] | None:
+        """The (revocation_id, reason) that stands against a key."""
+        return self.new_marks.by_kind[kind].get(key) or self.old_marks.by_kind[kind].get(key)
+
+    def task_status(self, key: int) -> str:
+        """``active``, ``completed`` or ``terminated``."""
+        status = self.old_marks.task_status(key)
+        return self.new_marks.task_status(key) if status == "active" else status
+
+    def add_mark(self, row: Row) -> None:
+        """Make a mark; it counts from the next operation on."""
+        self.new_marks.add(row)
+        self.inserts["revocations"].append(row)
+
+    def add_token(self, row: Row) -> None:
+        """Add an issued token."""
+        self.inserts["issued_tokens"].append(row)
+        self.loaded.tokens[row["token_id"]] = row
+        if row["token_id"] == row["grant_id"]:
+            self.loaded.tasks[row["client_id"]].insert(0, (row["grant_id"], row["task_id"]))
+
+    def previous_tasks(self, client_id: int, grant_id: int) -> list[str]:
+        """Task ids of the client's newest grants but this one, newest first."""
+        tasks = [task for grant, task in self.loaded.tasks[client_id] if grant != grant_id]
+        return tasks[:MOST_HISTORY]
+
+    def logs(self, grant_id: int) -> list[Row]:
+        """The newest audit rows of a grant, newest first."""
+        fresh = [row for row in reversed(self.trail.rows) if row["grant_id"] == grant_id]
+        return (fresh + self.loaded.logs[grant_id])[:MOST_HISTORY]
+
+
+def about_grant(entry: Entry, claims: Claims) -> None:
+    """Let an audit row name the token that was presented and its grant."""
+    entry.client_id = claims.client_id
+    entry.token_id = claims.token_id
+    entry.grant_id = claims.grant_id
+    entry.parent_grant_id = claims.parent_grant_id
+    entry.root_grant_id = claims.root_grant_id
+    entry.task_id = claims.task_id
+    entry.parent_task_id = claims.parent_task_id

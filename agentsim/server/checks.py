@@ -1,0 +1,111 @@
+"""Checks that several decisions share: who asks, and whether what is asked fits into what is allowed."""
+
+from collections.abc import Sequence
+
+from agentsim.server import scopes
+from agentsim.server.audit import Entry
+from agentsim.server.batch import Batch, Row
+from agentsim.server.credentials import matches, parse_client_name
+from agentsim.server.errors import InvalidClient, InvalidRequest, InvalidScope, UnauthorizedClient
+from agentsim.server.operations import Client
+
+#: Longest text (task_id, description, names) that is accepted, in characters.
+LONGEST_TEXT = 1_024
+
+
+def authenticate(batch: Batch, client: Client, entry: Entry) -> Row:
+    """The agent that asks, active and with the right secret.
+
+    Raises
+    ------
+    InvalidClient
+        ``invalid_client``: unknown or wrong secret; which of the two is not told.
+    UnauthorizedClient
+        ``agent_inactive``: registered, but not confirmed.
+    """
+    client_id = parse_client_name(client.client_id)
+    agent = None if client_id is None else batch.loaded.agents.get(client_id)
+    if agent is not None:
+        entry.client_id = client_id
+    if agent is None or not matches(client.client_secret, agent["client_secret_hash"]):
+        raise InvalidClient("invalid_client", "unknown client or wrong secret")
+    if not agent["is_active"]:
+        raise UnauthorizedClient(
+            "agent_inactive",
+            "the agent is not active",
+            hint="confirm the registration with its registration_token",
+        )
+    return agent
+
+
+def check_text(**texts: str | None) -> None:
+    """Refuse texts that are too long or hold control characters.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_request``, naming the parameter.
+    """
+    for name, text in texts.items():
+        if text is not None and (len(text) > LONGEST_TEXT or not text.isprintable()):
+            raise InvalidRequest(
+                "invalid_request",
+                f"{name} must be at most {LONGEST_TEXT} printable characters",
+                asked=text[:80],
+            )
+
+
+def within(what: str, asked: str, allowed: str, bound: str) -> None:
+    """Refuse a set that exceeds its bound.
+
+    Parameters
+    ----------
+    what : ``scope``, ``tools`` or ``resources``.
+    asked, allowed : canonical texts.
+    bound : ``registration`` or ``parent``: what sets the limit.
+
+    Raises
+    ------
+    InvalidScope
+        ``<what>_exceeds_<bound>`` (``exceed`` for plurals), with the members that are too much.
+    """
+    surplus = scopes.excess(asked, allowed)
+    if surplus:
+        verb = "exceeds" if what == "scope" else "exceed"
+        raise InvalidScope(
+            f"{what}_{verb}_{bound}",
+            f"the {what} asked for {verb} those of the {bound}",
+            asked=list(surplus[:20]),
+            allowed=list(scopes.members(allowed)[:20]),
+            hint=f"ask for no more than the {bound} allows",
+        )
+
+
+def decide_level(
+    batch: Batch, asked: str | None, registered: str, parent: str | None, tools: Sequence[str]
+) -> str:
+    """The level of a grant: what was asked, or the highest that its bounds allow.
+
+    Raises
+    ------
+    InvalidScope
+        ``level_exceeds_registration``, ``level_exceeds_parent``, or ``level_too_low`` for one of the tools.
+    InvalidRequest
+        For an unknown level.
+    """
+    policy = batch.policy
+    bounds = [("registration", registered)] + ([("parent", parent)] if parent is not None else [])
+    level = asked if asked is not None else min((name for _, name in bounds), key=policy.levels.index)
+    rank = policy.rank(level)
+    if rank is None:
+        raise InvalidRequest(
+            "invalid_request", "unknown scope level", asked=level, allowed=list(policy.levels)
+        )
+    for bound, most in bounds:
+        if rank > policy.levels.index(most):
+            raise InvalidScope(
+                f"level_exceeds_{bound}", f"the {bound} allows a lower level", asked=level, allowed=most
+            )
+    if policy.needed_rank(tuple(tools)) > rank:
+        raise InvalidScope("level_too_low", "a tool needs a higher level", asked=list(tools), allowed=level)
+    return level

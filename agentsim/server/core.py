@@ -1,0 +1,250 @@
+"""The server: ordered batches of operations in, answers and refusals out.
+
+``execute`` loads what the batch needs, lets the decisions work on it in order, and writes once. Inside one process
+a lock lets one batch at a time through.
+"""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from agentsim.server import grants, introspection, registration, revocation, verification
+from agentsim.server.answers import Answer
+from agentsim.server.audit import Entry, Trail
+from agentsim.server.batch import Batch, Needs
+from agentsim.server.clock import Clock, SystemClock
+from agentsim.server.closure import Closed, Filler
+from agentsim.server.credentials import Secrets, SystemSecrets, parse_client_name, parse_keyed_token
+from agentsim.server.errors import InvalidToken, OAuthError
+from agentsim.server.history import PatternMatcher
+from agentsim.server.ids import IdGenerator
+from agentsim.server.keys import SigningKey
+from agentsim.server.marks import MarkIndex
+from agentsim.server.operations import (
+    Client,
+    Confirm,
+    Introspect,
+    Issue,
+    IssueChild,
+    Operation,
+    RecordExecution,
+    Refresh,
+    Register,
+    Revoke,
+    Verify,
+)
+from agentsim.server.policy import Policy
+from agentsim.server.store import ConflictError, Store
+from agentsim.server.tokens import TokenCodec
+
+#: An operation's audit event and its decision.
+_DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
+    Register: ("agent_registered", registration.register),
+    Confirm: ("agent_confirmed", registration.confirm),
+    Issue: ("token_issued", grants.issue),
+    IssueChild: ("child_token_issued", grants.issue_child),
+    Refresh: ("token_refreshed", grants.refresh),
+    Verify: ("token_verified", verification.verify),
+    RecordExecution: ("task_execution", verification.record_execution),
+    Introspect: ("token_introspected", introspection.introspect),
+    Revoke: ("token_revoked", revocation.revoke),
+}
+#: How often a batch is decided anew when another writer was faster.
+_ATTEMPTS = 5
+
+_Value = TypeVar("_Value")
+
+
+class Server:
+    """A token server for AI agents.
+
+    Parameters
+    ----------
+    store : its database; by default one in memory.
+    policy : what the organisation allows.
+    clock, secrets, key : time, randomness and the signing key; by default the system's and a new key.
+    matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
+    writer : number of this writer: of its ids and of its audit chain.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        secrets: Secrets | None = None,
+        key: SigningKey | None = None,
+        matcher: PatternMatcher | None = None,
+        writer: int = 0,
+    ) -> None:
+        self.store = store or Store()
+        self.policy = policy or Policy()
+        self._clock = clock or SystemClock()
+        self._secrets = secrets or SystemSecrets()
+        self._codec = TokenCodec(self.policy.issuer, self.policy.audience, key or SigningKey.generate())
+        self._matcher = matcher
+        self._head = self.store.head(writer)
+        self._ids = IdGenerator(writer, last=self._head.log_id)
+        self._marks = MarkIndex()
+        self._filler = Filler(self.store, self._ids)
+        self._lock = Lock()
+
+    def execute(
+        self, operations: Sequence[Operation], at: Sequence[int] | None = None
+    ) -> list[Answer | OAuthError]:
+        """Answer each operation in order; a refused one is answered by its error.
+
+        Parameters
+        ----------
+        operations : any mixture; however it is cut into calls, answers and rows are the same.
+        at : the moment of each operation in microseconds; by default the clock's present for all.
+
+        Returns
+        -------
+        One answer or :class:`OAuthError` per operation.
+        """
+        times = [self._clock.now()] * len(operations) if at is None else at
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                try:
+                    with self.store.transaction() as connection:
+                        batch = self._load(connection, operations)
+                        answers = [
+                            _decide(batch, operation, now)
+                            for operation, now in zip(operations, times, strict=True)
+                        ]
+                        self.store.write(connection, batch)
+                except ConflictError:
+                    continue
+                self._head = batch.trail.head
+                for row in batch.inserts["revocations"]:
+                    self._marks.add(row)
+                return answers
+        raise ConflictError(f"other writers were faster {_ATTEMPTS} times in a row")
+
+    def ask(self, operation: Operation, answer: type[_Value]) -> _Value:
+        """Execute one operation and return its answer.
+
+        Raises
+        ------
+        OAuthError
+            If it is refused.
+        """
+        (result,) = self.execute([operation])
+        if isinstance(result, OAuthError):
+            raise result
+        assert isinstance(result, answer)
+        return result
+
+    def fill(self, limit: int = 10_000, at: int | None = None) -> list[Closed]:
+        """Fill in rows below marks, one transaction of at most ``limit`` tokens.
+
+        Returns
+        -------
+        The marks whose closure this call completed; call again until :meth:`pending` is false.
+        """
+        with self._lock:
+            closed, self._head = self._filler.step(self._head, limit, self._clock.now() if at is None else at)
+        return closed
+
+    def pending(self) -> bool:
+        """Whether marks wait to be filled in."""
+        return self._filler.pending()
+
+    def close(self) -> None:
+        """Close the database. Nothing that was answered is lost."""
+        self.store.close()
+
+    def _load(self, connection: Connection, operations: Sequence[Operation]) -> Batch:
+        for row in self.store.marks_after(connection, self._marks.newest):
+            self._marks.add(row)
+        needs = Needs()
+        for operation in operations:
+            _collect(self._codec, operation, needs, with_role=self._matcher is not None)
+        return Batch(
+            policy=self.policy,
+            codec=self._codec,
+            secrets=self._secrets,
+            ids=self._ids,
+            matcher=self._matcher,
+            old_marks=self._marks,
+            loaded=self.store.load(connection, needs),
+            trail=Trail(self._head, self._ids),
+        )
+
+
+def _decide(batch: Batch, operation: Operation, now: int) -> Answer | OAuthError:
+    """Decide one operation and append its audit row."""
+    event_type, decision = _DECISIONS[type(operation)]
+    entry = Entry(event_type=event_type, timestamp=now, source_ip=operation.source_ip)
+    result: Answer | OAuthError
+    try:
+        result = decision(batch, operation, entry)
+    except OAuthError as error:
+        # The frames that a traceback holds would keep the whole batch alive.
+        result = error.with_traceback(None)
+        entry.status, entry.reason = "refused", error.reason
+        if error.asked is not None:
+            entry.details["excess"] = error.asked
+    result.log_id = batch.trail.append(entry)
+    return result
+
+
+def _collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
+    """Add the keys that an operation leads to."""
+    match operation:
+        case Register():
+            pass
+        case Confirm(registration_token=token):
+            _add(needs.clients, parse_keyed_token("reg", token))
+        case Issue(by=by):
+            _add(needs.clients, parse_client_name(by.client_id))
+        case IssueChild(by=by, parent_token=token):
+            _add(needs.clients, parse_client_name(by.client_id))
+            _collect_token(codec, token, needs)
+        case Refresh(by=by, refresh_token=token):
+            _add(needs.clients, parse_client_name(by.client_id))
+            _add(needs.tokens, parse_keyed_token("rt", token))
+        case Verify(token=token, include_history=history):
+            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
+        case Introspect(token=token, include_task_history=history):
+            _collect_token(codec, token, needs, with_role=with_role, logs=history)
+        case RecordExecution(token=token):
+            _collect_token(codec, token, needs)
+        case Revoke(by=by, token=revoked, client_id=client_id):
+            if isinstance(by, Client):
+                _add(needs.clients, parse_client_name(by.client_id))
+            if revoked is not None:
+                _add(needs.tokens, parse_keyed_token("rt", revoked))
+            if client_id is not None:
+                _add(needs.clients, parse_client_name(client_id))
+
+
+def _collect_token(
+    codec: TokenCodec,
+    token: str,
+    needs: Needs,
+    *,
+    with_role: bool = False,
+    tasks: bool = False,
+    logs: bool = False,
+) -> None:
+    try:
+        claims = codec.decode(token)
+    except InvalidToken:
+        return
+    needs.grants.add(claims.grant_id)
+    if with_role:
+        needs.clients.add(claims.client_id)
+    if tasks:
+        needs.task_history_of.add(claims.client_id)
+    if logs:
+        needs.logs_of.add(claims.grant_id)
+
+
+def _add(keys: set[int], key: int | None) -> None:
+    if key is not None:
+        keys.add(key)

@@ -1,0 +1,107 @@
+"""What the server refuses with: values that carry their evidence.
+
+    OAuthError
+    ├── InvalidRequest       400 invalid_request        RFC 6749 section 5.2
+    ├── InvalidClient        401 invalid_client         RFC 6749 section 5.2
+    ├── InvalidGrant         400 invalid_grant          RFC 6749 section 5.2
+    ├── UnauthorizedClient   400 unauthorized_client    RFC 6749 section 5.2
+    ├── InvalidScope         400 invalid_scope          RFC 6749 section 5.2
+    ├── InvalidToken         401 invalid_token          RFC 6750 section 3.1
+    ├── InsufficientScope    403 insufficient_scope     RFC 6750 section 3.1
+    └── AccessDenied         403 access_denied          RFC 6749 section 4.1.2.1
+
+Decisions raise them; :meth:`agentsim.server.Server.execute` returns them, one per refused operation.
+"""
+
+from typing import Any, ClassVar
+
+
+class OAuthError(Exception):
+    """A refusal: an RFC error code and HTTP status per class, a finer machine ``reason`` per case."""
+
+    error: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(
+        self,
+        reason: str,
+        description: str,
+        *,
+        asked: Any = None,
+        allowed: Any = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(reason, description)
+        #: Machine code of the case, finer than ``error``; what the audit row keeps.
+        self.reason = reason
+        self.description = description
+        #: What was asked for and what would have been allowed, where that may be told.
+        self.asked = asked
+        self.allowed = allowed
+        #: What the client can do next.
+        self.hint = hint
+        #: The audit row of the refusal; set when it has been written.
+        self.log_id: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.error} ({self.reason}): {self.description}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members of an OAuth error response (RFC 6749 section 5.2) and the evidence beside them."""
+        members = {
+            "error": self.error,
+            "error_description": self.description,
+            "reason": self.reason,
+            "asked": self.asked,
+            "allowed": self.allowed,
+            "hint": self.hint,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+
+class InvalidRequest(OAuthError):
+    """The request is malformed."""
+
+    error, status = "invalid_request", 400
+
+
+class InvalidClient(OAuthError):
+    """The client is unknown, or its secret is wrong."""
+
+    error, status = "invalid_client", 401
+
+
+class InvalidGrant(OAuthError):
+    """The refresh token, registration token or parent token does not hold."""
+
+    error, status = "invalid_grant", 400
+
+
+class UnauthorizedClient(OAuthError):
+    """The client is known but may not do this."""
+
+    error, status = "unauthorized_client", 400
+
+
+class InvalidScope(OAuthError):
+    """More was asked for than may be given: scope, tools, resources or level."""
+
+    error, status = "invalid_scope", 400
+
+
+class InvalidToken(OAuthError):
+    """The access token is malformed, expired, revoked or not ours."""
+
+    error, status = "invalid_token", 401
+
+
+class InsufficientScope(OAuthError):
+    """The access token is good, but not for this."""
+
+    error, status = "insufficient_scope", 403
+
+
+class AccessDenied(OAuthError):
+    """The caller may not ask this of that object."""
+
+    error, status = "access_denied", 403

@@ -1,0 +1,42 @@
+"""Lineage keys: what a grant carries of itself and of each of its ancestors.
+
+One triple (grant, client, task key) per level, root first, the grant itself last. A revocation marks one key;
+whatever carries it is dead. Depth is bounded by policy, so a look-up costs O(depth) whatever the tree's size.
+"""
+
+import hashlib
+import struct
+from functools import lru_cache
+
+#: (grant_id, client_id, task_key) per level, root first.
+Lineage = tuple[tuple[int, int, int], ...]
+
+_TRIPLE = struct.Struct("<qqq")
+
+
+@lru_cache(65_536)
+def task_key(owner: str, task_id: str) -> int:
+    """The key of a task: two owners' tasks of one name are two tasks."""
+    return _key("task", owner, task_id)
+
+
+@lru_cache(65_536)
+def principal_key(owner: str, principal: str) -> int:
+    """The key of a principal of an owner."""
+    return _key("principal", owner, principal)
+
+
+def pack(lineage: Lineage) -> bytes:
+    """As stored: little-endian int64 triples."""
+    return b"".join(_TRIPLE.pack(*triple) for triple in lineage)
+
+
+def unpack(packed: bytes) -> Lineage:
+    """The inverse of :func:`pack`."""
+    return tuple(_TRIPLE.iter_unpack(packed))
+
+
+def _key(*words: str) -> int:
+    # Lengths before the words: no two different sequences of words read the same.
+    text = "".join(f"{len(word)}:{word}" for word in words)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)

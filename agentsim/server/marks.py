@@ -1,0 +1,58 @@
+"""Marks: what has been revoked, as sets that a lineage is held against.
+
+A grant or task mark ends whatever carries its key, for good. A client or principal mark ends what was issued
+before it: ids are time-ordered, so an older grant has the smaller id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentsim.server.lineage import Lineage, principal_key
+
+KINDS = ("grant", "grant_only", "task", "client", "principal")
+#: The reason that says a task came to its end rather than being stopped.
+COMPLETED = "completed"
+
+
+@dataclass(slots=True)
+class MarkIndex:
+    """Marks by kind and key; a value is (revocation_id, reason)."""
+
+    by_kind: dict[str, dict[int, tuple[int, str]]] = field(
+        default_factory=lambda: {kind: {} for kind in KINDS}
+    )
+    #: The newest mark in the index.
+    newest: int = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row of ``revocations`` in."""
+        mark = (row["revocation_id"], row["reason"])
+        self.by_kind[row["kind"]][row["key"]] = mark
+        self.newest = max(self.newest, row["revocation_id"])
+
+    def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
+        """The revocation that ended a grant, or None while it is active."""
+        grants, tasks, clients = self.by_kind["grant"], self.by_kind["task"], self.by_kind["client"]
+        for grant, client, task in lineage:
+            if grant in grants:
+                return grants[grant][0]
+            if task in tasks:
+                return tasks[task][0]
+            if client in clients and clients[client][0] > grant:
+                return clients[client][0]
+        own = self.by_kind["grant_only"].get(lineage[-1][0])
+        if own is not None:
+            return own[0]
+        if principals := self.by_kind["principal"]:
+            mark = principals.get(principal_key(owner, principal))
+            if mark is not None and mark[0] > lineage[0][0]:
+                return mark[0]
+        return None
+
+    def task_status(self, key: int) -> str:
+        """``active``, ``completed`` or ``terminated``."""
+        mark = self.by_kind["task"].get(key)
+        if mark is None:
+            return "active"
+        return "completed" if mark[1] == COMPLETED else "terminated"

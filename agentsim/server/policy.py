@@ -1,0 +1,53 @@
+"""What the organisation allows: levels, lifetimes and limits."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agentsim.server.clock import SECOND
+
+_Microseconds = Annotated[int, Field(ge=SECOND, description="microseconds, at least one second")]
+
+
+class Policy(BaseModel):
+    """The rules that decisions follow. Lifetimes are microseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = "https://auth.agentsim.example"
+    audience: str = "https://resources.agentsim.example"
+    #: Lowest to highest.
+    levels: tuple[str, ...] = ("minimal", "restricted", "standard", "elevated", "admin")
+    #: The level that a tool needs; tools not named need the lowest.
+    tool_levels: dict[str, str] = Field(default_factory=dict)
+    access_ttl_us: _Microseconds = 300 * SECOND
+    #: How long refreshes may carry a grant.
+    grant_ttl_us: _Microseconds = 24 * 3600 * SECOND
+    registration_ttl_us: _Microseconds = 3600 * SECOND
+    #: Depth of the deepest grant; roots have depth 0.
+    max_depth: int = Field(default=8, ge=0, le=64)
+    #: Children that one grant may have.
+    max_fanout: int = Field(default=1000, ge=0)
+    #: RFC 6749 section 4.4.3 advises against refresh tokens here; the document has them.
+    refresh_tokens: bool = True
+    #: How long a consumed refresh token may be used again without ending its grant.
+    refresh_grace_us: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _levels_are_known(self) -> "Policy":
+        unknown = sorted(set(self.tool_levels.values()) - set(self.levels))
+        if unknown or len(set(self.levels)) != len(self.levels):
+            raise ValueError(f"levels must be distinct and name those of tool_levels: {unknown}")
+        return self
+
+    def rank(self, level: str) -> int | None:
+        """Where a level stands, 0 the lowest; None where it is unknown."""
+        return self.levels.index(level) if level in self.levels else None
+
+    def needed_rank(self, tools: tuple[str, ...]) -> int:
+        """The rank that the most demanding of these tools needs."""
+        if not self.tool_levels:
+            return 0
+        return max(
+            (self.levels.index(self.tool_levels.get(tool, self.levels[0])) for tool in tools), default=0
+        )

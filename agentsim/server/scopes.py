@@ -1,0 +1,161 @@
+"""Scopes, tools and resources: their grammar, their canonical text, and what contains what.
+
+A scope is ``action:resource`` or ``action:resource/path``; it contains another by whole path segments, so
+``file_read:github`` covers ``file_read:github/specific`` but neither ``file_read:github-evil`` nor
+``file_read:github/../x``, which is malformed. A scope without a colon (``email.read``) is an atom: it covers
+itself alone. Characters are those of RFC 6749 section 3.3 without ``%`` and ``*``, which others might decode or
+expand. The canonical text of a set is its members sorted and separated by single spaces; the same few texts
+come again and again, so everything here is cached by text.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+from agentsim.server.errors import InvalidScope
+
+_MEMBER = re.compile(r"[!#$&-)+-\[\]-~]+")
+_DOTS = frozenset({"", ".", ".."})
+_CACHE = 65_536
+#: The most members a set may have, and the most characters a member may have.
+MOST_MEMBERS = 1_000
+LONGEST_MEMBER = 256
+
+
+@lru_cache(_CACHE)
+def canonical_scope(text: str) -> str:
+    """Check a space-delimited scope string and return its canonical text.
+
+    Raises
+    ------
+    InvalidScope
+        With reason ``malformed_scope``, naming the first bad member.
+    """
+    return _canonical(text.split(" ") if text else [], _check_scope)
+
+
+def canonical_tools(names: Iterable[str]) -> str:
+    """Check tool names (no colon, no slash) and return their canonical text.
+
+    Raises
+    ------
+    InvalidScope
+        With reason ``malformed_scope``.
+    """
+    return _canonical_tools(tuple(names))
+
+
+def canonical_resources(names: Iterable[str]) -> str:
+    """Check resource names (segments separated by slashes) and return their canonical text.
+
+    Raises
+    ------
+    InvalidScope
+        With reason ``malformed_scope``.
+    """
+    return _canonical_resources(tuple(names))
+
+
+@lru_cache(_CACHE)
+def members(text: str) -> tuple[str, ...]:
+    """The members of a canonical text."""
+    return tuple(text.split(" ")) if text else ()
+
+
+@lru_cache(_CACHE)
+def product(tools: str, resources: str) -> str:
+    """Each tool with each resource, as the canonical text of a scope."""
+    return " ".join(
+        sorted(f"{tool}:{resource}" for tool in members(tools) for resource in members(resources))
+    )
+
+
+@lru_cache(_CACHE)
+def union(first: str, second: str) -> str:
+    """The canonical text of both sets together."""
+    return " ".join(sorted({*members(first), *members(second)}))
+
+
+@lru_cache(_CACHE)
+def excess(asked: str, allowed: str) -> tuple[str, ...]:
+    """Members of ``asked`` that no member of ``allowed`` contains, by whole path segments.
+
+    Works on scopes, tools and resources alike: a tool or an atom has no path, so it is contained by itself alone.
+    """
+    granted = _set(allowed)
+    return tuple(member for member in members(asked) if not _contained(member, granted))
+
+
+@lru_cache(_CACHE)
+def overlap(first: str, second: str) -> str:
+    """What is in both sets: each member of one that the other contains, as canonical text."""
+    left = [member for member in members(first) if _contained(member, _set(second))]
+    right = [member for member in members(second) if _contained(member, _set(first))]
+    return " ".join(sorted({*left, *right}))
+
+
+@lru_cache(_CACHE)
+def actions(scope: str) -> str:
+    """The actions that a scope names, as the canonical text of tools."""
+    return " ".join(sorted({action for action, colon, _ in _parts(scope) if colon and "/" not in action}))
+
+
+@lru_cache(_CACHE)
+def resources_of(scope: str) -> str:
+    """The resources that a scope names, as canonical text."""
+    return " ".join(sorted({resource for _, colon, resource in _parts(scope) if colon}))
+
+
+def _parts(scope: str) -> list[tuple[str, str, str]]:
+    return [member.partition(":") for member in members(scope)]
+
+
+@lru_cache(_CACHE)
+def _set(text: str) -> frozenset[str]:
+    return frozenset(members(text))
+
+
+def _contained(member: str, granted: frozenset[str]) -> bool:
+    while member not in granted:
+        shorter, slash, _ = member.rpartition("/")
+        if not slash:
+            return False
+        member = shorter
+    return True
+
+
+@lru_cache(_CACHE)
+def _canonical_tools(names: tuple[str, ...]) -> str:
+    return _canonical(names, _check_tool)
+
+
+@lru_cache(_CACHE)
+def _canonical_resources(names: tuple[str, ...]) -> str:
+    return _canonical(names, _check_resource)
+
+
+def _canonical(names: Sequence[str], check: Callable[[str], str | None]) -> str:
+    if len(names) > MOST_MEMBERS:
+        raise InvalidScope("malformed_scope", f"{len(names)} members; the most is {MOST_MEMBERS}")
+    for name in names:
+        fault = "too long" if len(name) > LONGEST_MEMBER else check(name)
+        if fault:
+            raise InvalidScope("malformed_scope", f"{name[:80]!r}: {fault}", asked=name[:80])
+    return " ".join(sorted(set(names)))
+
+
+def _check_scope(name: str) -> str | None:
+    action, colon, resource = name.partition(":")
+    if not colon:
+        return None if _MEMBER.fullmatch(name) and "/" not in name else "not a scope"
+    return _check_tool(action) or _check_resource(resource)
+
+
+def _check_tool(name: str) -> str | None:
+    good = _MEMBER.fullmatch(name) and not {":", "/"} & set(name)
+    return None if good else "not a tool's name"
+
+
+def _check_resource(name: str) -> str | None:
+    good = _MEMBER.fullmatch(name) and not _DOTS & set(name.split("/"))
+    return None if good else "not a resource's name"

@@ -1,0 +1,199 @@
+"""The database: what a batch needs is loaded in a few statements, what it decided is written in one transaction.
+
+SQLite in WAL mode, one writer. All statements are SQLAlchemy Core; a batch costs a handful of them whatever its
+size. Consuming a refresh or registration token is a conditional UPDATE whose row count is checked, so that
+two writers can never both consume it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, create_engine, event, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from agentsim.server.audit import Head
+from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Needs, Row
+from agentsim.server.history import GrantState
+from agentsim.server.lineage import unpack
+from agentsim.server.schema import (
+    Agent,
+    AuditChain,
+    AuditRow,
+    Base,
+    GrantStateRow,
+    IssuedToken,
+    RevocationMark,
+)
+
+#: SQLite's limit on bound values is 32,766; smaller lists also plan better.
+_CHUNK = 5_000
+
+
+class ConflictError(RuntimeError):
+    """Another writer consumed what this batch was about to consume: load and decide again."""
+
+
+def table(model: type[Base]) -> Table:
+    """A model's table, for SQLAlchemy Core."""
+    found = model.__table__
+    assert isinstance(found, Table)
+    return found
+
+
+_AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
+_MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
+
+_CONFIRM = (
+    update(_AGENTS)
+    .where(_AGENTS.c.client_id == bindparam("id"), _AGENTS.c.registration_token.is_not(None))
+    .values(is_active=True, registration_token=None, updated_at=bindparam("at"))
+)
+_CONSUME = (
+    update(_TOKENS)
+    .where(_TOKENS.c.token_id == bindparam("id"), _TOKENS.c.refresh_consumed_at.is_(None))
+    .values(refresh_consumed_at=bindparam("at"))
+)
+
+
+class Store:
+    """One database.
+
+    Parameters
+    ----------
+    path : SQLite file; None keeps everything in memory.
+    synchronous : ``FULL``: what was answered survives a power cut; ``NORMAL``: survives a crash of the process.
+    """
+
+    def __init__(self, path: Path | None = None, *, synchronous: str = "FULL") -> None:
+        self.engine = create_engine(f"sqlite:///{path}" if path else "sqlite://")
+
+        @event.listens_for(self.engine, "connect")
+        def _configure(connection: Any, _record: Any) -> None:
+            # The driver's own transaction handling is off: transactions begin where we say.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA synchronous={synchronous}")
+            cursor.execute("PRAGMA cache_size=-262144")
+            cursor.execute("PRAGMA busy_timeout=30000")
+
+        @event.listens_for(self.engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        Base.metadata.create_all(self.engine)
+        self._connection = self.engine.connect()
+
+    def close(self) -> None:
+        """Give the connection back and close the database."""
+        self._connection.close()
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on any error."""
+        with self._connection.begin():
+            yield self._connection
+
+    def head(self, chain: int) -> Head:
+        """The end of an audit chain."""
+        with self.transaction() as connection:
+            row = connection.execute(select(_CHAINS).where(_CHAINS.c.chain == chain)).one_or_none()
+        return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
+
+    def marks_after(self, connection: Connection, newest: int) -> Iterable[Row]:
+        """Marks with a larger id."""
+        found = connection.execute(select(_MARKS).where(_MARKS.c.revocation_id > newest))
+        return [dict(row) for row in found.mappings()]
+
+    def load(self, connection: Connection, needs: Needs) -> Loaded:
+        """Load what a batch needs; keys without a row are left out."""
+        loaded = Loaded()
+        for row in _by_key(connection, _TOKENS, "token_id", needs.tokens):
+            loaded.tokens[row["token_id"]] = row
+        # A refresh needs the first row of its grant, and those above it for the task chain.
+        above = {grant for row in loaded.tokens.values() for grant, _, _ in unpack(row["lineage"])}
+        for row in _by_key(connection, _TOKENS, "token_id", above - loaded.tokens.keys()):
+            loaded.tokens[row["token_id"]] = row
+        needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
+        for row in _by_key(connection, _AGENTS, "client_id", needs.clients):
+            loaded.agents[row["client_id"]] = row
+        for row in _by_key(connection, _STATES, "grant_id", needs.grants):
+            loaded.grants[row["grant_id"]] = GrantState.from_json(row["state"])
+        for client in needs.task_history_of:
+            loaded.tasks[client] = self._newest_tasks(connection, client)
+        for grant in needs.logs_of:
+            loaded.logs[grant] = self._newest_logs(connection, grant)
+        return loaded
+
+    def write(self, connection: Connection, batch: Batch) -> None:
+        """Write what a batch decided.
+
+        Raises
+        ------
+        ConflictError
+            If another writer has consumed a token since the batch was loaded.
+        """
+        for target, rows in (
+            (_AGENTS, batch.inserts["agents"]),
+            (_TOKENS, batch.inserts["issued_tokens"]),
+            (_MARKS, batch.inserts["revocations"]),
+        ):
+            if rows:
+                connection.execute(target.insert(), rows)
+        _conditionally(connection, _CONFIRM, batch.confirmed)
+        _conditionally(connection, _CONSUME, batch.consumed)
+        if batch.changed_grants:
+            states = [
+                {"grant_id": grant, "state": batch.loaded.grants[grant].to_json()}
+                for grant in sorted(batch.changed_grants)
+            ]
+            insert = upsert(_STATES)
+            connection.execute(
+                insert.on_conflict_do_update(["grant_id"], set_={"state": insert.excluded.state}), states
+            )
+        self.write_trail(connection, batch.trail.rows, batch.trail.head)
+
+    def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
+        """Write audit rows and move their chain's head."""
+        if not rows:
+            return
+        connection.execute(_AUDIT.insert(), rows)
+        values = {"log_id": head.log_id, "row_hash": head.row_hash, "length": head.length}
+        insert = upsert(_CHAINS).values(chain=head.chain, **values)
+        connection.execute(insert.on_conflict_do_update(["chain"], set_=values))
+
+    def _newest_tasks(self, connection: Connection, client: int) -> list[tuple[int, str]]:
+        query = (
+            select(_TOKENS.c.grant_id, _TOKENS.c.task_id)
+            .where(_TOKENS.c.client_id == client, _TOKENS.c.token_id == _TOKENS.c.grant_id)
+            .order_by(_TOKENS.c.token_id.desc())
+            .limit(MOST_HISTORY + 1)
+        )
+        return [(row.grant_id, row.task_id) for row in connection.execute(query)]
+
+    def _newest_logs(self, connection: Connection, grant: int) -> list[Row]:
+        query = (
+            select(_AUDIT)
+            .where(_AUDIT.c.grant_id == grant)
+            .order_by(_AUDIT.c.log_id.desc())
+            .limit(MOST_HISTORY)
+        )
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _by_key(connection: Connection, source: Table, key: str, values: set[int]) -> Iterator[Row]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        query = select(source).where(source.c[key].in_(ordered[start : start + _CHUNK]))
+        for row in connection.execute(query).mappings():
+            yield dict(row)
+
+
+def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:
+    if changes:
+        done = connection.execute(statement, [{"id": key, "at": at} for key, at in changes])
+        if done.rowcount != len(changes):
+            raise ConflictError("consumed by another writer")

@@ -1,0 +1,136 @@
+"""Verification: may this token be used for this, now? With the agent's history, as the document has it."""
+
+from agentsim.server import scopes
+from agentsim.server.answers import ExecutionReceipt, Verification
+from agentsim.server.audit import Entry
+from agentsim.server.batch import Batch, about_grant
+from agentsim.server.checks import check_text
+from agentsim.server.credentials import digest
+from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
+from agentsim.server.operations import RecordExecution, Verify
+from agentsim.server.tokens import Claims
+
+OUTCOMES = ("success", "error")
+
+
+def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
+    """Decide on a token's use. A refusal is an answer with ``is_valid`` false and the reason in ``error``."""
+    tools, resources = tuple(request.required_tools), tuple(request.required_resources)
+    entry.details = {
+        "tools": [tool[:80] for tool in tools[:50]],
+        "resources": [resource[:80] for resource in resources[:50]],
+        "scope": None if request.scope is None else request.scope[:1024],
+        "caller": None if request.caller is None else request.caller[:256],
+    }
+    claims = None
+    try:
+        claims = _decode(batch, request.token, entry)
+        if request.task_id is not None and request.task_id != claims.task_id:
+            entry.details["task_id"] = request.task_id[:80]
+        _check_active(batch, claims, entry.timestamp)
+        _check_task(request, claims)
+        _check_use(request, claims, tools, resources)
+    except OAuthError as error:
+        return _answer(batch, request, entry, claims, tools, error.with_traceback(None))
+    return _answer(batch, request, entry, claims, tools, None)
+
+
+def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
+    """Keep how a tool call went. The token may have expired or been revoked since: what happened, happened."""
+    claims = _decode(batch, request.token, entry)
+    check_text(tool=request.tool, resource=request.resource, args_digest=request.args_digest)
+    if request.outcome not in OUTCOMES:
+        raise InvalidRequest(
+            "invalid_request", "unknown outcome", asked=request.outcome, allowed=list(OUTCOMES)
+        )
+    measured = {
+        "tool": request.tool,
+        "resource": request.resource,
+        "outcome": request.outcome,
+        "duration_us": request.duration_us,
+        "args_digest": request.args_digest,
+        "n_args": request.n_args,
+        "arg_chars": request.arg_chars,
+        "result_chars": request.result_chars,
+    }
+    entry.details = {name: value for name, value in measured.items() if value is not None}
+    batch.change_grant(claims.grant_id).executions += 1
+    return ExecutionReceipt(log_id=0)
+
+
+def _decode(batch: Batch, token: str, entry: Entry) -> Claims:
+    """The claims of a token with a good signature; the audit row names its grant from here on."""
+    try:
+        claims: Claims = batch.codec.decode(token)
+    except InvalidToken:
+        entry.access_token_hash = digest(token)
+        raise
+    about_grant(entry, claims)
+    return claims
+
+
+def _check_active(batch: Batch, claims: Claims, now: int) -> None:
+    if batch.ended_by(claims.lineage, claims.owner, claims.principal) is not None:
+        raise InvalidToken("revoked", "the token, or a grant above it, has been revoked")
+    if now >= claims.expires_at:
+        raise InvalidToken("expired", "the token has expired", hint="refresh it")
+
+
+def _check_task(request: Verify, claims: Claims) -> None:
+    if request.task_id is not None and request.task_id != claims.task_id:
+        raise InvalidToken("task_mismatch", "the token is bound to another task", asked=request.task_id[:80])
+    if request.parent_task_id is not None and request.parent_task_id != claims.parent_task_id:
+        raise InvalidToken("parent_task_mismatch", "the token is bound to another parent task")
+
+
+def _check_use(request: Verify, claims: Claims, tools: tuple[str, ...], resources: tuple[str, ...]) -> None:
+    asked_tools, asked_resources = scopes.canonical_tools(tools), scopes.canonical_resources(resources)
+    _covered("tool_not_granted", "tools", asked_tools, claims.tools)
+    _covered("resource_not_granted", "resources", asked_resources, claims.resources)
+    # A tool and a resource may each be granted without being granted together.
+    asked = scopes.product(asked_tools, asked_resources)
+    if request.scope is not None:
+        asked = scopes.union(asked, scopes.canonical_scope(request.scope))
+    _covered("insufficient_scope", "scope", asked, claims.scope)
+
+
+def _covered(reason: str, what: str, asked: str, allowed: str) -> None:
+    surplus = scopes.excess(asked, allowed)
+    if surplus:
+        raise InsufficientScope(
+            reason,
+            f"the token does not have these {what}",
+            asked=list(surplus[:20]),
+            allowed=list(scopes.members(allowed)[:20]),
+        )
+
+
+def _answer(
+    batch: Batch,
+    request: Verify,
+    entry: Entry,
+    claims: Claims | None,
+    tools: tuple[str, ...],
+    error: OAuthError | None,
+) -> Verification:
+    if error is not None:
+        entry.status, entry.reason = "refused", error.reason
+    answer = Verification(log_id=0, is_valid=error is None, error=error)
+    if claims is None:
+        return answer
+    answer.grant_id = claims.grant_id
+    # What was true of the token is told with the refusal, except of one that is no longer active.
+    active = error is None or error.reason not in ("revoked", "expired")
+    if active:
+        answer.scope = claims.scope
+        answer.task_context_valid = error is None or not error.reason.endswith("task_mismatch")
+        if batch.matcher is not None:
+            role = batch.loaded.agents[claims.client_id]["role"]
+            assessment = batch.matcher.assess(role, batch.grant_state(claims.grant_id), request)
+            answer.historical_pattern_match = assessment.historical_pattern_match
+    state = batch.change_grant(claims.grant_id)
+    if request.include_history and active:
+        answer.previous_tasks = batch.previous_tasks(claims.client_id, claims.grant_id)
+        answer.execution_patterns = state.patterns()
+    state.note_verification(entry.timestamp, tools, granted=error is None)
+    return answer

@@ -4,8 +4,10 @@
 a lock lets one batch at a time through.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import perf_counter_ns
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -91,6 +93,8 @@ class Server:
         self._marks = MarkIndex()
         self._filler = Filler(self.store, self._ids)
         self._lock = Lock()
+        #: Nanoseconds spent so far, by stage: ``load``, ``write``, ``fill`` and each operation's decision.
+        self.spent: Counter[str] = Counter()
 
     def execute(
         self, operations: Sequence[Operation], at: Sequence[int] | None = None
@@ -111,12 +115,16 @@ class Server:
             for _ in range(_ATTEMPTS):
                 try:
                     with self.store.transaction() as connection:
+                        began = perf_counter_ns()
                         batch = self._load(connection, operations)
+                        self._spend("load", began)
                         answers = [
-                            _decide(batch, operation, now)
+                            self._decide(batch, operation, now)
                             for operation, now in zip(operations, times, strict=True)
                         ]
+                        began = perf_counter_ns()
                         self.store.write(connection, batch)
+                    self._spend("write", began)
                 except ConflictError:
                     continue
                 self._head = batch.trail.head
@@ -147,7 +155,9 @@ class Server:
         The marks whose closure this call completed; call again until :meth:`pending` is false.
         """
         with self._lock:
+            began = perf_counter_ns()
             closed, self._head = self._filler.step(self._head, limit, self._clock.now() if at is None else at)
+            self._spend("fill", began)
         return closed
 
     def pending(self) -> bool:
@@ -174,6 +184,15 @@ class Server:
             loaded=self.store.load(connection, needs),
             trail=Trail(self._head, self._ids),
         )
+
+    def _decide(self, batch: Batch, operation: Operation, now: int) -> Answer | OAuthError:
+        began = perf_counter_ns()
+        answer = _decide(batch, operation, now)
+        self._spend(type(operation).__name__, began)
+        return answer
+
+    def _spend(self, stage: str, began: int) -> None:
+        self.spent[stage] += perf_counter_ns() - began
 
 
 def _decide(batch: Batch, operation: Operation, now: int) -> Answer | OAuthError:

@@ -1,0 +1,166 @@
+"""What a role is: the tools that an agent of it calls, how it goes from one to the next, whom it delegates to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from agentsim.simulation.durations import Duration
+from agentsim.simulation.strict import Fault, Name, Resource, Share, Strict, Tool, Weight, raise_faults
+
+
+class TaskKind(Strict):
+    """One kind of task that a role is given."""
+
+    text: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="Task description; {n} becomes the number of a case, the same for a whole tree.",
+        ),
+    ]
+    weight: Annotated[Weight, Field(description="How often, against the role's other kinds.")] = 1.0
+    tools: Annotated[
+        tuple[Tool, ...] | None,
+        Field(min_length=1, description="Tools that it needs; all of the role's if left out."),
+    ] = None
+    resources: Annotated[
+        tuple[Resource, ...] | None,
+        Field(min_length=1, description="Resources that it needs; all of its tools' if left out."),
+    ] = None
+
+
+class Role(Strict):
+    """How agents of one role behave. Shares and means are per agent or per tool call, as each field says."""
+
+    summary: Annotated[str, Field(description="One line for people: what agents of this role do.")]
+    level: Annotated[str, Field(description="Highest scope level that they register for.")] = "standard"
+    tools: Annotated[
+        dict[Tool, Annotated[tuple[Resource, ...], Field(min_length=1)]],
+        Field(min_length=1, description="Each tool, with the resources that it works on."),
+    ]
+    start: Annotated[
+        dict[Tool, Weight], Field(description="Weight of each tool as the first call; all alike if left out.")
+    ] = Field(default_factory=dict)
+    chain: Annotated[
+        dict[Tool, dict[Tool, Weight]],
+        Field(
+            description="Markov chain: weight of the next tool after each tool. A tool left out goes on as at the start."
+        ),
+    ] = Field(default_factory=dict)
+    tasks: Annotated[
+        tuple[TaskKind, ...], Field(min_length=1, description="Kinds of task that they are given.")
+    ]
+
+    steps: Annotated[
+        float, Field(strict=True, ge=1, le=1000, description="Mean number of tool calls of a task.")
+    ] = 5.0
+    gap: Annotated[Duration, Field(gt=0, description="Mean time that an agent thinks between two calls.")] = (
+        15_000_000
+    )
+    call: Annotated[Duration, Field(gt=0, description="Mean duration of a tool call.")] = 1_500_000
+    fanout: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=0,
+            le=1000,
+            description="Mean number of children (Poisson) that an agent delegates to.",
+        ),
+    ] = 0.0
+    child_roles: Annotated[
+        dict[Name, Weight], Field(description="Weight of each role among the children.")
+    ] = Field(default_factory=dict)
+
+    errors: Annotated[Share, Field(description="Share of tool calls that fail.")] = 0.08
+    retries: Annotated[Share, Field(description="Share of failed calls that are repeated at once.")] = 0.5
+    slips: Annotated[
+        Share,
+        Field(
+            description="Share of calls that name a tool or resource at random, perhaps outside the grant."
+        ),
+    ] = 0.003
+    introspected: Annotated[
+        Share, Field(description="Share of calls whose receiver introspects the token, too.")
+    ] = 0.02
+    broad: Annotated[
+        Share,
+        Field(description="Share of agents that ask for all they may have instead of what the task needs."),
+    ] = 0.1
+    careless: Annotated[
+        Share,
+        Field(
+            description="Share of children that first ask for more than their parent has, and are refused."
+        ),
+    ] = 0.005
+    proactive: Annotated[
+        Share,
+        Field(description="Share of agents that refresh before the access token expires; the others after."),
+    ] = 0.6
+    waits: Annotated[
+        Share, Field(description="Share of parents that wait for their children before they end.")
+    ] = 0.95
+    revokes: Annotated[
+        Share, Field(description="Share of agents that revoke their grant at the end of the task.")
+    ] = 0.2
+    cancelled: Annotated[
+        Share, Field(description="Share of root tasks that their owner cancels midway, with all below.")
+    ] = 0.01
+    moves: Annotated[Share, Field(description="Share of agents that go on from another host midway.")] = 0.03
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Role:
+        raise_faults(
+            "Role", [*self._faults_of_chain(), *self._faults_of_tasks(), *self._faults_of_children()]
+        )
+        return self
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """All resources that the role's tools work on."""
+        return frozenset(name for names in self.tools.values() for name in names)
+
+    def tools_of(self, kind: TaskKind) -> dict[str, tuple[str, ...]]:
+        """Tools and resources that a kind of task needs, in the role's order."""
+        names = self.tools if kind.tools is None else [tool for tool in self.tools if tool in kind.tools]
+        wanted = self.resources if kind.resources is None else frozenset(kind.resources)
+        return {tool: tuple(r for r in self.tools[tool] if r in wanted) for tool in names}
+
+    def _faults_of_chain(self) -> Iterable[Fault]:
+        for tool in self.start:
+            if tool not in self.tools:
+                yield ("start", tool), f"the role has no tool {tool!r}", tool
+        if self.start and not any(self.start.values()):
+            yield ("start",), "one weight at least must be above 0", self.start
+        for tool, row in self.chain.items():
+            if tool not in self.tools:
+                yield ("chain", tool), f"the role has no tool {tool!r}", tool
+            for following in row:
+                if following not in self.tools:
+                    yield ("chain", tool, following), f"the role has no tool {following!r}", following
+
+    def _faults_of_tasks(self) -> Iterable[Fault]:
+        if not any(kind.weight for kind in self.tasks):
+            yield ("tasks",), "one weight at least must be above 0", None
+        for number, kind in enumerate(self.tasks):
+            path = ("tasks", number)
+            unknown = [tool for tool in kind.tools or () if tool not in self.tools]
+            for tool in unknown:
+                yield (*path, "tools"), f"the role has no tool {tool!r}", tool
+            for name in kind.resources or ():
+                if name not in self.resources:
+                    yield (*path, "resources"), f"no tool of the role works on {name!r}", name
+            idle = [tool for tool, resources in self.tools_of(kind).items() if not resources]
+            if idle and not unknown:
+                yield (
+                    (*path, "resources"),
+                    f"nothing is left for {', '.join(idle)} to work on",
+                    kind.resources,
+                )
+
+    def _faults_of_children(self) -> Iterable[Fault]:
+        if self.fanout and not any(self.child_roles.values()):
+            yield ("child_roles",), "needed where fanout is above 0", self.child_roles

@@ -1,0 +1,349 @@
+"""A scenario: everything that a simulation depends on, in one frozen value read from a YAML file.
+
+Two runs of the same scenario and seed are the same run. Durations are written with their unit (``5m``) and
+held as integer microseconds; every default is here and is written into the run's manifest.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
+
+from agentsim.server.policy import Policy
+from agentsim.simulation import faults
+from agentsim.simulation.durations import Duration, format_duration
+from agentsim.simulation.faults import ScenarioError
+from agentsim.simulation.mending import validate
+from agentsim.simulation.role import Role
+from agentsim.simulation.roles import ROLES
+from agentsim.simulation.strict import Count, Fault, Name, Share, Strict, Weight, raise_faults
+from agentsim.simulation.workload import Workload
+from agentsim.simulation.yamlfile import read_yaml
+
+#: The attacks that there are.
+ATTACKS = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
+#: Tools, and resources, that all roles of a scenario may name together: sets of them are 64-bit masks.
+MOST_NAMES = 64
+
+
+class Tenant(Strict):
+    """One organisation. Nothing crosses tenants."""
+
+    name: Annotated[Name, Field(description="The organisation that owns the agents.", examples=["org"])]
+    share: Annotated[
+        float, Field(strict=True, gt=0, description="Its part of all agents, in proportion to the others'.")
+    ] = 1.0
+    roots: Annotated[
+        dict[Name, Weight] | None, Field(description="Its own roles of roots; the population's if left out.")
+    ] = None
+
+
+class Population(Strict):
+    """Who there is: trees of agents that grow from roots by delegation."""
+
+    agents: Annotated[
+        Count,
+        Field(
+            description="Agents in all tenants together, exactly; the last tree is cut to fit.",
+            examples=[10_000],
+        ),
+    ]
+    roots: Annotated[
+        dict[Name, Weight], Field(min_length=1, description="Weight of each role among roots.")
+    ] = Field(
+        default_factory=lambda: {
+            "orchestrator": 0.45,
+            "code_reviewer": 0.2,
+            "data_analyst": 0.15,
+            "support_agent": 0.2,
+        }
+    )
+    max_depth: Annotated[
+        int, Field(strict=True, ge=0, le=64, description="Depth of the deepest agent; roots have depth 0.")
+    ] = 6
+    max_fanout: Annotated[int, Field(strict=True, ge=0, description="Most children of one agent.")] = 32
+
+
+class PolicySettings(Strict):
+    """The rules of the token server that a scenario may set."""
+
+    access_ttl: Annotated[Duration, Field(gt=0, description="Lifetime of an access token.")] = 300_000_000
+    grant_ttl: Annotated[Duration, Field(gt=0, description="How long refreshes may carry a grant.")] = (
+        3_600_000_000
+    )
+    registration_ttl: Annotated[Duration, Field(gt=0, description="Time to confirm a registration.")] = (
+        600_000_000
+    )
+    refresh_tokens: Annotated[bool, Field(strict=True, description="Whether refresh tokens are given.")] = (
+        True
+    )
+    refresh_grace: Annotated[
+        Duration, Field(ge=0, description="How long a used refresh token may be used again unpunished.")
+    ] = 0
+    max_depth: Annotated[
+        int, Field(strict=True, ge=0, le=64, description="Depth of the deepest grant allowed.")
+    ] = 8
+    max_fanout: Annotated[int, Field(strict=True, ge=0, description="Children that one grant may have.")] = 64
+    levels: Annotated[tuple[str, ...], Field(min_length=1, description="Scope levels, lowest first.")] = (
+        "minimal",
+        "restricted",
+        "standard",
+        "elevated",
+        "admin",
+    )
+    tool_levels: Annotated[
+        dict[str, str], Field(description="The level that a tool needs, if not the lowest.")
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _accepted_by_the_server(self) -> PolicySettings:
+        raise_faults("Policy", self._faults())
+        return self
+
+    def _faults(self) -> Iterable[Fault]:
+        if self.grant_ttl < self.access_ttl:
+            text = f"must be at least access_ttl ({format_duration(self.access_ttl)})"
+            yield ("grant_ttl",), text, self.grant_ttl
+        for name in ("access_ttl", "grant_ttl", "registration_ttl"):
+            if getattr(self, name) < 1_000_000:
+                yield (name,), "must be at least 1s", getattr(self, name)
+        if len(set(self.levels)) != len(self.levels):
+            yield ("levels",), "must differ from each other", self.levels
+        for tool, level in self.tool_levels.items():
+            if level not in self.levels:
+                yield ("tool_levels", tool), f"no such level: {faults.suggestion(level, self.levels)}", level
+
+    def server_policy(self) -> Policy:
+        """The server's own form of these rules."""
+        return Policy(
+            levels=self.levels,
+            tool_levels=self.tool_levels,
+            access_ttl_us=self.access_ttl,
+            grant_ttl_us=self.grant_ttl,
+            registration_ttl_us=self.registration_ttl,
+            max_depth=self.max_depth,
+            max_fanout=self.max_fanout,
+            refresh_tokens=self.refresh_tokens,
+            refresh_grace_us=self.refresh_grace,
+        )
+
+
+def _known_attack(kind: str) -> str:
+    if kind not in ATTACKS:
+        raise ValueError(f"no such attack: {kind!r}; {faults.suggestion(kind, ATTACKS)}")
+    return kind
+
+
+class AttackSettings(Strict):
+    """One attack, as often and as loud as is said here. The same kind may come several times."""
+
+    kind: Annotated[
+        str,
+        AfterValidator(_known_attack),
+        Field(description=f"One of {', '.join(ATTACKS)}.", examples=[ATTACKS[0]]),
+    ]
+    prevalence: Annotated[
+        Share, Field(description="Share of trees that are attacked in this way.", examples=[0.01])
+    ]
+    stealth: Annotated[Share, Field(description="0: loud; 1: imitates its victim but for one deviation.")] = (
+        0.5
+    )
+    start: Annotated[
+        Duration, Field(ge=0, description="Nothing happens earlier than this after the beginning.")
+    ] = 0
+
+
+def _tenants(value: Any) -> Any:
+    """A number of tenants stands for that many of the same size."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= 10_000:
+            raise ValueError(f"must be 1 to 10000 tenants, got {value}")
+        return [{"name": f"org-{number}"} for number in range(1, value + 1)]
+    return value
+
+
+def _roles(value: Any) -> Any:
+    """Fields that are given for a built-in role replace its own; roles of other names are added."""
+    if not isinstance(value, Mapping):
+        return value
+    given = {name: {**ROLES.get(name, {}), **v} if isinstance(v, Mapping) else v for name, v in value.items()}
+    return {**ROLES, **given}
+
+
+def _beginning(value: Any) -> Any:
+    # YAML reads a time without a zone as one, and a date as a date; both lack the zone.
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+class Scenario(Strict):
+    """A whole scenario. Read one with :func:`load_scenario`; every copy is checked as a whole again."""
+
+    format: Annotated[
+        Literal[1], Field(alias="schema", description="Version of this format: 1.", examples=[1])
+    ]
+    name: Annotated[Name, Field(description="Short name, used for the run's directory.", examples=["demo"])]
+    description: Annotated[str, Field(description="What it is for, in a line or two.")] = ""
+    seed: Annotated[
+        int,
+        Field(
+            strict=True, ge=0, description="Root of all randomness; 128 random bits, recorded, if left out."
+        ),
+    ] = Field(default_factory=lambda: secrets.randbits(128))
+    start: Annotated[
+        AwareDatetime,
+        BeforeValidator(_beginning),
+        Field(description="Simulated beginning, with its time zone."),
+    ] = datetime(2026, 1, 1, tzinfo=UTC)
+    tenants: Annotated[
+        tuple[Tenant, ...],
+        BeforeValidator(_tenants),
+        Field(min_length=1, description="The organisations, or how many of the same size."),
+    ] = (Tenant(name="org-1"),)
+    population: Annotated[Population, Field(description="Who there is.", examples=[{"agents": 10_000}])]
+    workload: Annotated[
+        Workload,
+        Field(
+            description="When trees start.",
+            examples=[{"executor": "constant-arrival-rate", "duration": "1h"}],
+        ),
+    ]
+    window: Annotated[
+        Duration, Field(gt=0, description="Simulated time that goes to the server together.")
+    ] = 5_000_000
+    policy: Annotated[PolicySettings, Field(description="Rules of the token server.")] = PolicySettings()
+    roles: Annotated[
+        dict[Name, Role],
+        BeforeValidator(_roles),
+        Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
+    ] = Field(default_factory=dict)
+    attacks: Annotated[tuple[AttackSettings, ...], Field(description="Who misbehaves, and how.")] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Scenario:
+        raise_faults("Scenario", _cross_faults(self))
+        return self
+
+    @property
+    def start_us(self) -> int:
+        """The simulated beginning, microseconds since 1970."""
+        return (self.start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+    def tenant_agents(self) -> tuple[int, ...]:
+        """How many agents each tenant has: at least one, by share, by largest remainder."""
+        shares = np.array([tenant.share for tenant in self.tenants])
+        rest = self.population.agents - len(shares)
+        exact = rest * (shares / shares.sum())
+        counts = np.floor(exact).astype(np.int64)
+        missing = rest - int(counts.sum())
+        counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+        return tuple(int(count) + 1 for count in counts)
+
+    def roots_of(self, tenant: int) -> dict[str, float]:
+        """Weights of the roles of one tenant's roots."""
+        return self.tenants[tenant].roots or self.population.roots
+
+    def resolved(self) -> dict[str, Any]:
+        """The scenario as plain JSON data with every default filled in; :func:`parse_scenario` reads it back."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def with_agents(self, agents: int) -> Scenario:
+        """A copy with another number of agents. Raises ScenarioError where that cannot be."""
+        data = self.resolved()
+        data["population"]["agents"] = agents
+        return parse_scenario(data, self.name)
+
+    def with_seed(self, seed: int) -> Scenario:
+        """A copy with another seed. Raises ScenarioError where it is negative."""
+        return parse_scenario({**self.resolved(), "seed": seed}, self.name)
+
+    def without_attacks(self) -> Scenario:
+        """A copy in which nobody misbehaves; every benign intent stays as it is."""
+        return parse_scenario({**self.resolved(), "attacks": []}, self.name)
+
+
+def load_scenario(path: Path | str) -> Scenario:
+    """Read a scenario from a YAML file.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong: the file cannot be read or is not YAML (with the line), a key is
+        unknown, missing or given twice, a value is out of range, or parts do not fit each other.
+    """
+    return parse_scenario(read_yaml(Path(path)), path)
+
+
+def parse_scenario(data: Any, source: Path | str = "scenario") -> Scenario:
+    """Make a scenario of plain data; ``source`` is named in errors.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong.
+    """
+    if not isinstance(data, Mapping):
+        got = "nothing" if data is None else f"a {type(data).__name__}"
+        raise ScenarioError(
+            source, [faults.Fault("", f"must hold keys such as name and population, got {got}")]
+        )
+    scenario, found = validate(Scenario, data)
+    if scenario is None:
+        raise ScenarioError(source, found)
+    return scenario
+
+
+def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
+    """What does not fit together although each part is good."""
+    yield from _unknown_roles(scenario)
+    yield from _too_many_names(scenario.roles)
+    for name, role in scenario.roles.items():
+        if role.level not in scenario.policy.levels:
+            text = f"no such level; {faults.suggestion(role.level, scenario.policy.levels)}"
+            yield ("roles", name, "level"), text, role.level
+    names = [tenant.name for tenant in scenario.tenants]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield ("tenants", number, "name"), f"{name!r} is taken by another tenant", name
+    agents = scenario.population.agents
+    if agents < len(names):
+        yield (
+            ("population", "agents"),
+            f"must be at least 1 for each of {len(names)} tenants, got {agents}",
+            agents,
+        )
+    duration = scenario.workload.profile.duration
+    for number, attack in enumerate(scenario.attacks):
+        if duration is not None and attack.start >= duration:
+            text = f"begins when the last tree has started ({format_duration(duration)})"
+            yield ("attacks", number, "start"), text, attack.start
+
+
+def _unknown_roles(scenario: Scenario) -> Iterable[Fault]:
+    places: list[tuple[tuple[str | int, ...], Mapping[str, float]]] = [
+        (("population", "roots"), scenario.population.roots)
+    ]
+    places += [(("roles", name, "child_roles"), role.child_roles) for name, role in scenario.roles.items()]
+    for number, tenant in enumerate(scenario.tenants):
+        if tenant.roots is not None:
+            places.append((("tenants", number, "roots"), tenant.roots))
+    for path, weights in places:
+        for name in weights:
+            if name not in scenario.roles:
+                yield (*path, name), f"no such role; {faults.suggestion(name, scenario.roles)}", name
+        if path[-1] == "roots" and not any(weights.values()):
+            yield path, "one weight at least must be above 0", weights
+
+
+def _too_many_names(roles: Mapping[str, Role]) -> Iterable[Fault]:
+    for what, names in (
+        ("tools", {tool for role in roles.values() for tool in role.tools}),
+        ("resources", {name for role in roles.values() for name in role.resources}),
+    ):
+        if len(names) > MOST_NAMES:
+            yield ("roles",), f"all roles together name {len(names)} {what}; at most {MOST_NAMES}", None

@@ -1,0 +1,63 @@
+"""Reading a YAML file safely, refusing what YAML would silently swallow: a key given twice."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentsim.simulation.faults import Fault, ScenarioError
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with every doubled key noted."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.doubles: list[Fault] = []
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                self.doubles.append(Fault(f"line {line}", f"the key {key.value!r} is given twice"))
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises
+    ------
+    ScenarioError
+        If the file is missing or unreadable, is not YAML, or gives a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScenarioError(path, [Fault("", "no such file")]) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise ScenarioError(path, [Fault("", f"cannot be read: {reason}")]) from exc
+    try:
+        loader = _Loader(text)
+        try:
+            data = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as exc:
+        raise ScenarioError(path, [_syntax(exc)]) from exc
+    if loader.doubles:
+        raise ScenarioError(path, loader.doubles)
+    return data
+
+
+def _syntax(error: yaml.YAMLError) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return Fault(where, f"not YAML: {problem}")

@@ -73,5 +73,6 @@ $(STAMP): pyproject.toml constraints.txt
 	        exit 1; \
 	    }; \
 	fi
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lab,dev]'
+	@echo "Installing the pinned libraries into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lab,dev]'
 	@touch $@

@@ -1,0 +1,277 @@
+"""Real traces through the token server: the same kind of Run as a simulation gives.
+
+An agent per (agent, suite), its role the suite, its tools the suite's catalogue; a grant per run and task; a verify per
+tool call and, after it, how the call went. The answers that come with the traces go to ``labels`` alone.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm.auto import tqdm
+
+from agentsim.run import Manifest, Run, RunWriter
+from agentsim.server import (
+    Activation,
+    Admin,
+    Client,
+    Confirm,
+    Issue,
+    IssueChild,
+    OAuthError,
+    Operation,
+    Policy,
+    RecordExecution,
+    Register,
+    Registration,
+    TokenGrant,
+    Verification,
+    Verify,
+)
+from agentsim.server.answers import Answer
+from agentsim.server.clock import SECOND
+from agentsim.simulation.export import export_tenant
+from agentsim.simulation.rounds import Stage, Step
+from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.traces import Traces, read_traces
+from agentsim.simulation.windows import WindowLog
+from agentsim.tables import SCHEMAS
+
+#: Traces carry no date: a replay begins here (2026-01-01T00:00:00Z).
+_START = 1_767_225_600 * SECOND
+#: Agents register in the first minute, before the first run.
+_RUNS_BEGIN = 60 * SECOND
+_WINDOW = 60 * SECOND
+_OWNER = "replay"
+#: Traces say nothing of lifetimes: nothing expires, and nothing is too deep.
+_POLICY = Policy(
+    access_ttl_us=30 * 86_400 * SECOND,
+    grant_ttl_us=30 * 86_400 * SECOND,
+    max_depth=64,
+    max_fanout=1_000_000,
+    refresh_tokens=False,
+)
+
+
+class _Kind(IntEnum):
+    REGISTER = 0
+    CONFIRM = 1
+    ISSUE = 2
+    CALL = 3
+    OUTCOME = 4
+
+
+def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = False) -> Run:
+    """Replay a trace table into a Run.
+
+    Parameters
+    ----------
+    traces : Parquet file in the long format of :mod:`agentsim.simulation.traces`.
+    out : directory of the Run.
+    batch_size : operations in one call of the server at most; changes nothing but the wall time.
+    progress : show a bar.
+
+    Raises
+    ------
+    TraceError
+        If the table cannot be used.
+    RunError
+        If the directory cannot be.
+    """
+    began = time.perf_counter()
+    read = read_traces(traces)
+    digest = hashlib.sha256(Path(traces).read_bytes()).hexdigest()
+    manifest = Manifest(
+        kind="replay",
+        name=Path(traces).stem,
+        source={
+            "traces": Path(traces).name,
+            "sha256": digest,
+            "runs": int((read.grants["parent"] < 0).sum()),
+            "calls": len(read.calls),
+            "timing": read.timing,
+        },
+        policy=_POLICY.model_dump(mode="json"),
+        reproduce=f"agentsim replay {Path(traces).name}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    writer = RunWriter(out, manifest)
+    with open_tenant(out, 0, int(digest[:32], 16), _POLICY) as (server, database):
+        log = WindowLog(0, server, database)
+        stage = Stage(server, log, start=_START, window=_WINDOW, batch_size=batch_size)
+        play = _Replay(read)
+        with tqdm(total=2 * len(read.calls), unit="op", disable=not progress, desc="replay") as bar:
+            for count in stage.perform(play.intended(), play):
+                bar.update(count)
+        export_tenant(server.store, writer, 0, {})
+        writer.write("labels", 0, play.labels())
+        writer.write("windows", 0, log.table())
+    last = int(read.calls["time"].max()) if len(read.calls) else 0
+    end = _START + _RUNS_BEGIN + last
+    return writer.finish(start=_START, end=end, wall_seconds=time.perf_counter() - began)
+
+
+class _Replay:
+    """The traces as a play. Actors: grants by row, agents by row after them."""
+
+    def __init__(self, traces: Traces) -> None:
+        self._traces = traces
+        self._grants = traces.grants.to_dict("list")
+        self._calls = traces.calls.to_dict("list")
+        self._agents = traces.agents.to_dict("list")
+        self._registrations: list[Registration | None] = [None] * len(traces.agents)
+        self._issued: list[TokenGrant | None] = [None] * len(traces.grants)
+
+    def intended(self) -> Iterator[list[Step]]:
+        """All steps, window by window."""
+        windows: dict[int, list[Step]] = {}
+        for step in self._steps():
+            windows.setdefault((step.time - _START) // _WINDOW, []).append(step)
+        for number in range(max(windows) + 1):
+            yield windows.get(number, [])
+
+    def prepare(self, step: Step) -> Operation | None:
+        """The operation of a step; None for a grant that was never made."""
+        match step.kind:
+            case _Kind.REGISTER:
+                return self._register(step.order)
+            case _Kind.CONFIRM:
+                registration = self._registrations[step.order - len(self._agents["agent"])]
+                if registration is None:
+                    return None
+                return Confirm(registration_token=registration.registration_token)
+            case _Kind.ISSUE:
+                return self._issue(step.actor)
+        grant = self._issued[step.actor]
+        if grant is None:
+            return None
+        call = step.order - self._first_call
+        return self._verify(grant, call) if step.kind == _Kind.CALL else self._outcome(grant, call)
+
+    def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
+        """Keep credentials and tokens; a call that was let through reports how it went."""
+        if isinstance(answer, Registration):
+            self._registrations[step.order] = answer
+        elif isinstance(answer, TokenGrant):
+            self._issued[step.actor] = answer
+        elif isinstance(answer, Verification) and answer.is_valid:
+            return [step._replace(time=step.time + 1, kind=_Kind.OUTCOME)]
+        elif isinstance(answer, OAuthError) and not isinstance(operation, Verify):
+            raise AssertionError(f"a replay is within its own bounds, yet: {answer}")
+        assert not isinstance(answer, Activation) or answer.status == "active"
+        return []
+
+    def labels(self) -> pa.Table:
+        """The answers, one row per grant that was made."""
+        answers = self._traces.answers
+        made = [(row, grant) for row, grant in enumerate(self._issued) if grant is not None]
+        rows = [row for row, _ in made]
+        missing: list[Any] = [None] * len(made)
+        columns: dict[str, Any] = {
+            "tenant": [0] * len(made),
+            "log_id": missing,
+            "grant_id": [grant.grant_id for _, grant in made],
+            "root_grant_id": [grant.root_grant_id for _, grant in made],
+            "label": answers["label"].iloc[rows].astype("int8"),
+            "attack": missing,
+            "attack_id": missing,
+            "stealth": missing,
+            "detail": answers["label_detail"].iloc[rows],
+            "attempted": answers["attack_attempted"].iloc[rows],
+            "utility": answers["utility"].iloc[rows].astype("boolean"),
+        }
+        schema = SCHEMAS["labels"]
+        arrays = []
+        for field in schema:
+            plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            arrays.append(pa.array(columns[field.name], plain, from_pandas=True).cast(field.type))
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    @property
+    def _first_call(self) -> int:
+        return 2 * len(self._agents["agent"]) + len(self._grants["agent"])
+
+    def _steps(self) -> Iterator[Step]:
+        agents, grants = len(self._agents["agent"]), len(self._grants["agent"])
+        for agent in range(agents):
+            yield Step(_START, agent, grants + agent, -1, _Kind.REGISTER)
+            yield Step(_START + SECOND, agents + agent, grants + agent, -1, _Kind.CONFIRM)
+        base = _START + _RUNS_BEGIN
+        for grant, (issued, parent) in enumerate(
+            zip(self._grants["issued"], self._grants["parent"], strict=True)
+        ):
+            yield Step(base + issued, 2 * agents + grant, grant, parent, _Kind.ISSUE)
+        for call, (at, grant) in enumerate(zip(self._calls["time"], self._calls["grant"], strict=True)):
+            yield Step(base + at, self._first_call + call, grant, -1, _Kind.CALL)
+
+    def _register(self, agent: int) -> Register:
+        suite = self._agents["suite"][agent]
+        return Register(
+            by=Admin(_OWNER),
+            agent_name=self._agents["agent"][agent],
+            description=f"{self._agents['agent'][agent]} in {suite}",
+            allowed_tools=self._traces.catalogue[suite],
+            resource_access=(suite,),
+            max_scope_level=_POLICY.levels[-1],
+            role=suite,
+        )
+
+    def _issue(self, grant: int) -> Issue | IssueChild | None:
+        agent, parent = self._grants["agent"][grant], self._grants["parent"][grant]
+        registration = self._registrations[agent]
+        if registration is None:
+            return None
+        by = Client(registration.client_id, registration.client_secret)
+        suite = self._agents["suite"][agent]
+        tools, resources = self._traces.catalogue[suite], (suite,)
+        task, description = self._grants["task_id"][grant], self._grants["description"][grant]
+        if parent < 0:
+            return Issue(
+                by=by,
+                task_id=task,
+                task_description=description,
+                required_tools=tools,
+                required_resources=resources,
+            )
+        above = self._issued[parent]
+        if above is None:
+            return None
+        return IssueChild(
+            by=by,
+            parent_token=above.access_token,
+            parent_task_id=above.task_id,
+            task_id=task,
+            task_description=description,
+            required_tools=tools,
+            required_resources=resources,
+        )
+
+    def _verify(self, grant: TokenGrant, call: int) -> Verify:
+        return Verify(
+            token=grant.access_token,
+            task_id=grant.task_id,
+            required_tools=(self._calls["tool"][call],),
+            required_resources=grant.allowed_resources,
+            caller=self._calls["caller"][call],
+        )
+
+    def _outcome(self, grant: TokenGrant, call: int) -> RecordExecution:
+        return RecordExecution(
+            token=grant.access_token,
+            tool=self._calls["tool"][call],
+            resource=grant.allowed_resources[0],
+            outcome="error" if self._calls["error"][call] else "success",
+            args_digest=self._calls["args_digest"][call],
+            n_args=_plain(self._calls["n_args"][call]),
+            arg_chars=_plain(self._calls["arg_chars"][call]),
+            result_chars=_plain(self._calls["result_chars"][call]),
+        )
+
+
+def _plain(value: Any) -> int | None:
+    return None if value is None or value != value else int(value)

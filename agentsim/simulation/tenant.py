@@ -1,0 +1,35 @@
+"""One tenant's server for the length of a run: its database, its key and its secrets, all from the seed."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agentsim.server import Policy, SeededSecrets, Server, SigningKey, Store
+from agentsim.simulation.streams import STREAM, generator
+
+
+@contextmanager
+def open_tenant(run: Path, tenant: int, entropy: int, policy: Policy) -> Iterator[tuple[Server, Path]]:
+    """A server with an empty database inside the run's directory; the database is removed at the end.
+
+    Yields
+    ------
+    The server and its database file. Keys and secrets are derived from the seed and marked as simulated.
+    """
+    folder = Path(run) / f".work-t{tenant:04d}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    database = folder / "server.db"
+    server = Server(
+        Store(database, synchronous="NORMAL"),
+        policy=policy,
+        key=SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32)),
+        secrets=SeededSecrets(generator(entropy, STREAM.SECRETS, tenant).bytes(32)),
+        writer=tenant,
+    )
+    try:
+        yield server, database
+    finally:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)

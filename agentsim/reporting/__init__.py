@@ -1,0 +1,19 @@
+"""Reports: a notebook executed on a Run becomes a page without code that needs no network."""
+
+from agentsim.reporting.errors import ReportError
+from agentsim.reporting.index import rebuild_index
+from agentsim.reporting.notebooks import list_reports
+from agentsim.reporting.report import ReportPaths, make_report
+from agentsim.reporting.summary import Number, commands, open_run, publish
+
+__all__ = [
+    "Number",
+    "ReportError",
+    "ReportPaths",
+    "commands",
+    "list_reports",
+    "make_report",
+    "open_run",
+    "publish",
+    "rebuild_index",
+]

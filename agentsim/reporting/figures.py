@@ -1,0 +1,199 @@
+"""How the project's pictures look, and how a notebook shows one.
+
+Colours differ in lightness as well as in hue, so that they are told apart by colour-blind readers and on
+a grey print. A picture is shown with a title that states its finding, a text for those who do not see it,
+and its numbers as a table folded beneath.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from cycler import cycler
+from great_tables import GT
+from IPython.display import HTML, display
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from agentsim.reporting import words
+
+#: Dark, middle and light; each has a marker of its own where points of several kinds share axes.
+MAIN, ACCENT, OTHER, PALE = "#0b4f7d", "#e08a00", "#5aa7d6", "#c9d2da"
+ALARM, INK, SOFT = "#b3261e", "#1b2733", "#52606d"
+KINDS = ((MAIN, "o"), (ACCENT, "s"), (OTHER, "^"), (ALARM, "D"), (SOFT, "v"))
+
+#: Inches. At this width ten points are read as text on a desk, and still on a telephone.
+WIDTH = 6.2
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.color": INK,
+    # Names of agents and tasks are text: a dollar sign in one starts no formula.
+    "text.parse_math": False,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=[MAIN, ACCENT, OTHER, ALARM, SOFT]),
+    "grid.color": "#e4e9ee",
+    "grid.linewidth": 0.8,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+def in_style() -> AbstractContextManager[None]:
+    """The project's style, on top of matplotlib's own and not of the user's settings."""
+    return style.context(["default", STYLE])
+
+
+@contextmanager
+def canvas(height: float, rows: int = 1, **arguments: Any) -> Iterator[tuple[Figure, Any]]:
+    """A figure of the project's width and style, and its axes.
+
+    Parameters
+    ----------
+    height : inches.
+    rows : number of axes, one below the other.
+    arguments : for :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    with in_style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        yield figure, figure.subplots(rows, **arguments)
+
+
+def show(figure: Figure, finding: str, *, alt: str, table: pd.DataFrame) -> None:
+    """Display a figure under a title that states its finding, with its numbers folded beneath.
+
+    Parameters
+    ----------
+    figure : made in :func:`canvas`.
+    finding : what the figure shows, as a sentence.
+    alt : the same for a reader who does not see it: what is drawn, and the numbers that matter.
+    table : the figure's numbers, with columns named for people.
+
+    Raises
+    ------
+    ValueError
+        If the finding or the text for the unseen figure is empty.
+    """
+    if not finding.strip() or not alt.strip():
+        raise ValueError("a figure needs a finding and a text that says what it shows")
+    _display_html(f"<h3>{escape(finding)}</h3>")
+    picture, width, height = _png(figure)
+    metadata = {"image/png": {"alt": alt, "width": width, "height": height}}
+    display({"image/png": picture, "text/plain": alt}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+    summary = "The numbers behind this picture"
+    _display_html(f"<details><summary>{summary}</summary>{table_html(table, finding)}</details>")
+
+
+def show_table(table: pd.DataFrame, finding: str) -> None:
+    """Display a table under a title that states its finding."""
+    _display_html(f"<h3>{escape(finding)}</h3>{table_html(table, finding)}")
+
+
+def show_list(items: Sequence[str]) -> None:
+    """Display sentences as a list."""
+    _display_html(f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>")
+
+
+def show_commands(commands: Sequence[str]) -> None:
+    """Display commands as they are given."""
+    _display_html(f"<pre><code>{escape(chr(10).join(commands))}</code></pre>")
+
+
+def table_html(table: pd.DataFrame, label: str) -> str:
+    """A table as HTML: text escaped, numbers in three digits, wide ones scroll by themselves.
+
+    Parameters
+    ----------
+    table : any text, integers and floats; missing values show as a dash.
+    label : what a screen reader calls it.
+    """
+    # Mixed columns (text and numbers, lists) are shown as their text.
+    shown = table.astype({name: str for name in table if table[name].dtype == object})
+    integers = [name for name in shown if pd.api.types.is_integer_dtype(shown[name])]
+    floats = [name for name in shown if pd.api.types.is_float_dtype(shown[name])]
+    made = (
+        GT(shown, id=f"t{zlib.crc32((label + shown.to_csv()).encode()):08x}")
+        .fmt_integer(columns=integers)
+        .fmt(words.number, columns=floats)
+        .sub_missing(missing_text="–")
+        .tab_options(
+            table_width="100%",
+            table_font_size="0.86rem",
+            table_font_color=INK,
+            table_border_top_style="none",
+            data_row_padding="4px",
+            column_labels_font_weight="600",
+            container_overflow_x="visible",
+            container_overflow_y="visible",
+        )
+    )
+    frame = f'<div class="agentsim-table" role="region" tabindex="0" aria-label="Table: {escape(label)}">'
+    return f"{frame}{made.as_raw_html()}</div>"
+
+
+def thousands(axis: Any) -> None:
+    """Label an axis with separated thousands."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+
+
+def clock(microseconds: np.ndarray[Any, Any]) -> tuple[float, str]:
+    """The unit in which a span of simulated time is best read: its length in microseconds, and its name."""
+    span = float(np.ptp(microseconds)) if len(microseconds) else 0.0
+    for name, size in (("days", 86_400e6), ("hours", 3_600e6), ("minutes", 60e6)):
+        if span >= 2 * size:
+            return size, name
+    return 1e6, "seconds"
+
+
+def bars(
+    axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str], color: str = MAIN
+) -> None:
+    """Horizontal bars, the first on top, each with its note at its end."""
+    places = np.arange(len(labels))[::-1]
+    axes.barh(places, values, color=color, height=0.66)
+    axes.set_yticks(places, labels)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    room = max(values, default=0.0) or 1.0
+    axes.set_xlim(0, 1.32 * room)
+    for place, value, note in zip(places, values, notes, strict=True):
+        axes.text(value + 0.012 * room, place, note, va="center", fontsize=8.5, color=INK)
+
+
+def _display_html(text: str) -> None:
+    display(HTML(text))  # type: ignore[no-untyped-call]
+
+
+def _png(figure: Figure) -> tuple[str, int, int]:
+    """A figure as base64 PNG at twice the resolution of a plain screen, and its size in CSS pixels."""
+    buffer = io.BytesIO()
+    # Ticks are made while drawing, so the style has to be in force then, too.
+    with in_style():
+        figure.savefig(buffer, format="png", dpi=220, metadata={"Software": None})
+    inches = figure.get_size_inches()
+    width, height = (round(114 * length) for length in inches)
+    return base64.b64encode(buffer.getvalue()).decode("ascii"), width, height

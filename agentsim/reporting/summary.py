@@ -1,0 +1,168 @@
+"""What a report says in one look: a verdict, three numbers, and the commands that make it again.
+
+A notebook calls :func:`publish` once. Readers of the notebook and of the page see the summary on top, and
+:func:`agentsim.reporting.rebuild_index` finds it in the executed notebook, under a media type of its own.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from IPython.display import display
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import agentsim
+from agentsim.reporting.errors import ReportError
+from agentsim.run import Run, RunError
+
+#: The media type under which a summary travels in a notebook's output.
+MEDIA_TYPE = "application/vnd.agentsim.report+json"
+TEMPLATES = Path(__file__).parent / "templates"
+
+#: How a verdict is meant, in words, so that no colour has to be seen.
+TONES = {"good": "In order", "watch": "Look closer", "bad": "Needs action"}
+
+
+class Number(BaseModel):
+    """One of the three numbers: its value with unit, what it counts, and what it is compared with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: str
+    label: str
+    note: str = ""
+
+
+class Summary(BaseModel):
+    """What one report found, as the index lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    report: str
+    title: str
+    verdict: str
+    tone: Literal["good", "watch", "bad"]
+    numbers: tuple[Number, Number, Number]
+    run: str
+    kind: str
+    seed: int | None
+    reproduce: tuple[str, ...]
+
+
+def open_run(run: Run | Path | str) -> Run:
+    """Open a finished Run, looked up here and, for notebooks opened elsewhere, in the checkout.
+
+    Raises
+    ------
+    RunError
+        If there is no Run, it is not finished, or a table's file is gone.
+    """
+    opened = run if isinstance(run, Run) else Run(_locate(Path(run)))
+    if opened.manifest.status != "complete":
+        raise RunError(f"{opened.path}: this Run is not finished; give the command that makes it again")
+    gone = [name for name in opened.manifest.files if not (opened.path / name).is_file()]
+    if gone:
+        raise RunError(f"{opened.path}: {len(gone)} of its files are missing, the first is {gone[0]}")
+    return opened
+
+
+def commands(report: str, run: Run, given: Path | str, **parameters: object) -> tuple[str, ...]:
+    """The commands that make a report again from nothing: the Run's own, then the report's.
+
+    Parameters
+    ----------
+    report : name of the report.
+    run : the Run.
+    given : its directory, as the report was asked for.
+    parameters : values of the report's parameters.
+    """
+    words = ["agentsim", "report", report, "--run", str(given)]
+    for name, value in parameters.items():
+        words += ["-p", f"{name}={value}"]
+    return (run.manifest.reproduce, shlex.join(words))
+
+
+def publish(
+    report: str,
+    run: Run,
+    *,
+    verdict: str,
+    numbers: Sequence[Number],
+    reproduce: Sequence[str],
+    tone: Literal["good", "watch", "bad"] = "good",
+) -> None:
+    """Show the verdict and the three numbers, and leave them where the index finds them.
+
+    Parameters
+    ----------
+    report : name of the report.
+    run : the Run that it is about.
+    verdict : one sentence.
+    numbers : exactly three.
+    reproduce : the commands that make the report again.
+    tone : whether all is in order, a look is worth it, or somebody has to act.
+    """
+    summary = Summary(
+        report=report,
+        title=f"{report.replace('-', ' ').capitalize()}: {run.name}",
+        verdict=verdict,
+        tone=tone,
+        numbers=tuple(numbers),  # type: ignore[arg-type]  # pydantic counts them
+        run=run.name,
+        kind=run.manifest.kind,
+        seed=run.manifest.seed,
+        reproduce=tuple(reproduce),
+    )
+    data = {
+        MEDIA_TYPE: summary.model_dump(mode="json"),
+        "text/html": _html(summary),
+        "text/plain": verdict,
+    }
+    display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def find_summary(outputs: Sequence[dict[str, Any]]) -> Summary:
+    """The summary that a notebook published.
+
+    Parameters
+    ----------
+    outputs : all outputs of its cells, in order.
+
+    Raises
+    ------
+    ReportError
+        If it published none, or one that this version does not read.
+    """
+    found = [data[MEDIA_TYPE] for output in outputs if MEDIA_TYPE in (data := output.get("data", {}))]
+    if not found:
+        raise ReportError("the notebook published no verdict; it has to call agentsim.reporting.publish")
+    try:
+        return Summary.model_validate(found[-1])
+    except ValidationError as exc:
+        raise ReportError(f"the notebook's summary cannot be read: {exc.errors()[0]['msg']}") from exc
+
+
+def _locate(path: Path) -> Path:
+    checkout = Path(agentsim.__file__).resolve().parent.parent / path
+    return checkout if not path.exists() and (checkout / "manifest.json").is_file() else path
+
+
+def _html(summary: Summary) -> str:
+    style = (TEMPLATES / "summary.css").read_text(encoding="utf-8")
+    about = f"{summary.kind} · run {summary.run}" + (
+        "" if summary.seed is None else f" · seed {summary.seed}"
+    )
+    tiles = "".join(
+        f"<div><dt>{escape(number.label)}</dt><dd><strong>{escape(number.value)}</strong>"
+        f"<span>{escape(number.note)}</span></dd></div>"
+        for number in summary.numbers
+    )
+    return (
+        f"<style>{style}</style>"
+        f'<section class="agentsim-summary {summary.tone}" aria-label="Summary">'
+        f'<p class="about">{escape(about)}</p>'
+        f'<p class="verdict"><span class="tone">{TONES[summary.tone]}</span> {escape(summary.verdict)}</p>'
+        f'<dl class="numbers">{tiles}</dl></section>'
+    )

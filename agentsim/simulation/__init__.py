@@ -1,0 +1,8 @@
+"""Scenarios and real traces, played against a token server into a Run."""
+
+from agentsim.simulation.faults import ScenarioError
+from agentsim.simulation.replay import replay
+from agentsim.simulation.scenario import Scenario, load_scenario
+from agentsim.simulation.traces import TraceError
+
+__all__ = ["Scenario", "ScenarioError", "TraceError", "load_scenario", "replay"]

@@ -66,6 +66,8 @@ class Catalogue:
     #: What a kind of task needs.
     kind_tools: Masks
     kind_resources: Masks
+    #: Resources that each tool works on in any role, shape ``(tools,)``.
+    tool_resources: Masks
     #: What agents of a role register for: what they, and all roles below them, may ever need.
     role_tools: Masks
     role_resources: Masks
@@ -84,6 +86,10 @@ class Catalogue:
     any_tool: Choices
     any_resource: Choices
     _work: Mapping[tuple[int, int], tuple[str, ...]] = field(repr=False)
+
+    def setting(self, name: str) -> Floats:
+        """One numeric field of every role, shape ``(roles,)``."""
+        return np.array([getattr(role, name) for role in self.settings], dtype=np.float64)
 
     def works_on(self, kind: int, tool: int) -> tuple[str, ...]:
         """Resources that a kind of task uses a tool on; empty where it does not need the tool."""
@@ -127,6 +133,9 @@ def compile_roles(scenario: Scenario, tenant: int) -> Catalogue:
         kind_text=tuple(kind.text for _, kind in kinds),
         kind_tools=_masks(tools, work),
         kind_resources=_masks(resources, [{r for names in uses.values() for r in names} for uses in work]),
+        tool_resources=_masks(
+            resources, [[r for role in roles for r in role.tools.get(tool, ())] for tool in tools]
+        ),
         role_tools=_masks(tools, [{t for code in codes for t in roles[code].tools} for codes in below]),
         role_resources=_masks(
             resources, [{r for code in codes for r in roles[code].resources} for codes in below]
@@ -184,7 +193,7 @@ def _below(roles: Sequence[Role], names: Sequence[str]) -> list[set[int]]:
 
 def _masks(names: Sequence[str], sets: Iterable[Iterable[str]]) -> Masks:
     places = {name: code for code, name in enumerate(names)}
-    return np.array([sum(1 << places[name] for name in members) for members in sets], dtype=np.uint64)
+    return np.array([sum({1 << places[name] for name in members}) for members in sets], dtype=np.uint64)
 
 
 def _start(role: Role, uses: Mapping[str, tuple[str, ...]], tools: Sequence[str]) -> list[float]:

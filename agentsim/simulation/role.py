@@ -82,20 +82,20 @@ class Role(Strict):
         Field(
             description="Share of calls that name a tool or resource at random, perhaps outside the grant."
         ),
-    ] = 0.003
+    ] = 0.01
     introspected: Annotated[
         Share, Field(description="Share of calls whose receiver introspects the token, too.")
     ] = 0.02
     broad: Annotated[
         Share,
         Field(description="Share of agents that ask for all they may have instead of what the task needs."),
-    ] = 0.1
+    ] = 0.25
     careless: Annotated[
         Share,
         Field(
             description="Share of children that first ask for more than their parent has, and are refused."
         ),
-    ] = 0.005
+    ] = 0.02
     proactive: Annotated[
         Share,
         Field(description="Share of agents that refresh before the access token expires; the others after."),

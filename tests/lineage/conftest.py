@@ -1,0 +1,247 @@
+"""Small Runs told as stories to a real server, and ways to tamper with them."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from agentsim.run import FileEntry, Manifest, Run, RunWriter, save_manifest
+from agentsim.server import (
+    Admin,
+    Client,
+    Confirm,
+    Issue,
+    IssueChild,
+    ManualClock,
+    OAuthError,
+    Policy,
+    Refresh,
+    Register,
+    Revoke,
+    SeededSecrets,
+    Server,
+    SigningKey,
+    TokenGrant,
+    Verify,
+)
+from agentsim.simulation.export import export_tenant
+from agentsim.tables import SCHEMAS
+
+SECOND = 1_000_000
+START = 1_780_000_000 * SECOND
+ADMIN = Admin(owner="acme")
+
+
+@dataclass
+class Story:
+    """A server, a clock and those who ask; every step takes a second."""
+
+    policy: Policy = field(default_factory=Policy)
+    tenant: int = 0
+
+    def __post_init__(self) -> None:
+        self.clock = ManualClock(START)
+        self.server = Server(
+            policy=self.policy,
+            clock=self.clock,
+            secrets=SeededSecrets(b"seed"),
+            key=SigningKey.generate(),
+            writer=self.tenant,
+        )
+        self.labels: list[dict[str, Any]] = []
+
+    def ask(self, operation: Any) -> Any:
+        """The answer, or the refusal."""
+        self.clock.advance(SECOND)
+        (answer,) = self.server.execute([operation])
+        return answer
+
+    def agent(
+        self, name: str, tools: str = "file_read web", resources: str = "github docs", **other: Any
+    ) -> Client:
+        registered = self.ask(
+            Register(
+                by=ADMIN,
+                agent_name=name,
+                allowed_tools=tools.split(),
+                resource_access=resources.split(),
+                role=name,
+                **{"max_scope_level": "standard", **other},
+            )
+        )
+        self.ask(Confirm(registration_token=registered.registration_token))
+        return Client(registered.client_id, registered.client_secret)
+
+    def root(self, by: Client, task_id: str, **other: Any) -> TokenGrant:
+        asked = {"required_tools": ["file_read", "web"], "required_resources": ["github", "docs"], **other}
+        return self.ask(Issue(by=by, task_id=task_id, **asked))
+
+    def child(self, by: Client, parent: TokenGrant, task_id: str, **other: Any) -> TokenGrant:
+        asked = other or {"scope": "file_read:github"}
+        return self.ask(IssueChild(by=by, parent_token=parent.access_token, task_id=task_id, **asked))
+
+    def refresh(self, by: Client, grant: TokenGrant, **other: Any) -> TokenGrant:
+        return self.ask(Refresh(by=by, refresh_token=grant.refresh_token, **other))
+
+    def verify(self, grant: TokenGrant, tool: str = "file_read", resource: str = "github") -> Any:
+        return self.ask(
+            Verify(token=grant.access_token, required_tools=[tool], required_resources=[resource], caller="api")
+        )
+
+    def revoke(self, **named: Any) -> Any:
+        return self.ask(Revoke(by=ADMIN, reason="incident", **named))
+
+    def fill(self) -> None:
+        while self.server.pending():
+            self.server.fill()
+
+    def label(self, answer: Any, attack: str, attack_id: int) -> None:
+        self.labels.append(
+            {"tenant": self.tenant, "log_id": answer.log_id, "label": 1, "attack": attack, "attack_id": attack_id}
+        )
+
+    def write(self, writer: RunWriter) -> None:
+        export_tenant(self.server.store, writer, self.tenant, {})
+        writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
+
+
+def write_run(path: Path, *stories: Story) -> Run:
+    manifest = Manifest(
+        kind="simulation",
+        name="story",
+        source={},
+        policy=stories[0].policy.model_dump(mode="json"),
+        reproduce="agentsim simulate story.yaml",
+        created_at="2026-01-01T00:00:00Z",
+    )
+    writer = RunWriter(path, manifest)
+    for story in stories:
+        story.write(writer)
+    return writer.finish(start=START, end=max(story.clock.now() for story in stories), wall_seconds=0.0)
+
+
+def tell_story(tenant: int = 0) -> Story:
+    """Delegation at two depths, refreshes, refusals, a replayed refresh token, revocations of every kind."""
+    story = Story(tenant=tenant)
+    lead, coder, helper = story.agent("lead"), story.agent("coder"), story.agent("helper")
+    story.agent("idle", scope="email.read")
+    root = story.root(lead, "release", principal="ana")
+    review = story.child(coder, root, "review", scope="file_read:github file_read:docs web:docs")
+    read = story.child(helper, review, "read", scope="file_read:github/specific")
+    assert story.verify(read, "file_read", "github/specific").is_valid
+    assert isinstance(story.child(helper, review, "grab", scope="web:github"), OAuthError)
+    assert isinstance(story.child(helper, read, "grab", scope="file_read:github-evil"), OAuthError)
+    narrowed = story.refresh(coder, review, scope="file_read:github")
+    newer = story.refresh(coder, narrowed)
+    story.child(helper, newer, "read-more")
+    assert not story.verify(read, "web", "docs").is_valid
+
+    other = story.root(lead, "report")
+    stolen = story.child(coder, other, "collect")
+    story.refresh(coder, stolen)
+    replayed = story.refresh(coder, stolen)
+    assert replayed.reason == "refresh_reused"
+    story.label(replayed, "refresh_replay", 0)
+    attempt = story.verify(stolen)
+    assert not attempt.is_valid
+    story.label(attempt, "refresh_replay", 0)
+    leaf = story.child(helper, other, "leaf")
+    story.revoke(token=leaf.access_token, cascade=False)
+    story.revoke(token=read.access_token, affected_task_chain=["report"])
+    story.revoke(client_id=helper.client_id)
+    again = story.root(helper, "after", principal="ana")
+    assert story.verify(again).is_valid
+    story.revoke(principal="ana")
+    assert not story.verify(again).is_valid
+    story.fill()
+    last = story.root(helper, "quiet", principal="ana")
+    assert story.verify(last).is_valid
+    return story
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+@pytest.fixture(scope="session")
+def told_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return write_run(tmp_path_factory.mktemp("runs") / "story", tell_story(0), tell_story(1))
+
+
+@pytest.fixture
+def run(told_run: Run, tmp_path: Path) -> Run:
+    """A copy of the told Run, to tamper with."""
+    shutil.copytree(told_run.path, tmp_path / "copy")
+    return Run(tmp_path / "copy")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Run]:
+    return lambda *stories: write_run(tmp_path / "written", *stories)
+
+
+@pytest.fixture
+def tamper() -> Callable[..., Run]:
+    return tamper_with
+
+
+@pytest.fixture
+def reseal() -> Callable[[Run], Run]:
+    return reseal_chain
+
+
+def tamper_with(run: Run, table: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> Run:
+    """Change a table in place and let the manifest agree with its files, as a careful forger would."""
+    for name in [name for name in run.manifest.files if name.startswith(f"{table}/")]:
+        path = run.path / name
+        frame = pq.read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
+        frame = frame.astype({column: object for column in frame.columns})
+        changed = change(frame)
+        frame = frame if changed is None else changed
+        columns = {
+            column: [None if value is pd.NA or value is None else value for value in frame[column]]
+            for column in SCHEMAS[table].names
+        }
+        arrays = [
+            pa.array(columns[one.name], one.type.value_type if pa.types.is_dictionary(one.type) else one.type)
+            for one in SCHEMAS[table]
+        ]
+        rows = pa.table(arrays, names=SCHEMAS[table].names).cast(SCHEMAS[table])
+        pq.write_table(rows, path)
+        run.manifest.files[name] = FileEntry(
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(), rows=rows.num_rows, bytes=path.stat().st_size
+        )
+    save_manifest(run)
+    return Run(run.path)
+
+
+def reseal_chain(run: Run) -> Run:
+    """Make the hash chains and the manifest agree with the audit rows: only what the rows say is wrong then."""
+    heads = {tenant: (bytes(32), 0) for tenant in run.manifest.tenants}
+
+    def link(frame: pd.DataFrame) -> None:
+        for row in frame.index:
+            previous, length = heads[frame.at[row, "tenant"]]
+            values = [
+                None if value is pd.NA else value.hex() if isinstance(value, bytes) else value
+                for value in frame.loc[row].drop(["tenant", "row_hash"])
+            ]
+            head = hashlib.sha256(previous + orjson.dumps(values)).digest()
+            frame.at[row, "row_hash"] = head
+            heads[frame.at[row, "tenant"]] = (head, length + 1)
+
+    run = tamper_with(run, "audit", link)
+    for tenant, (head, length) in heads.items():
+        run.manifest.tenants[tenant].audit_head = head.hex()
+        run.manifest.tenants[tenant].audit_rows = length
+    save_manifest(run)
+    return Run(run.path)

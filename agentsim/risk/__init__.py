@@ -1,0 +1,58 @@
+"""Features, detectors, thresholds and their evaluation, over a finished Run."""
+
+from agentsim.risk.behaviour import Behaviour, read_behaviour
+from agentsim.risk.catalogue import FEATURES, REFUSALS, Feature, families
+from agentsim.risk.detectors import (
+    Combined,
+    Counts,
+    Detector,
+    Novelty,
+    NoveltyForest,
+    Supervised,
+    count_forest,
+)
+from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
+from agentsim.risk.evidence import Evidence, gather
+from agentsim.risk.features import grant_features
+from agentsim.risk.heldout import HeldOut, leave_one_suite_out
+from agentsim.risk.metrics import Estimate
+from agentsim.risk.surprise import ContextualSurprise
+from agentsim.risk.thresholds import (
+    Threshold,
+    ThresholdReport,
+    budget_curve,
+    choose_threshold,
+    report_threshold,
+)
+
+__all__ = [
+    "FEATURES",
+    "REFUSALS",
+    "Behaviour",
+    "Combined",
+    "ContextualSurprise",
+    "Counts",
+    "Detector",
+    "Estimate",
+    "EvaluationError",
+    "Evidence",
+    "Feature",
+    "HeldOut",
+    "Novelty",
+    "NoveltyForest",
+    "Supervised",
+    "Threshold",
+    "ThresholdReport",
+    "Truth",
+    "budget_curve",
+    "choose_threshold",
+    "count_forest",
+    "families",
+    "figures",
+    "gather",
+    "grant_features",
+    "leave_one_suite_out",
+    "read_behaviour",
+    "read_truth",
+    "report_threshold",
+]

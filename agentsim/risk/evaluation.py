@@ -1,0 +1,107 @@
+"""How good a detector is. Here, and in experiments, labels are read; nowhere else.
+
+Simulated attacks have a label per attacker operation, recorded traces one per run. Both become a truth per
+grant: attacked, not, or unknown (then not scored).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from agentsim.errors import UserError
+from agentsim.risk.behaviour import Flags, Floats, Ints
+from agentsim.risk.metrics import Estimate, pr_auc, recall_at, roc_auc, within_roc_auc
+from agentsim.run import Run
+
+
+class EvaluationError(UserError):
+    """These labels cannot judge a detector; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known about each grant.
+
+    Attributes
+    ----------
+    label : per grant: 1 attacked, 0 not, -1 unknown.
+    attempted : per grant: whether an attack was tried at all.
+    attack : per grant: the kind of its (first) attack, "" for none.
+    attacks : one row per attack and grant that it touched: ``attack``, ``instance``, ``place`` (position of the
+        grant; -1 where an operation of the attack was about no grant).
+    """
+
+    label: Ints
+    attempted: Flags
+    attack: pd.Series
+    attacks: pd.DataFrame
+
+    @property
+    def attacked(self) -> Flags:
+        """Where the label is 1."""
+        return np.asarray(self.label == 1)
+
+    @property
+    def known(self) -> Flags:
+        """Where the label is not in dispute."""
+        return np.asarray(self.label >= 0)
+
+
+def read_truth(run: Run, grants: pd.Index) -> Truth:
+    """The truth about ``grants`` (ids, in the order of the evidence), from the Run's labels."""
+    columns = ["tenant", "grant_id", "label", "attack", "attack_id", "attempted"]
+    rows = run.frame("labels", columns)
+    rows["place"] = grants.get_indexer(pd.Index(rows["grant_id"].fillna(-1).astype(np.int64)))
+    label = np.zeros(len(grants), np.int64)
+    attempted = np.zeros(len(grants), bool)
+    kind = np.full(len(grants), "", dtype=object)
+    placed = rows[rows["place"] >= 0]
+    # A grant is attacked if any operation on it was; unknown only if nothing else is said of it.
+    for value in (-1, 1):
+        label[placed["place"][(placed["label"] == value).to_numpy(bool)]] = value
+    tried = placed["attempted"].fillna(placed["label"] == 1).to_numpy(bool)
+    attempted[placed["place"][tried]] = True
+    attacks = rows[(rows["label"] == 1).to_numpy(bool) & rows["attack"].notna().to_numpy(bool)]
+    named = attacks[attacks["place"] >= 0].drop_duplicates("place")
+    kind[named["place"]] = named["attack"].astype(object)
+    instance = attacks["tenant"].astype(str) + "/" + attacks["attack_id"].astype(str)
+    touched = pd.DataFrame(
+        {"attack": attacks["attack"].astype(str), "instance": instance, "place": attacks["place"]}
+    )
+    return Truth(label, attempted, pd.Series(kind, index=grants), touched.drop_duplicates(ignore_index=True))
+
+
+def figures(score: Floats, attacked: Flags, group: Ints, within: Ints | None = None) -> dict[str, float]:
+    """Figures of one detector on one set of grants.
+
+    Parameters
+    ----------
+    score, attacked : per grant.
+    group : a code per grant; intervals resample these (trees, or tasks).
+    within : a code per grant for the ROC-AUC inside each (agents); none when None.
+
+    Returns
+    -------
+    ``scored``, ``attacks``, ``base_rate``, and ``pr_auc``, ``roc_auc``, ``within_roc_auc`` (where asked for),
+    ``recall_at_1``, ``recall_at_5`` (share of attacks found at 1 % and 5 % false alarms), each also with
+    ``_low`` and ``_high`` (95 %).
+    """
+    estimates: dict[str, Estimate] = {
+        "pr_auc": pr_auc(attacked, score, group),
+        "roc_auc": roc_auc(attacked, score, group),
+        "recall_at_1": recall_at(attacked, score, 0.01),
+        "recall_at_5": recall_at(attacked, score, 0.05),
+    }
+    if within is not None:
+        estimates = {"within_roc_auc": within_roc_auc(attacked, score, within, group), **estimates}
+    result: dict[str, float] = {
+        "scored": len(score),
+        "attacks": int(attacked.sum()),
+        "base_rate": float(attacked.mean()) if len(attacked) else np.nan,
+    }
+    for name, estimate in estimates.items():
+        result |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return result

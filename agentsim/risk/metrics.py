@@ -1,0 +1,137 @@
+"""Figures of merit, each with an interval where it is an estimate. Accuracy is not among them.
+
+Grants of one tree, and runs of one task, are not independent: intervals resample whole groups, as their
+size demands (a cluster bootstrap: Davison and Hinkley, Bootstrap Methods and their Application, 1997, 3.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest, rankdata
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from agentsim.risk.behaviour import Flags, Floats, Ints, tally
+
+REPLICATES = 200
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A figure and its 95 % interval; NaN where it cannot be computed."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Estimate(np.nan, np.nan, np.nan)
+
+
+def share(found: int, total: int) -> Estimate:
+    """A proportion with its Wilson interval (E. B. Wilson, JASA 22, 1927)."""
+    if total == 0:
+        return NOTHING
+    interval = binomtest(found, total).proportion_ci(LEVEL, method="wilson")
+    return Estimate(found / total, float(interval.low), float(interval.high))
+
+
+def pr_auc(truth: Flags, score: Floats, group: Ints, *, seed: int = 0) -> Estimate:
+    """Average precision, interval by resampling groups."""
+    return _bootstrapped(average_precision_score, truth, score, group, seed)
+
+
+def roc_auc(truth: Flags, score: Floats, group: Ints, *, seed: int = 0) -> Estimate:
+    """Area under the ROC curve, interval by resampling groups."""
+    return _bootstrapped(roc_auc_score, truth, score, group, seed)
+
+
+def within_roc_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, seed: int = 0) -> Estimate:
+    """ROC-AUC inside each ``within`` (an agent), averaged with its positives as weights.
+
+    Agents without a positive, or without a negative, have no curve and are left out. The interval resamples
+    ``group``; every pair of a positive and a negative then counts as often as both of its groups were drawn.
+    """
+    groups = int(group.max(initial=0)) + 1
+    tables = []
+    for agent in np.unique(within):
+        of_agent = within == agent
+        positive, negative = of_agent & truth, of_agent & ~truth
+        if positive.any() and negative.any():
+            tables.append(_pairs(score, group, positive, negative, groups))
+    if not tables:
+        return NOTHING
+
+    def weighted(times: Floats) -> float:
+        total = weight = 0.0
+        for won, positives, negatives in tables:
+            found, clean = float(times @ positives), float(times @ negatives)
+            if found > 0 and clean > 0:
+                total += float(times @ won @ times) / clean
+                weight += found
+        return total / weight if weight else np.nan
+
+    value = weighted(np.ones(groups))
+    return _interval(value, [weighted(times) for times in _draws(groups, seed)])
+
+
+def recall_at(truth: Flags, score: Floats, false_alarms: float) -> Estimate:
+    """Share of the positives above the threshold that raises at most this share of false alarms.
+
+    The threshold is read off the very negatives that are judged: it describes a curve, it was not chosen in
+    advance. Wilson interval, as if positives were independent.
+    """
+    negatives = np.sort(score[~truth])
+    if not len(negatives) or not truth.any():
+        return NOTHING
+    allowed = int(np.floor(false_alarms * len(negatives)))
+    threshold = negatives[len(negatives) - allowed - 1] if allowed < len(negatives) else -np.inf
+    return share(int((score[truth] > threshold).sum()), int(truth.sum()))
+
+
+def rates_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
+    """How many hold, with the interval that resampling whole groups gives."""
+    per_group = tally(group[flag], int(group.max(initial=0)) + 1)
+    return _interval(float(flag.sum()), [float(times @ per_group) for times in _draws(len(per_group), seed)])
+
+
+def _pairs(
+    score: Floats, group: Ints, positive: Flags, negative: Flags, groups: int
+) -> tuple[Floats, Floats, Floats]:
+    """Pairs that the positive wins (ties half), by the two groups; positives and negatives by group."""
+    above, below = score[positive], score[negative]
+    won = (above[:, None] > below[None, :]) + 0.5 * (above[:, None] == below[None, :])
+    table = np.zeros((groups, groups))
+    by_positive = np.zeros((groups, len(below)))
+    np.add.at(by_positive, group[positive], won)
+    np.add.at(table.T, group[negative], by_positive.T)
+    return table, tally(group[positive], groups), tally(group[negative], groups)
+
+
+def _bootstrapped(
+    figure: Callable[..., float], truth: Flags, score: Floats, group: Ints, seed: int
+) -> Estimate:
+    if truth.all() or not truth.any():
+        return NOTHING
+    # Ranks are what the figures depend on; they also keep infinities out.
+    rank = rankdata(score)
+    groups, drawn = int(group.max(initial=0)) + 1, []
+    for times in _draws(groups, seed):
+        weight = times[group]
+        if (weight[truth] > 0).any() and (weight[~truth] > 0).any():
+            drawn.append(float(figure(truth, rank, sample_weight=weight)))
+    return _interval(float(figure(truth, rank)), drawn)
+
+
+def _draws(groups: int, seed: int) -> Floats:
+    """How often each group is drawn, per replicate: shape (REPLICATES, groups)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES).astype(np.float64)
+
+
+def _interval(value: float, drawn: list[float]) -> Estimate:
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail]) if drawn else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high))

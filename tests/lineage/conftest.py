@@ -93,7 +93,9 @@ class Story:
 
     def verify(self, grant: TokenGrant, tool: str = "file_read", resource: str = "github") -> Any:
         return self.ask(
-            Verify(token=grant.access_token, required_tools=[tool], required_resources=[resource], caller="api")
+            Verify(
+                token=grant.access_token, required_tools=[tool], required_resources=[resource], caller="api"
+            )
         )
 
     def revoke(self, **named: Any) -> Any:
@@ -105,7 +107,13 @@ class Story:
 
     def label(self, answer: Any, attack: str, attack_id: int) -> None:
         self.labels.append(
-            {"tenant": self.tenant, "log_id": answer.log_id, "label": 1, "attack": attack, "attack_id": attack_id}
+            {
+                "tenant": self.tenant,
+                "log_id": answer.log_id,
+                "label": 1,
+                "attack": attack,
+                "attack_id": attack_id,
+            }
         )
 
     def write(self, writer: RunWriter) -> None:
@@ -204,7 +212,7 @@ def tamper_with(run: Run, table: str, change: Callable[[pd.DataFrame], pd.DataFr
     for name in [name for name in run.manifest.files if name.startswith(f"{table}/")]:
         path = run.path / name
         frame = pq.read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
-        frame = frame.astype({column: object for column in frame.columns})
+        frame = frame.astype(dict.fromkeys(frame.columns, object))
         changed = change(frame)
         frame = frame if changed is None else changed
         columns = {
@@ -218,7 +226,9 @@ def tamper_with(run: Run, table: str, change: Callable[[pd.DataFrame], pd.DataFr
         rows = pa.table(arrays, names=SCHEMAS[table].names).cast(SCHEMAS[table])
         pq.write_table(rows, path)
         run.manifest.files[name] = FileEntry(
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(), rows=rows.num_rows, bytes=path.stat().st_size
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            rows=rows.num_rows,
+            bytes=path.stat().st_size,
         )
     save_manifest(run)
     return Run(run.path)

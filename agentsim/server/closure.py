@@ -78,7 +78,8 @@ class Filler:
                     if mark is None:
                         break
                     job = _begin(connection, mark)
-                limit -= self._advance(connection, job, trail, limit, now)
+                # A mark may name what no token carries.
+                limit -= self._advance(connection, job, trail, limit, now) if job.roots else 1
                 if not job.roots:
                     closed.append(_close(connection, job))
                     job = None

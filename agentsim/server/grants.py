@@ -107,7 +107,8 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     if batch.ended_by(lineage, first["owner"], first["principal"]) is not None:
         raise InvalidGrant("refresh_revoked", "the grant has been revoked", hint="ask for a new grant")
     consumed = old["refresh_consumed_at"]
-    if consumed is not None and now - consumed > batch.policy.refresh_grace_us:
+    # Without a window two uses in the same microsecond are a replay, too; clocks of two writers may differ.
+    if consumed is not None and abs(now - consumed) >= batch.policy.refresh_grace_us:
         revocation_id = end_grant(batch, first, reason="refresh_token_reuse", revoked_by="server", now=now)
         entry.details = {"revocation_id": revocation_id, "marks": [revocation_id]}
         raise InvalidGrant("refresh_reused", "the refresh token had been used; its grant is ended")

@@ -1,0 +1,182 @@
+"""One organisation with a token server, a clock that stands still and a few shorthands to tell stories with."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import select
+
+from agentsim.server import (
+    Activation,
+    Admin,
+    Client,
+    Confirm,
+    Issue,
+    IssueChild,
+    ManualClock,
+    OAuthError,
+    Operation,
+    Policy,
+    Refresh,
+    Register,
+    Registration,
+    Revocation,
+    Revoke,
+    SeededSecrets,
+    Server,
+    SigningKey,
+    Store,
+    TokenGrant,
+    Verification,
+    Verify,
+)
+from agentsim.server.audit import GENESIS, row_digest
+from agentsim.server.clock import SECOND
+from agentsim.server.schema import AuditChain, AuditRow, Base
+from agentsim.server.store import table
+
+NOW = 1_700_000_000 * SECOND
+TOOLS = ("file_read", "file_write", "db_query")
+RESOURCES = ("github", "jira")
+
+_Answer = TypeVar("_Answer")
+
+
+class World:
+    """A server, the clock that it asks, and the administrator of its organisation."""
+
+    def __init__(
+        self, path: Path | None = None, *, seed: bytes = b"test", now: int = NOW, **policy: Any
+    ) -> None:
+        self.path = path
+        self.seed = seed
+        self.policy = Policy(**policy)
+        self.clock = ManualClock(now)
+        self.admin = Admin("acme")
+        self.server = self._open(SeededSecrets(seed))
+
+    def _open(self, secrets: SeededSecrets, **others: Any) -> Server:
+        return Server(
+            Store(self.path, synchronous="OFF"),
+            policy=self.policy,
+            clock=self.clock,
+            secrets=secrets,
+            key=SigningKey.from_seed(self.seed),
+            **others,
+        )
+
+    def reopen(self, **others: Any) -> None:
+        """What a crash leaves: the file, and a new process on it."""
+        self.server.close()
+        self.server = self._open(SeededSecrets(self.seed + b" again"), **others)
+
+    def ask(self, operation: Operation, answer: type[_Answer]) -> _Answer:
+        return self.server.ask(operation, answer)
+
+    def refusal(self, operation: Operation) -> OAuthError:
+        """The error that an operation must be answered with."""
+        (answer,) = self.server.execute([operation])
+        assert isinstance(answer, OAuthError), f"not refused: {answer}"
+        return answer
+
+    def register(self, by: Admin | None = None, **terms: Any) -> Registration:
+        profile = {"agent_name": "an agent", "allowed_tools": TOOLS, "resource_access": RESOURCES}
+        return self.ask(Register(by=by or self.admin, **(profile | terms)), Registration)
+
+    def agent(self, by: Admin | None = None, **terms: Any) -> Client:
+        """A registered and confirmed agent."""
+        registration = self.register(by, **terms)
+        self.ask(Confirm(registration_token=registration.registration_token), Activation)
+        return Client(registration.client_id, registration.client_secret)
+
+    def root(self, by: Client, task_id: str = "Code Review", **terms: Any) -> TokenGrant:
+        terms.setdefault("scope", "file_read:github")
+        return self.ask(Issue(by=by, task_id=task_id, **terms), TokenGrant)
+
+    def child(self, by: Client, parent: TokenGrant, task_id: str = "Review File", **terms: Any) -> TokenGrant:
+        terms.setdefault("scope", "file_read:github")
+        return self.ask(
+            IssueChild(by=by, parent_token=parent.access_token, task_id=task_id, **terms), TokenGrant
+        )
+
+    def chain(self, by: Client, depth: int) -> list[TokenGrant]:
+        """A root and one grant below the other."""
+        grants = [self.root(by, "task 0")]
+        for level in range(1, depth + 1):
+            grants.append(self.child(by, grants[-1], f"task {level}"))
+        return grants
+
+    def refresh(self, by: Client, grant: TokenGrant, **terms: Any) -> TokenGrant:
+        assert grant.refresh_token is not None
+        return self.ask(Refresh(by=by, refresh_token=grant.refresh_token, **terms), TokenGrant)
+
+    def verify(self, grant: TokenGrant | str, **asked: Any) -> Verification:
+        token = grant if isinstance(grant, str) else grant.access_token
+        return self.ask(Verify(token=token, **asked), Verification)
+
+    def why_not(self, grant: TokenGrant | str, **asked: Any) -> str | None:
+        """The reason for which a token is not valid for this, or None where it is."""
+        answer = self.verify(grant, **asked)
+        assert answer.is_valid is (answer.error is None)
+        return answer.error.reason if answer.error else None
+
+    def revoke(
+        self, grant: TokenGrant | None = None, by: Admin | Client | None = None, **terms: Any
+    ) -> Revocation:
+        if grant is not None:
+            terms["token"] = grant.access_token
+        return self.ask(Revoke(by=by or self.admin, **terms), Revocation)
+
+    def fill(self, limit: int = 10_000) -> list[Any]:
+        """Fill until nothing waits any more."""
+        closed: list[Any] = []
+        while self.server.pending():
+            closed += self.server.fill(limit)
+        return closed
+
+    def rows(self, model: type[Base], **where: Any) -> list[dict[str, Any]]:
+        """The rows of a table in the order of its key."""
+        source = table(model)
+        query = select(source).order_by(*source.primary_key.columns)
+        for name, value in where.items():
+            query = query.where(source.c[name] == value)
+        with self.server.store.transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def audit(self, **where: Any) -> list[dict[str, Any]]:
+        return self.rows(AuditRow, **where)
+
+    def check_chain(self) -> int:
+        """Recompute the whole audit chain; returns its length."""
+        previous = GENESIS
+        rows = self.audit()
+        for row in rows:
+            previous = row_digest(previous, row)
+            assert row["row_hash"] == previous, f"row {row['log_id']} does not link"
+        heads = self.rows(AuditChain)
+        assert sum(head["length"] for head in heads) == len(rows)
+        if rows:
+            assert heads[0]["row_hash"] == previous
+            assert heads[0]["log_id"] == rows[-1]["log_id"]
+        return len(rows)
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes worlds, each on a SQLite file of its own, and checks every audit chain at the end."""
+    made: list[World] = []
+
+    def make(**policy: Any) -> World:
+        made.append(World(tmp_path / f"world-{len(made)}.sqlite", **policy))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.check_chain()
+        world.server.close()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()

@@ -5,6 +5,9 @@ A Run holds what the token server's database held, without secrets and their has
 Times are microseconds, ids are 63-bit integers, scopes, tools and resources are canonical text.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pyarrow as pa
 
 #: Raised whenever a column changes its name, type or meaning.
@@ -128,3 +131,14 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 #: Tables that the same scenario and seed reproduce to the byte.
 DETERMINISTIC = ("agents", "tokens", "revocations", "audit", "labels")
+
+
+def make_table(name: str, rows: int, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """A table of ``rows`` rows in its own schema, from Python values; columns that are not given are null."""
+    arrays = []
+    for field in SCHEMAS[name]:
+        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        values = columns.get(field.name)
+        array = pa.nulls(rows, plain) if values is None else pa.array(values, plain, from_pandas=True)
+        arrays.append(array.cast(field.type))
+    return pa.Table.from_arrays(arrays, schema=SCHEMAS[name])

@@ -3,6 +3,7 @@
 from agentsim.simulation.faults import ScenarioError
 from agentsim.simulation.replay import replay
 from agentsim.simulation.scenario import Scenario, load_scenario
+from agentsim.simulation.simulate import simulate
 from agentsim.simulation.traces import TraceError
 
-__all__ = ["Scenario", "ScenarioError", "TraceError", "load_scenario", "replay"]
+__all__ = ["Scenario", "ScenarioError", "TraceError", "load_scenario", "replay", "simulate"]

@@ -46,8 +46,6 @@ class Victim:
     unusual: dict[str, tuple[str, ...]]
     caller: str
     source_ip: str
-    #: Mean time between two calls of its role, microseconds.
-    gap: int
 
 
 class Attacker(ABC):
@@ -76,9 +74,9 @@ class Attacker(ABC):
         self._left -= 1
         return self._left > 0
 
-    def pause(self, victim: Victim) -> int:
-        """Microseconds until the next operation: a burst when loud, the role's own pace when quiet."""
-        mean = self.stealth * victim.gap + (1 - self.stealth) * _SECOND
+    def pause(self, gap: int) -> int:
+        """Microseconds until the next operation: a burst when loud, the role's own mean ``gap`` when quiet."""
+        mean = self.stealth * gap + (1 - self.stealth) * _SECOND
         return int(self.rng.exponential(mean)) + 100_000
 
     def count(self, *, loud: int, quiet: int) -> int:

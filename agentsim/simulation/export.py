@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 from agentsim.run import RunWriter, TenantEntry
 from agentsim.server.schema import Agent, AuditRow, IssuedToken, RevocationMark
 from agentsim.server.store import Store, table
-from agentsim.tables import SCHEMAS
+from agentsim.tables import SCHEMAS, make_table
 
 #: Rows of one file; above DuckDB's row group, and about 60 MB of audit rows in memory.
 ROWS_PER_PART = 200_000
@@ -47,15 +47,11 @@ def _export(store: Store, writer: RunWriter, name: str, tenant: int) -> int:
 
 
 def _parts(store: Store, name: str, tenant: int) -> Iterator[pa.Table]:
-    source, schema = _SOURCES[name], SCHEMAS[name]
-    columns = [field.name for field in schema if field.name != "tenant"]
+    source = _SOURCES[name]
+    columns = [field.name for field in SCHEMAS[name] if field.name != "tenant"]
     query = select(*(source.c[column] for column in columns)).order_by(*source.primary_key.columns)
     with store.transaction() as connection:
         result = connection.execution_options(yield_per=ROWS_PER_PART).execute(query)
         for rows in result.partitions():
-            arrays = [pa.array([tenant] * len(rows), pa.int32())]
-            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-                field = schema.field(column).type
-                plain = field.value_type if pa.types.is_dictionary(field) else field
-                arrays.append(pa.array(values, plain).cast(field))
-            yield pa.Table.from_arrays(arrays, schema=schema)
+            values = dict(zip(columns, zip(*rows, strict=True), strict=True))
+            yield make_table(name, len(rows), {"tenant": [tenant] * len(rows), **values})

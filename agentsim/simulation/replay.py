@@ -40,7 +40,7 @@ from agentsim.simulation.rounds import Stage, Step
 from agentsim.simulation.tenant import open_tenant
 from agentsim.simulation.traces import Traces, read_traces
 from agentsim.simulation.windows import WindowLog
-from agentsim.tables import SCHEMAS
+from agentsim.tables import make_table
 
 #: Traces carry no date: a replay begins here (2026-01-01T00:00:00Z).
 _START = 1_767_225_600 * SECOND
@@ -139,9 +139,9 @@ class _Replay:
         """The operation of a step; None for a grant that was never made."""
         match step.kind:
             case _Kind.REGISTER:
-                return self._register(step.order)
+                return self._register(step.ref)
             case _Kind.CONFIRM:
-                registration = self._registrations[step.order - len(self._agents["agent"])]
+                registration = self._registrations[step.ref]
                 if registration is None:
                     return None
                 return Confirm(registration_token=registration.registration_token)
@@ -150,13 +150,12 @@ class _Replay:
         grant = self._issued[step.actor]
         if grant is None:
             return None
-        call = step.order - self._first_call
-        return self._verify(grant, call) if step.kind == _Kind.CALL else self._outcome(grant, call)
+        return self._verify(grant, step.ref) if step.kind == _Kind.CALL else self._outcome(grant, step.ref)
 
     def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         """Keep credentials and tokens; a call that was let through reports how it went."""
         if isinstance(answer, Registration):
-            self._registrations[step.order] = answer
+            self._registrations[step.ref] = answer
         elif isinstance(answer, TokenGrant):
             self._issued[step.actor] = answer
         elif isinstance(answer, Verification) and answer.is_valid:
@@ -171,43 +170,29 @@ class _Replay:
         answers = self._traces.answers
         made = [(row, grant) for row, grant in enumerate(self._issued) if grant is not None]
         rows = [row for row, _ in made]
-        missing: list[Any] = [None] * len(made)
         columns: dict[str, Any] = {
             "tenant": [0] * len(made),
-            "log_id": missing,
             "grant_id": [grant.grant_id for _, grant in made],
             "root_grant_id": [grant.root_grant_id for _, grant in made],
             "label": answers["label"].iloc[rows].astype("int8"),
-            "attack": missing,
-            "attack_id": missing,
-            "stealth": missing,
             "detail": answers["label_detail"].iloc[rows],
             "attempted": answers["attack_attempted"].iloc[rows],
             "utility": answers["utility"].iloc[rows].astype("boolean"),
         }
-        schema = SCHEMAS["labels"]
-        arrays = []
-        for field in schema:
-            plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            arrays.append(pa.array(columns[field.name], plain, from_pandas=True).cast(field.type))
-        return pa.Table.from_arrays(arrays, schema=schema)
-
-    @property
-    def _first_call(self) -> int:
-        return 2 * len(self._agents["agent"]) + len(self._grants["agent"])
+        return make_table("labels", len(made), columns)
 
     def _steps(self) -> Iterator[Step]:
         agents, grants = len(self._agents["agent"]), len(self._grants["agent"])
         for agent in range(agents):
-            yield Step(_START, agent, grants + agent, -1, _Kind.REGISTER)
-            yield Step(_START + SECOND, agents + agent, grants + agent, -1, _Kind.CONFIRM)
+            yield Step(_START, agent, grants + agent, -1, _Kind.REGISTER, agent)
+            yield Step(_START + SECOND, agents + agent, grants + agent, -1, _Kind.CONFIRM, agent)
         base = _START + _RUNS_BEGIN
         for grant, (issued, parent) in enumerate(
             zip(self._grants["issued"], self._grants["parent"], strict=True)
         ):
             yield Step(base + issued, 2 * agents + grant, grant, parent, _Kind.ISSUE)
         for call, (at, grant) in enumerate(zip(self._calls["time"], self._calls["grant"], strict=True)):
-            yield Step(base + at, self._first_call + call, grant, -1, _Kind.CALL)
+            yield Step(base + at, 2 * agents + grants + call, grant, -1, _Kind.CALL, call)
 
     def _register(self, agent: int) -> Register:
         suite = self._agents["suite"][agent]

@@ -24,8 +24,9 @@ class Step(NamedTuple):
     actor: int
     #: An actor whose earlier steps come first, too; -1 for none.
     after: int
-    #: What the play makes of it.
+    #: What the play makes of it, and what else it has to know.
     kind: int
+    ref: int = -1
 
 
 class Play(Protocol):

@@ -8,7 +8,7 @@ import psutil
 import pyarrow as pa
 
 from agentsim.server import Server
-from agentsim.tables import SCHEMAS
+from agentsim.tables import SCHEMAS, make_table
 
 
 class WindowLog:
@@ -59,15 +59,9 @@ class WindowLog:
 
     def table(self) -> pa.Table:
         """The rows so far."""
-        schema = SCHEMAS["windows"]
-        columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in schema)
-        arrays = [
-            pa.array(
-                list(values), field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            ).cast(field.type)
-            for field, values in zip(schema, columns, strict=True)
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        names = SCHEMAS["windows"].names
+        columns = dict(zip(names, zip(*self._rows, strict=True), strict=True)) if self._rows else {}
+        return make_table("windows", len(self._rows), columns)
 
     def _size(self) -> int:
         """Bytes of the database and its write-ahead log."""

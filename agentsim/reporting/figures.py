@@ -12,6 +12,7 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -83,15 +84,41 @@ def canvas(height: float, rows: int = 1, **arguments: Any) -> Iterator[tuple[Fig
         yield figure, figure.subplots(rows, **arguments)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A figure with all that belongs to it; a notebook shows one by naming it in the last line of a cell.
+
+    Attributes
+    ----------
+    figure : made in :func:`canvas`.
+    finding : what the figure shows, as a sentence; its title.
+    alt : the same for a reader who does not see it: what is drawn, and the numbers that matter.
+    table : the figure's numbers, with columns named for people.
+    """
+
+    figure: Figure
+    finding: str
+    alt: str
+    table: pd.DataFrame
+
+    def _ipython_display_(self) -> None:
+        show(self.figure, self.finding, alt=self.alt, table=self.table)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A finding without a figure, where there is nothing to draw."""
+
+    finding: str
+
+    def _ipython_display_(self) -> None:
+        _display_html(f"<p>{escape(self.finding)}</p>")
+
+
 def show(figure: Figure, finding: str, *, alt: str, table: pd.DataFrame) -> None:
     """Display a figure under a title that states its finding, with its numbers folded beneath.
 
-    Parameters
-    ----------
-    figure : made in :func:`canvas`.
-    finding : what the figure shows, as a sentence.
-    alt : the same for a reader who does not see it: what is drawn, and the numbers that matter.
-    table : the figure's numbers, with columns named for people.
+    Parameters and their meaning are those of :class:`Picture`.
 
     Raises
     ------
@@ -143,6 +170,7 @@ def table_html(table: pd.DataFrame, label: str) -> str:
         .tab_options(
             table_width="100%",
             table_font_size="0.86rem",
+            table_font_names=["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"],
             table_font_color=INK,
             table_border_top_style="none",
             data_row_padding="4px",
@@ -169,17 +197,29 @@ def clock(microseconds: np.ndarray[Any, Any]) -> tuple[float, str]:
     return 1e6, "seconds"
 
 
+def pairs(labels: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """Labels with their notes, for the text of a picture."""
+    return [f"{label}: {note}" for label, note in zip(labels, notes, strict=True)]
+
+
+def bar_places(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where :func:`bars` draws its bars: the first on top."""
+    return max(count, 2) - 1 - np.arange(count)
+
+
 def bars(
     axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str], color: str = MAIN
 ) -> None:
     """Horizontal bars, the first on top, each with its note at its end."""
-    places = np.arange(len(labels))[::-1]
+    places = bar_places(len(labels))
     axes.barh(places, values, color=color, height=0.66)
     axes.set_yticks(places, labels)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     room = max(values, default=0.0) or 1.0
     axes.set_xlim(0, 1.32 * room)
+    # One bar alone would otherwise fill the axes.
+    axes.set_ylim(-0.6, max(len(labels), 2) - 0.4)
     for place, value, note in zip(places, values, notes, strict=True):
         axes.text(value + 0.012 * room, place, note, va="center", fontsize=8.5, color=INK)
 

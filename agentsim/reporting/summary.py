@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,8 @@ class Summary(BaseModel):
     run: str
     kind: str
     seed: int | None
+    #: When the Run was made, as its manifest says.
+    run_at: str
     reproduce: tuple[str, ...]
 
 
@@ -113,6 +116,7 @@ def publish(
         run=run.name,
         kind=run.manifest.kind,
         seed=run.manifest.seed,
+        run_at=run.manifest.created_at,
         reproduce=tuple(reproduce),
     )
     data = {
@@ -166,3 +170,12 @@ def _html(summary: Summary) -> str:
         f'<p class="verdict"><span class="tone">{TONES[summary.tone]}</span> {escape(summary.verdict)}</p>'
         f'<dl class="numbers">{tiles}</dl></section>'
     )
+
+
+def _day(moment: str) -> str:
+    """A date in words; a text that is none stays as it is."""
+    try:
+        day = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return f"{day.day} {day:%B %Y}"

@@ -24,8 +24,14 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share between 0 and 1 in per cent: ``12.3%``."""
-    return f"{number(100 * share)}%" if math.isfinite(share) else "–"
+    """A share between 0 and 1 in per cent, to a tenth: ``12.3%``; what is there never reads as 0% or 100%."""
+    if not math.isfinite(share):
+        return "–"
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= share < 1:
+        return ">99.9%"
+    return f"{100 * share:.1f}%".replace(".0%", "%")
 
 
 def duration(microseconds: float) -> str:

@@ -1,0 +1,24 @@
+"""The ``scale`` report: what a Run did, and what that cost."""
+
+from agentsim.reporting.scale.costs import cost, growth, throughput
+from agentsim.reporting.scale.events import depths, marks, refusals, tree, tree_sizes
+from agentsim.reporting.scale.story import limits, method, numbers, tone, verdict, what_it_did
+from agentsim.reporting.scale.tables import Scale
+
+__all__ = [
+    "Scale",
+    "cost",
+    "depths",
+    "growth",
+    "limits",
+    "marks",
+    "method",
+    "numbers",
+    "refusals",
+    "throughput",
+    "tone",
+    "tree",
+    "tree_sizes",
+    "verdict",
+    "what_it_did",
+]

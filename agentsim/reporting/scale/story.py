@@ -1,0 +1,122 @@
+"""What the ``scale`` report says in words: verdict, numbers, method and limits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+
+from agentsim.reporting import words
+from agentsim.reporting.scale.costs import bend
+from agentsim.reporting.scale.tables import Scale
+from agentsim.reporting.summary import Number
+
+#: An operation may cost this much more late in a Run before the verdict says so.
+_BEND = 1.2
+
+
+def tone(scale: Scale) -> Literal["good", "watch", "bad"]:
+    """Whether the Run went as it should."""
+    if scale.honoured:
+        return "bad"
+    return "watch" if scale.steadiness.ratio > _BEND else "good"
+
+
+def verdict(scale: Scale) -> str:
+    """The report in one sentence."""
+    summary = scale.summary
+    each = words.duration(scale.cost.us_per_agent)
+    first = f"{words.plural(summary.agents, 'agent')} took {each} of server time each"
+    cost = bend(scale)[0].lower() + bend(scale)[1:]
+    if scale.honoured:
+        late = words.plural(scale.honoured, "operation was", "operations were")
+        return f"{late} honoured after a revocation, which must not happen; {first}"
+    if not summary.marks:
+        return f"{first}; {cost}; nothing was revoked in this run"
+    return (
+        f"{first}; {cost}, and nothing was honoured after any of {words.plural(summary.marks, 'revocation')}"
+    )
+
+
+def numbers(scale: Scale) -> list[Number]:
+    """The three numbers."""
+    cost = scale.cost
+    return [
+        Number(
+            value=words.duration(cost.us_per_agent),
+            label="server time per agent",
+            note=f"{words.number(cost.operations / max(1, cost.agents))} operations each",
+        ),
+        Number(
+            value=f"{words.count(cost.rate)}/s" if cost.server_us else "–",
+            label="operations per second of server time",
+            note="signed, checked, stored and audited",
+        ),
+        Number(
+            value=words.count(scale.honoured) if scale.summary.marks else "–",
+            label="operations honoured after a revocation",
+            note=f"{words.count(scale.turned_away)} were tried and refused"
+            if scale.summary.marks
+            else "nothing was revoked",
+        ),
+    ]
+
+
+def what_it_did(scale: Scale) -> pd.DataFrame:
+    """The Run at a glance: a thing and its number in words per row."""
+    summary = scale.summary
+    rows = {
+        "simulated time": words.duration(scale.simulated_us),
+        "tenants": words.count(summary.tenants),
+        "agents": words.count(summary.agents),
+        "grants": words.count(summary.grants),
+        "lineage trees": words.count(summary.trees),
+        "deepest delegation": words.count(summary.max_depth),
+        "operations": words.count(summary.operations),
+        "refused": f"{words.count(summary.refusals)} ({words.percent(summary.refusals / max(1, summary.operations))})",
+        "revocations": words.count(summary.marks),
+        **{
+            f"attack: {kind.replace('_', ' ')}": f"{words.plural(attack.instances, 'time')}, {words.plural(attack.operations, 'operation')}"
+            for kind, attack in summary.attacks.items()
+        },
+        "wall time": f"{words.duration(scale.cost.server_us)} in the server, {words.duration(scale.cost.wall_us)} in all",
+    }
+    return pd.DataFrame({"what": list(rows), "how much": list(rows.values())})
+
+
+def method(scale: Scale) -> list[str]:
+    """How the numbers were come by."""
+    manifest = scale.run.manifest
+    about = (
+        f"The run simulates a scenario with seed {manifest.seed}: agents, their tasks, refusals and attackers are drawn from it, the token server is real."
+        if manifest.kind == "simulation"
+        else f"The run replays recorded traces ({manifest.source.get('traces', 'unknown')}) against the real token server: one verification for each tool call."
+    )
+    made = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
+    return [
+        about,
+        "Operations reach the server in batches, in causal order, window by window of simulated time; each batch is one database transaction.",
+        "Wall time is measured around the server's own stages. What simulating the agents took is left out of every number per agent or operation.",
+        "Early and late costs compare the first and the last quarter of the operations, weighted to the same mix of operations.",
+        "A revocation is checked by order: no decision on a grant may be granted once a mark has ended the grant or one above it.",
+        f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
+    ]
+
+
+def limits(scale: Scale) -> list[str]:
+    """What the numbers do not say."""
+    said = [
+        "Wall times are those of one machine, one process per tenant and an embedded database; compare runs made on the same machine.",
+        "Network, TLS and HTTP are not in these numbers: operations are handed over in process.",
+        "Memory is that of the whole process, the simulated agents included.",
+        "The time until rows are filled in is simulated time: it says how late the records were, not how long anybody could act.",
+    ]
+    if scale.run.manifest.kind == "simulation":
+        said.append(
+            "Agents and attackers behave as the scenario says; how real agents delegate is not known well enough to claim more."
+        )
+    elif not scale.run.manifest.source.get("timing", True):
+        said.append(
+            "The traces have no clock: operations per window say how the replay was cut, not when agents acted."
+        )
+    return said

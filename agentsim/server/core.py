@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from agentsim.server import grants, introspection, registration, revocation, verification
+from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry, Trail
 from agentsim.server.batch import Batch, Needs
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.closure import Closed, Filler
 from agentsim.server.credentials import Secrets, SystemSecrets, parse_client_name, parse_keyed_token
-from agentsim.server.errors import InvalidToken, OAuthError
+from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keys import SigningKey
@@ -111,16 +112,17 @@ class Server:
         One answer or :class:`OAuthError` per operation.
         """
         times = [self._clock.now()] * len(operations) if at is None else at
+        faults = [find_fault(operation) for operation in operations]
         with self._lock:
             for _ in range(_ATTEMPTS):
                 try:
                     with self.store.transaction() as connection:
                         began = perf_counter_ns()
-                        batch = self._load(connection, operations)
+                        batch = self._load(connection, operations, faults)
                         self._spend("load", began)
                         answers = [
-                            self._decide(batch, operation, now)
-                            for operation, now in zip(operations, times, strict=True)
+                            self._decide(batch, operation, now, fault)
+                            for operation, now, fault in zip(operations, times, faults, strict=True)
                         ]
                         began = perf_counter_ns()
                         self.store.write(connection, batch)
@@ -168,12 +170,15 @@ class Server:
         """Close the database. Nothing that was answered is lost."""
         self.store.close()
 
-    def _load(self, connection: Connection, operations: Sequence[Operation]) -> Batch:
+    def _load(
+        self, connection: Connection, operations: Sequence[Operation], faults: Sequence[str | None]
+    ) -> Batch:
         for row in self.store.marks_after(connection, self._marks.newest):
             self._marks.add(row)
         needs = Needs()
-        for operation in operations:
-            _collect(self._codec, operation, needs, with_role=self._matcher is not None)
+        for operation, fault in zip(operations, faults, strict=True):
+            if fault is None:
+                _collect(self._codec, operation, needs, with_role=self._matcher is not None)
         return Batch(
             policy=self.policy,
             codec=self._codec,
@@ -185,9 +190,11 @@ class Server:
             trail=Trail(self._head, self._ids),
         )
 
-    def _decide(self, batch: Batch, operation: Operation, now: int) -> Answer | OAuthError:
+    def _decide(
+        self, batch: Batch, operation: Operation, now: int, fault: str | None
+    ) -> Answer | OAuthError:
         began = perf_counter_ns()
-        answer = _decide(batch, operation, now)
+        answer = _decide(batch, operation, now, fault)
         self._spend(type(operation).__name__, began)
         return answer
 
@@ -195,12 +202,15 @@ class Server:
         self.spent[stage] += perf_counter_ns() - began
 
 
-def _decide(batch: Batch, operation: Operation, now: int) -> Answer | OAuthError:
+def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
     """Decide one operation and append its audit row."""
     event_type, decision = _DECISIONS[type(operation)]
-    entry = Entry(event_type=event_type, timestamp=now, source_ip=operation.source_ip)
+    entry = Entry(event_type=event_type, timestamp=now)
     result: Answer | OAuthError
     try:
+        if fault is not None:
+            raise InvalidRequest("invalid_request", fault)
+        entry.source_ip = operation.source_ip
         result = decision(batch, operation, entry)
     except OAuthError as error:
         # The frames that a traceback holds would keep the whole batch alive.

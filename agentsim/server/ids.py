@@ -12,6 +12,8 @@ _COUNTER_BITS = 10
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 #: How many writers there can be.
 WRITERS = 1 << _WRITER_BITS
+#: The first microsecond whose ids would not fit: in the year 2089.
+END_OF_TIME = (_EPOCH_MS + (1 << 41)) * 1000
 
 
 class IdGenerator:
@@ -31,7 +33,15 @@ class IdGenerator:
         self._ticket = (last >> (_WRITER_BITS + _COUNTER_BITS) << _COUNTER_BITS) | (last & _COUNTER_MASK)
 
     def next(self, now: int) -> int:
-        """The next id at ``now`` (microseconds)."""
+        """The next id at ``now`` (microseconds).
+
+        Raises
+        ------
+        ValueError
+            If the clock is decades ahead: one such id would carry every later one with it.
+        """
+        if now >= END_OF_TIME:
+            raise ValueError(f"the clock tells {now} microseconds; ids end at {END_OF_TIME}")
         ticket = self._ticket + 1
         earliest = (now // 1000 - _EPOCH_MS) << _COUNTER_BITS
         if ticket < earliest:

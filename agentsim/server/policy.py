@@ -6,7 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agentsim.server.clock import SECOND
 
-_Microseconds = Annotated[int, Field(ge=SECOND, description="microseconds, at least one second")]
+#: Longer lifetimes would not be served: a hundred years.
+_LONGEST = 100 * 366 * 24 * 3600 * SECOND
+_Microseconds = Annotated[
+    int, Field(ge=SECOND, le=_LONGEST, description="microseconds, from one second to a hundred years")
+]
 
 
 class Policy(BaseModel):

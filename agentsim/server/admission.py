@@ -1,0 +1,117 @@
+"""Admission: what is not even of the form of its operation is refused before anything is decided.
+
+Many callers' operations share a batch, so one that holds a number for a name, or a text that is no Unicode, must
+be a refusal of its own and never an exception that costs the others their answers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, get_args
+
+from agentsim.server.operations import Admin, Client, Operation
+
+#: Longest ``source_ip``, in characters.
+LONGEST_ADDRESS = 64
+_LARGEST = (1 << 63) - 1
+# Named once: a union written in place is built anew at each call.
+_LISTS = (list, tuple)
+
+
+def find_fault(operation: Operation) -> str | None:
+    """Say what is wrong with the form of an operation, or None where nothing is.
+
+    Raises
+    ------
+    TypeError
+        If it is no operation at all.
+    """
+    form = _FORMS.get(type(operation))
+    if form is None:
+        raise TypeError(f"not an operation: {type(operation).__name__}")
+    values, checks = form
+    for value, (name, is_good, wanted) in zip(values(operation), checks, strict=True):
+        if not is_good(value):
+            return f"{name} must be {wanted}"
+    return None
+
+
+def is_text(value: object) -> bool:
+    """Whether this is a string that can be encoded: no lone surrogates."""
+    return isinstance(value, str) and (value.isascii() or _encodes(value))
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_optional_text(value: object) -> bool:
+    return value is None or (isinstance(value, str) and (value.isascii() or _encodes(value)))
+
+
+def _is_names(value: object) -> bool:
+    # Lists and tuples come first because asking an abstract class is slow. A string is a sequence of strings,
+    # too, but never one that was meant.
+    if not isinstance(value, _LISTS) and (isinstance(value, str) or not isinstance(value, Sequence)):
+        return False
+    return not value or all(map(is_text, value))
+
+
+def _is_optional_names(value: object) -> bool:
+    return value is None or _is_names(value)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_optional_count(value: object) -> bool:
+    return value is None or (type(value) is int and 0 <= value <= _LARGEST)
+
+
+def _is_admin(value: object) -> bool:
+    return isinstance(value, Admin) and is_text(value.owner)
+
+
+def _is_client(value: object) -> bool:
+    return isinstance(value, Client) and is_text(value.client_id) and is_text(value.client_secret)
+
+
+def _is_caller(value: object) -> bool:
+    return _is_admin(value) or _is_client(value)
+
+
+def _is_address(value: object) -> bool:
+    return value is None or (is_text(value) and len(str(value)) <= LONGEST_ADDRESS)
+
+
+_Check = Callable[[object], bool]
+#: By a field's declared type: its check, and how it is put into words.
+_CHECKS: dict[Any, tuple[_Check, str]] = {
+    str: (is_text, "a text"),
+    str | None: (_is_optional_text, "a text or null"),
+    Sequence[str]: (_is_names, "a sequence of texts"),
+    Sequence[str] | None: (_is_optional_names, "a sequence of texts or null"),
+    bool: (_is_flag, "true or false"),
+    int | None: (_is_optional_count, "a count from 0 to 2**63 - 1, or null"),
+    Admin: (_is_admin, "an administrator"),
+    Client: (_is_client, "a client"),
+    Admin | Client: (_is_caller, "an administrator or a client"),
+}
+
+
+#: What takes the values of an operation's fields, and for each its name, check and wording.
+_Form = tuple[Callable[[Operation], tuple[object, ...]], tuple[tuple[str, _Check, str], ...]]
+
+
+def _form(operation: type) -> _Form:
+    checks = {field.name: _CHECKS[field.type] for field in fields(operation)}
+    checks["source_ip"] = (_is_address, f"at most {LONGEST_ADDRESS} characters or null")
+    return attrgetter(*checks), tuple((name, *check) for name, check in checks.items())
+
+
+_FORMS: dict[type, _Form] = {operation: _form(operation) for operation in get_args(Operation)}

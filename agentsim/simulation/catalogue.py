@@ -37,6 +37,7 @@ class Choices:
         last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=1)
         reached[np.arange(weights.shape[1]) >= last[:, None]] = 1.0
         self._options = weights.shape[1]
+        self._last = last
         # Row r covers r..r+1, so one binary search serves all rows.
         self._reached = (reached + np.arange(len(weights))[:, None]).ravel()
 
@@ -44,7 +45,9 @@ class Choices:
         """Return one option per entry of ``rows``, from a uniform draw in [0, 1) each."""
         rows = rows.astype(np.int64, copy=False)
         found = np.searchsorted(self._reached, rows + uniform, side="right")
-        return np.asarray(found - rows * self._options, dtype=np.int64)
+        # Where row + uniform is rounded up to the next row, the last option is meant.
+        drawn: Codes = np.minimum(found - rows * self._options, self._last[rows])
+        return drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,16 @@ class ScenarioError(UserError):
 
 def describe(model: type[BaseModel], error: ValidationError) -> list[Fault]:
     """Every fault of a validation, in plain words, without doubles."""
-    return list(dict.fromkeys(_describe(model, details) for details in error.errors(include_url=False)))
+    found = error.errors(include_url=False)
+    return list(dict.fromkeys(_describe(model, details) for details in found if not _follows(details, found)))
+
+
+def _follows(details: ErrorDetails, others: Iterable[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because pydantic does not count its bad entries."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in others
+    )
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -72,7 +81,7 @@ _MESSAGES = {
     "model_type": "must be a mapping of keys to values, got {value}",
     "model_attributes_type": "must be a mapping of keys to values, got {value}",
     "tuple_type": "must be a list, got {value}",
-    "too_short": "must have at least {min_length} entries, got {actual_length}",
+    "too_short": "needs at least {min_length}, got {actual_length}",
     "string_pattern_mismatch": "must match {pattern}, got {value}",
     "timezone_aware": "needs its time zone, for example 2026-01-01T00:00:00Z, got {value}",
     "fault": "{text}",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agentsim.simulation.faults import Fault, describe, walk
+from agentsim.simulation.strict import CheckedWith
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Keys = tuple[str | int, ...]
@@ -31,6 +32,9 @@ def validate(model: type[_Model], data: Mapping[str, Any]) -> tuple[_Model | Non
         except ValidationError as exc:
             places = {walk(model, details["loc"])[0] for details in exc.errors()}
             if places <= touched:
+                # What was left out is needed here: then its holder goes, too.
+                places = {keys[:-1] for keys in places} - {()}
+            if not places:
                 break
             found.update(
                 (fault, None) for fault in describe(model, exc) if not _caused_by_mending(fault, touched)
@@ -57,11 +61,19 @@ def _mend(model: type[BaseModel], data: dict[str, Any], keys: _Keys) -> set[_Key
     holder = _holder(data, keys) if keys else None
     if holder is not None:
         fields = walk(model, keys)[1]
-        examples = fields[str(keys[-1])].examples if str(keys[-1]) in fields else None
-        if examples:
-            holder[keys[-1]] = copy.deepcopy(examples[0])
-        else:
-            holder.pop(keys[-1], None)
+        field = fields.get(str(keys[-1]))
+        along = (
+            [name for mark in field.metadata if isinstance(mark, CheckedWith) for name in mark.names]
+            if field
+            else []
+        )
+        for name in (keys[-1], *along):
+            examples = fields[str(name)].examples if str(name) in fields else None
+            if examples:
+                holder[name] = copy.deepcopy(examples[0])
+            else:
+                holder.pop(name, None)
+            changed.add((*keys[:-1], name))
     return changed | {keys}
 
 

@@ -8,7 +8,17 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from agentsim.simulation.durations import Duration
-from agentsim.simulation.strict import Fault, Name, Resource, Share, Strict, Tool, Weight, raise_faults
+from agentsim.simulation.strict import (
+    CheckedWith,
+    Fault,
+    Name,
+    Resource,
+    Share,
+    Strict,
+    Tool,
+    Weight,
+    raise_faults,
+)
 
 
 class TaskKind(Strict):
@@ -20,6 +30,7 @@ class TaskKind(Strict):
             min_length=1,
             max_length=200,
             description="Task description; {n} becomes the number of a case, the same for a whole tree.",
+            examples=["Work on case {n}"],
         ),
     ]
     weight: Annotated[Weight, Field(description="How often, against the role's other kinds.")] = 1.0
@@ -36,11 +47,18 @@ class TaskKind(Strict):
 class Role(Strict):
     """How agents of one role behave. Shares and means are per agent or per tool call, as each field says."""
 
-    summary: Annotated[str, Field(description="One line for people: what agents of this role do.")]
+    summary: Annotated[
+        str, Field(description="One line for people: what agents of this role do.", examples=["works"])
+    ]
     level: Annotated[str, Field(description="Highest scope level that they register for.")] = "standard"
     tools: Annotated[
         dict[Tool, Annotated[tuple[Resource, ...], Field(min_length=1)]],
-        Field(min_length=1, description="Each tool, with the resources that it works on."),
+        Field(
+            min_length=1,
+            description="Each tool, with the resources that it works on.",
+            examples=[{"file_read": ["github"]}],
+        ),
+        CheckedWith(("start", "chain", "tasks")),
     ]
     start: Annotated[
         dict[Tool, Weight], Field(description="Weight of each tool as the first call; all alike if left out.")
@@ -52,7 +70,12 @@ class Role(Strict):
         ),
     ] = Field(default_factory=dict)
     tasks: Annotated[
-        tuple[TaskKind, ...], Field(min_length=1, description="Kinds of task that they are given.")
+        tuple[TaskKind, ...],
+        Field(
+            min_length=1,
+            description="Kinds of task that they are given.",
+            examples=[[{"text": "Work on case {n}"}]],
+        ),
     ]
 
     steps: Annotated[

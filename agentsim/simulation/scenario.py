@@ -22,7 +22,7 @@ from agentsim.simulation.faults import ScenarioError
 from agentsim.simulation.mending import validate
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
-from agentsim.simulation.strict import Count, Fault, Name, Share, Strict, Weight, raise_faults
+from agentsim.simulation.strict import CheckedWith, Count, Fault, Name, Share, Strict, Weight, raise_faults
 from agentsim.simulation.workload import Workload
 from agentsim.simulation.yamlfile import read_yaml
 
@@ -73,7 +73,9 @@ class Population(Strict):
 class PolicySettings(Strict):
     """The rules of the token server that a scenario may set."""
 
-    access_ttl: Annotated[Duration, Field(gt=0, description="Lifetime of an access token.")] = 300_000_000
+    access_ttl: Annotated[
+        Duration, Field(gt=0, description="Lifetime of an access token."), CheckedWith(("grant_ttl",))
+    ] = 300_000_000
     grant_ttl: Annotated[Duration, Field(gt=0, description="How long refreshes may carry a grant.")] = (
         3_600_000_000
     )

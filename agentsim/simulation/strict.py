@@ -1,6 +1,7 @@
 """What all parts of a scenario share: strict models, and the small types that their fields are made of."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +14,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
     )
+
+
+@dataclass(frozen=True)
+class CheckedWith:
+    """Names fields whose checks mean nothing while this one is bad."""
+
+    names: tuple[str, ...]
 
 
 #: How many; at least one.

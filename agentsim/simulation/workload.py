@@ -96,7 +96,10 @@ class RampingRate(Strict):
 
     executor: Literal["ramping-arrival-rate"]
     start: Annotated[_Intensity | None, Field(description="Rate at the beginning; 0 if left out.")] = None
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1, description="One after the other.")]
+    stages: Annotated[
+        tuple[Stage, ...],
+        Field(min_length=1, description="One after the other.", examples=[[{"for": "5m", "to": 1}]]),
+    ]
 
     @model_validator(mode="after")
     def _usable(self) -> RampingRate:

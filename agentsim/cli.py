@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 RUNS = Path("data/runs")
 #: Faults of the disk that a user can mend, wherever they come up.
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-#: How many violations ``inspect --check`` prints before it only counts them.
-_SHOWN = 20
+#: What ``simulate`` and ``replay`` tell of a new Run; ``inspect`` tells the rest.
+_SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
 
 app = typer.Typer(
     name="agentsim",
@@ -130,7 +130,7 @@ def simulate(
         chosen = chosen.with_seed(seed)
     target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
     run = run_simulation(chosen, target, batch_size=batch_size, progress=_progress())
-    _present(run, as_json, "agentsim report scale --run {}")
+    _present(run, as_json, "agentsim report scale")
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
@@ -150,7 +150,7 @@ def replay(
 
     target = out or RUNS / _file_name(traces.stem)
     run = run_replay(traces, target, batch_size=batch_size, progress=_progress())
-    _present(run, as_json, "agentsim report anomaly --run {}")
+    _present(run, as_json, "agentsim report anomaly")
 
 
 @app.command(epilog="Example: `agentsim inspect data/runs/demo --check`")
@@ -163,21 +163,32 @@ def inspect(
 ) -> None:
     """Show what a Run holds: agents, grants, trees, depth, events, refusals, attacks."""
     from agentsim.lineage import check as find_violations
-    from agentsim.lineage import summarise
-    from agentsim.run import Run
+    from agentsim.run import Run, RunError
 
     opened = Run(run)
-    figures = asdict(summarise(opened))
-    violations = [asdict(violation) for violation in find_violations(opened)] if check else None
+    violations = find_violations(opened, progress=_progress()) if check else []
+    try:
+        figures = _figures(opened)
+    except RunError:
+        # Whoever asks for faults gets them, even those that leave nothing to count.
+        if not violations:
+            raise
+        figures = {"run": str(run)}
     if as_json:
-        checked = {} if violations is None else {"violations": violations}
-        _print_json({"run": str(run), **figures, **checked})
+        checked = {"violations": [asdict(violation) for violation in violations]} if check else {}
+        _print_json({**figures, **checked})
     else:
-        _print_table(figures)
-        if violations is not None:
-            _print_violations(violations)
+        from agentsim.terminal import print_summary
+
+        print_summary(figures)
+        if check:
+            typer.echo("\n" + "\n".join([*map(str, violations), _verdict(len(violations))]))
     if violations:
         raise typer.Exit(1)
+
+
+def _verdict(violations: int) -> str:
+    return f"Violations: {violations}" if violations else "Checked: no invariant is broken."
 
 
 @app.command(epilog="Example: `agentsim report anomaly --run data/runs/demo -p alert_budget=10`")
@@ -251,57 +262,26 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 
 def _present(run: Run, as_json: bool, following: str) -> None:
     """Say where a new Run is, what is in it, and what to do next."""
+    figures = _figures(run)
+    if as_json:
+        _print_json(figures)
+        return
+    from agentsim.terminal import print_figures
+
+    print_figures({name: figures[name] for name in _SHORT})
+    typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
+
+
+def _figures(run: Run) -> dict[str, Any]:
     from agentsim.lineage import summarise
 
-    figures = asdict(summarise(run))
-    short = {name: figures[name] for name in ("agents", "grants", "operations", "refusals")}
-    short["wall seconds"] = round(run.manifest.wall_seconds, 2)
-    if as_json:
-        _print_json({"run": str(run.path), **figures, "sha256": run.manifest.digests()})
-        return
-    typer.echo(f"Run   {run.path}")
-    _print_table(short)
-    typer.echo(f"Next  {following.format(shlex.quote(str(run.path)))}")
+    manifest = run.manifest
+    named = {"run": str(run.path), "name": manifest.name, "seed": manifest.seed}
+    return {**named, **summarise(run).as_dict(), "wall_seconds": round(manifest.wall_seconds, 3)}
 
 
 def _print_json(figures: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(figures, indent=2, allow_nan=False))
-
-
-def _print_table(figures: Mapping[str, Any]) -> None:
-    """Figures by name; those that have parts (refusals by reason) are followed by them, indented."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            table.add_row(_words(name), "")
-            for part, amount in value.items():
-                table.add_row(f"  {_words(str(part))}", _number(amount), style="not bold")
-        else:
-            table.add_row(_words(name), _number(value))
-    Console(file=sys.stdout, highlight=False).print(table)
-
-
-def _print_violations(violations: Sequence[Mapping[str, Any]]) -> None:
-    for violation in violations[:_SHOWN]:
-        typer.echo("; ".join(f"{name} {value}" for name, value in violation.items() if value is not None))
-    if len(violations) > _SHOWN:
-        typer.echo(f"... and {len(violations) - _SHOWN:,} more; --json lists all")
-    typer.echo(f"{len(violations):,} violations" if violations else "No invariant is broken.")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _number(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

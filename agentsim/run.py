@@ -153,15 +153,24 @@ class Run:
         for table, schema in SCHEMAS.items():
             files = [str(file) for file in self.files(table)]
             if files:
-                relation = connection.read_parquet(files)
+                with _readable(f"{self.path}: table {table}"):
+                    relation = connection.read_parquet(files)
             else:
                 relation = connection.from_arrow(schema.empty_table())
             relation.create_view(table)
         return connection
 
     def sql(self, query: str) -> pd.DataFrame:
-        """Answer a DuckDB query over the tables, each a view under its own name."""
-        result: pd.DataFrame = self._database.cursor().sql(query).df()
+        """Answer a DuckDB query over the tables, each a view under its own name.
+
+        Raises
+        ------
+        RunError
+            If a table's file is missing or damaged; faults of the query itself stay DuckDB's errors.
+        """
+        database = self._database
+        with _readable(f"{self.path}: a table"):
+            result: pd.DataFrame = database.cursor().sql(query).df()
         return result
 
     def damaged_files(self) -> list[str]:
@@ -238,6 +247,14 @@ def _replacing(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as exc:
+        raise RunError(f"{what} cannot be read: {str(exc).splitlines()[0]}") from exc
 
 
 def _prepare(path: Path) -> None:

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "risk": FOUNDATIONS,
     "experiments": {"server", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"lineage", "risk", "experiments", *FOUNDATIONS},
-    "cli": {"server", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
+    "terminal": set(),
+    "cli": {"terminal", "server", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
 }
 MODULES = sorted((ROOT / "agentsim").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -131,7 +131,7 @@ class Revoke:
     """End a grant, a task, an agent's grants or a principal's grants, and all that hangs below.
 
     Exactly one of ``token``, ``task_id``, ``client_id`` and ``principal`` names what ends. A client may name only
-    a token, of its own or of a grant below its own.
+    a token, of its own or of a grant below its own, and no further tasks.
     """
 
     by: Admin | Client
@@ -140,7 +140,7 @@ class Revoke:
     client_id: str | None = None
     principal: str | None = None
     reason: str = "unspecified"
-    #: Further tasks to end with it.
+    #: Further tasks to end with it; an administrator's to name.
     affected_task_chain: Sequence[str] = ()
     #: False ends the named grant alone; only with ``token``.
     cascade: bool = True

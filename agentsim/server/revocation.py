@@ -22,16 +22,27 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     named = [request.token, request.task_id, request.client_id, request.principal]
     if sum(name is not None for name in named) != 1:
         raise InvalidRequest("invalid_request", "name exactly one of token, task_id, client_id and principal")
+    if request.token is None and not request.cascade:
+        raise InvalidRequest("invalid_request", "only the revocation of a token can leave out the cascade")
     if len(request.affected_task_chain) > MOST_TASKS:
         raise InvalidRequest("invalid_request", f"at most {MOST_TASKS} tasks can be named")
     check_text(reason=request.reason, task_id=request.task_id, principal=request.principal)
     caller = None if isinstance(request.by, Admin) else authenticate(batch, request.by, entry)
+    # Other agents may work on a task of the same name: ending it is not one agent's to decide.
+    if caller is not None and (request.token is None or request.affected_task_chain):
+        raise AccessDenied("not_entitled", "an agent may revoke by token only, and end no tasks by name")
     owner = request.by.owner if isinstance(request.by, Admin) else ""
     if request.token is not None:
         found = _grant_of(batch, request.token, entry)
         if found is None:
             entry.status, entry.reason = "refused", "token_malformed"
-            return Revocation(log_id=0, revocation_id=None, revoked=False, closure="closed")
+            return Revocation(
+                log_id=0,
+                revocation_id=None,
+                revoked=False,
+                affected_tasks_terminated=False,
+                closure="closed",
+            )
         lineage, grant_owner, task_id = found
         _check_entitled(request.by, caller, lineage, grant_owner)
         owner = grant_owner
@@ -41,8 +52,6 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
             str(lineage[-1][0]),
         )
         tasks = [task_id]
-    elif caller is not None:
-        raise AccessDenied("not_entitled", "an agent may revoke by token only")
     else:
         kind, key, subject = _by_name(batch, request, owner)
         tasks = [request.task_id] if request.task_id is not None else []
@@ -53,7 +62,7 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     revocation_id = _mark(batch, kind, key, subject, owner, request.reason, by, entry.timestamp)
     for task in request.affected_task_chain:
         _mark(batch, "task", task_key(owner, task), task, owner, request.reason, by, entry.timestamp)
-    tasks += [task for task in request.affected_task_chain if task not in tasks]
+    tasks = list(dict.fromkeys([*tasks, *request.affected_task_chain]))
     entry.details = {
         "kind": kind,
         "subject": subject,

@@ -148,18 +148,16 @@ class World:
         return self.rows(AuditRow, **where)
 
     def check_chain(self) -> int:
-        """Recompute the whole audit chain; returns its length."""
-        previous = GENESIS
-        rows = self.audit()
-        for row in rows:
-            previous = row_digest(previous, row)
-            assert row["row_hash"] == previous, f"row {row['log_id']} does not link"
-        heads = self.rows(AuditChain)
-        assert sum(head["length"] for head in heads) == len(rows)
-        if rows:
-            assert heads[0]["row_hash"] == previous
-            assert heads[0]["log_id"] == rows[-1]["log_id"]
-        return len(rows)
+        """Recompute every audit chain from its first row; returns how many rows there are."""
+        heads = {head["chain"]: head for head in self.rows(AuditChain)}
+        ends = {chain: (0, 0, GENESIS) for chain in heads}
+        for row in self.audit():
+            length, _, previous = ends[row["chain"]]
+            assert row["row_hash"] == row_digest(previous, row), f"row {row['log_id']} does not link"
+            ends[row["chain"]] = (length + 1, row["log_id"], row["row_hash"])
+        for chain, head in heads.items():
+            assert ends[chain] == (head["length"], head["log_id"], head["row_hash"])
+        return sum(head["length"] for head in heads.values())
 
 
 @pytest.fixture

@@ -217,4 +217,3 @@ def _halves(evidence: Evidence) -> tuple[Flags, Flags]:
     chosen = np.zeros(len(evidence), bool)
     chosen[first] = True
     return chosen, ~chosen
-

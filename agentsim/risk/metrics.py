@@ -40,12 +40,18 @@ def share(found: int, total: int) -> Estimate:
 
 def pr_auc(truth: Flags, score: Floats, group: Ints, *, seed: int = 0) -> Estimate:
     """Average precision, interval by resampling groups."""
-    return _bootstrapped(average_precision_score, truth, score, group, seed)
+    if truth.all() or not truth.any():
+        return NOTHING
+    drawn = _replicates(truth, score, group, seed, _average_precision)
+    return _interval(float(average_precision_score(truth, rankdata(score))), drawn)
 
 
 def roc_auc(truth: Flags, score: Floats, group: Ints, *, seed: int = 0) -> Estimate:
     """Area under the ROC curve, interval by resampling groups."""
-    return _bootstrapped(roc_auc_score, truth, score, group, seed)
+    if truth.all() or not truth.any():
+        return NOTHING
+    drawn = _replicates(truth, score, group, seed, _area)
+    return _interval(float(roc_auc_score(truth, rankdata(score))), drawn)
 
 
 def within_roc_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, seed: int = 0) -> Estimate:
@@ -91,7 +97,7 @@ def recall_at(truth: Flags, score: Floats, false_alarms: float) -> Estimate:
     return share(int((score[truth] > threshold).sum()), int(truth.sum()))
 
 
-def rates_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
+def count_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
     """How many hold, with the interval that resampling whole groups gives."""
     per_group = tally(group[flag], int(group.max(initial=0)) + 1)
     return _interval(float(flag.sum()), [float(times @ per_group) for times in _draws(len(per_group), seed)])
@@ -110,19 +116,37 @@ def _pairs(
     return table, tally(group[positive], groups), tally(group[negative], groups)
 
 
-def _bootstrapped(
-    figure: Callable[..., float], truth: Flags, score: Floats, group: Ints, seed: int
-) -> Estimate:
-    if truth.all() or not truth.any():
-        return NOTHING
-    # Ranks are what the figures depend on; they also keep infinities out.
-    rank = rankdata(score)
-    groups, drawn = int(group.max(initial=0)) + 1, []
-    for times in _draws(groups, seed):
+def _replicates(
+    truth: Flags, score: Floats, group: Ints, seed: int, figure: Callable[[Floats, Floats], float]
+) -> list[float]:
+    """A figure of each replicate, from the weight of hits and of false alarms at each distinct score.
+
+    scikit-learn sorts anew for each set of weights; the scores are the same every time, so this sorts once.
+    """
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    hit, group = truth[order], group[order]
+    drawn = []
+    for times in _draws(int(group.max(initial=0)) + 1, seed):
         weight = times[group]
-        if (weight[truth] > 0).any() and (weight[~truth] > 0).any():
-            drawn.append(float(figure(truth, rank, sample_weight=weight)))
-    return _interval(float(figure(truth, rank)), drawn)
+        hits = np.add.reduceat(weight * hit, starts)
+        alarms = np.add.reduceat(weight * ~hit, starts)
+        if hits.any() and alarms.any():
+            drawn.append(figure(hits, alarms))
+    return drawn
+
+
+def _average_precision(hits: Floats, alarms: Floats) -> float:
+    found = np.cumsum(hits)
+    raised = found + np.cumsum(alarms)
+    precision = np.divide(found, raised, out=np.zeros_like(found), where=raised > 0)
+    return float((hits * precision).sum() / found[-1])
+
+
+def _area(hits: Floats, alarms: Floats) -> float:
+    below = alarms.sum() - np.cumsum(alarms)
+    return float((hits * (below + alarms / 2)).sum() / (hits.sum() * alarms.sum()))
 
 
 def _draws(groups: int, seed: int) -> Floats:

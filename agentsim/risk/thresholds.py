@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.risk.behaviour import Flags, Floats, Ints
-from agentsim.risk.metrics import Estimate, rates_by_group, share
+from agentsim.risk.metrics import Estimate, count_by_group, share
 
 #: Fewer alerts than this in the Run that chooses: the threshold hangs on a few grants.
 FEW_ALERTS = 5
@@ -123,7 +123,7 @@ def report_threshold(
     unseen = attacks.groupby(["attack", "instance"], observed=True)["place"].max()
     if (hidden := int((unseen < 0).sum())) > 0:
         warnings.append(f"{hidden} attacks left no trace on any grant and count as missed")
-    alerts_in = rates_by_group(alert, tree)
+    alerts_in = count_by_group(alert, tree)
     return ThresholdReport(
         alerts=int(alert.sum()),
         alerts_per_day=Estimate(*(number / days for number in alerts_in)),

@@ -109,6 +109,6 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_world() -> Callable[[], World]:
     return World

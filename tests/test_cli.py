@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import termios
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -336,3 +339,40 @@ def test_a_reader_who_goes_away_is_no_fault():
 def test_without_jupyterlab_the_lab_says_how_to_get_it(cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "jupyterlab", None)
     assert_refused(cli("lab"), "JupyterLab", "make install")
+
+
+def test_the_lab_serves_the_notebooks(tmp_path):
+    pytest.importorskip("jupyterlab")
+    words = [sys.executable, "-m", "agentsim.cli", "lab", "--no-browser", "--", "--allow-root", "--port", "0"]
+    # The settings of whoever runs the tests stay out of it.
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+        "JUPYTER_TOKEN": "t",
+    }
+    with (
+        (tmp_path / "log").open("w+") as log,
+        subprocess.Popen(words, env=environment, stderr=log) as process,
+    ):
+        try:
+            served = notebooks_served(process, tmp_path / "log")
+        finally:
+            process.terminate()
+    assert {"scale.ipynb", "anomaly.ipynb"} <= served
+
+
+def notebooks_served(process: subprocess.Popen, log: Path) -> set[str]:
+    """Ask a JupyterLab that is about to start for its files, until it answers."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        if address := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text()):
+            # It tells its address shortly before it listens.
+            with (
+                contextlib.suppress(urllib.error.URLError),
+                direct.open(f"{address[0]}api/contents?token=t", timeout=60) as answer,
+            ):
+                return {entry["name"] for entry in json.load(answer)["content"]}
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())

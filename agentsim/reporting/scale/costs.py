@@ -6,142 +6,156 @@ import numpy as np
 import pandas as pd
 
 from agentsim.reporting import words
-from agentsim.reporting.figures import ACCENT, MAIN, PALE, Picture, bars, canvas, clock, pairs, thousands
-from agentsim.reporting.scale.tables import OPERATIONS, STAGES, Scale
+from agentsim.reporting.figures import (
+    ACCENT,
+    MAIN,
+    PALE,
+    SOFT,
+    Note,
+    Picture,
+    bars,
+    canvas,
+    clock,
+    pairs,
+    thousands,
+)
+from agentsim.reporting.scale.tables import Scale
+from agentsim.reporting.scale.wall import OPERATIONS, STAGES
 
 #: A ratio nearer to 1 than this is called steady.
 _STEADY = 0.1
+#: Rows of a table that stands for a curve, and points of a smooth one.
+_ROWS = 40
 
 
-def cost(scale: Scale) -> Picture:
+def cost(scale: Scale) -> Picture | Note:
     """Where the server's time went, per operation and stage."""
-    costs = scale.costs
-    names = [_name(operation) for operation in costs["operation"]]
-    notes = [
-        f"{words.percent(share)} · {words.duration(each)} each"
-        for share, each in zip(costs["share"], costs["us_each"], strict=True)
-    ]
-    with canvas(0.9 + 0.33 * len(costs)) as (figure, axes):
-        bars(axes, names, [wall / 1e6 for wall in costs["wall_us"]], notes)
+    parts = scale.wall.parts
+    if parts.empty:
+        return Note("This run has no record of what it cost.")
+    names = [OPERATIONS.get(part) or STAGES.get(part) or part for part in parts["operation"]]
+    shares, each = [words.percent(share) for share in parts["share"]], parts["us_each"]
+    notes = [f"{share} · {words.duration(us)} each" for share, us in zip(shares, each, strict=True)]
+    with canvas(0.9 + 0.33 * len(parts)) as (figure, axes):
+        bars(axes, names, [us / 1e6 for us in parts["wall_us"]], notes)
         axes.set_xlabel("wall time in the server (seconds)")
-    each = words.duration(scale.cost.server_us / max(1, scale.cost.operations))
     finding = (
-        f"An operation costs {each} of server time; most of it, {notes[0].split(' · ')[0]}, is {names[0]}"
+        f"An operation costs {words.duration(scale.wall.us_per_operation)} of server time; "
+        f"the largest part, {shares[0]}, is {names[0]}"
     )
+    alt = f"Bars of wall time by operation and stage. {'; '.join(pairs(names, notes)[:4])}."
+    counted = ~parts["is_stage"]
     table = pd.DataFrame(
         {
             "what": names,
-            "operations": costs["count"].where(~costs["operation"].isin(list(STAGES))).astype("Int64"),
-            "refused": costs["refused"].where(~costs["operation"].isin(list(STAGES))).astype("Int64"),
-            "wall time (s)": costs["wall_us"] / 1e6,
-            "per operation (µs)": costs["us_each"],
-            "share (%)": 100 * costs["share"],
+            "operations": parts["count"].where(counted).astype("Int64"),
+            "refused": parts["refused"].where(counted).astype("Int64"),
+            "wall time (s)": parts["wall_us"] / 1e6,
+            "per operation (µs)": each,
+            "share (%)": 100 * parts["share"],
         }
     )
-    alt = f"Bars of wall time by operation and stage. {'; '.join(pairs(names, notes)[:4])}."
     return Picture(figure, finding, alt, table)
 
 
-def throughput(scale: Scale) -> Picture:
-    """Operations and their cost over simulated time."""
-    windows, steady = scale.windows, scale.steadiness
+def throughput(scale: Scale) -> Picture | Note:
+    """Operations over simulated time, and whether they become dearer."""
+    windows = scale.wall.over_time
+    if windows.empty:
+        return Note("This run has no record of its windows.")
     unit, name = clock(windows["start"].to_numpy())
     at = windows["start"] / unit
     with canvas(4.4, 2, sharex=True) as (figure, (upper, lower)):
         upper.fill_between(at, windows["count"], step="post", color=PALE)
-        upper.step(at, windows["count"], where="post", color=MAIN)
+        upper.step(at, windows["count"], where="post", color=MAIN, linewidth=1)
         upper.set_ylim(bottom=0)
         upper.set_ylabel("operations\nper window")
         thousands(upper.yaxis)
-        lower.plot(at, windows["us_each"], ".", color=PALE, markersize=4)
-        lower.plot(at, _smooth(windows["us_each"], windows["count"]), color=MAIN)
-        lower.set_ylim(0, 1.25 * _high(windows["us_each"]))
-        lower.set_ylabel("server time per\noperation (µs)")
+        lower.plot(at, windows["relative"], ".", color=PALE, markersize=4)
+        lower.axhline(1, color=SOFT, linewidth=1, linestyle=":")
+        smooth = _smooth(windows)
+        lower.plot(smooth["start"] / unit, smooth["us"] / smooth["expected"], color=MAIN)
+        lower.set_ylim(0, 2)
+        lower.set_ylabel("cost, 1 = what the\nsame work costs\non average")
         lower.set_xlabel(f"simulated time ({name})")
-    told = f"{words.duration(steady.early)} early, {words.duration(steady.late)} late"
     peak = words.count(windows["count"].max())
     alt = (
-        f"Two curves over {words.duration(scale.simulated_us)} of simulated time: operations per window, at most {peak}, "
-        f"and server time per operation, {told} for the same mix of operations."
+        f"Two curves over {words.duration(scale.simulated_us)} of simulated time. Above, operations per window, "
+        f"at most {peak}. Below, their cost in server time against what the same operations and batches cost on "
+        f"average in this run. {bend(scale)}."
     )
-    table = _thinned(windows, 40)
+    chosen = _thinned(windows)
     table = pd.DataFrame(
         {
-            f"from ({name})": table["start"] / unit,
-            "operations": table["count"],
-            "server time per operation (µs)": table["us_each"],
+            f"from ({name})": chosen["start"] / unit,
+            "operations": chosen["count"],
+            "server time per operation (µs)": chosen["us"] / chosen["count"],
+            "cost (1 = average)": chosen["relative"],
         }
     )
-    return Picture(figure, f"{bend(scale)} ({told})", alt, table)
+    return Picture(figure, bend(scale), alt, table)
 
 
 def bend(scale: Scale) -> str:
     """Whether an operation becomes dearer as a Run grows, as a sentence without its end."""
-    ratio = scale.steadiness.ratio
+    ratio = scale.wall.late_over_early
     if not np.isfinite(ratio):
-        return "The Run is too short to say whether cost changes"
+        return "The run is too short to say whether cost changes as it grows"
+    change = words.percent(abs(ratio - 1))
     if abs(ratio - 1) < _STEADY:
-        return "An operation costs the same late in the run as early"
-    word = "more" if ratio > 1 else "less"
-    return f"An operation costs {words.percent(abs(ratio - 1))} {word} late in the run than early"
+        return f"The same work costs as much late in the run as early (within {change})"
+    return f"The same work costs {change} {'more' if ratio > 1 else 'less'} late in the run than early"
 
 
-def growth(scale: Scale) -> Picture:
+def growth(scale: Scale) -> Picture | Note:
     """Database and memory over the operations done."""
-    windows = scale.windows
-    done = windows["count"].cumsum()
-    database, memory = windows["database_bytes"] / 1e6, windows["rss_bytes"] / 1e6
+    sizes = scale.wall.growth
+    if sizes.empty:
+        return Note("This run has no record of memory and disk.")
+    curves = (("database", sizes["database_bytes"], MAIN, "-"), ("memory", sizes["rss_bytes"], ACCENT, "--"))
     with canvas(2.9) as (figure, axes):
-        for values, label, color, dashes in (
-            (database, "database", MAIN, "-"),
-            (memory, "memory", ACCENT, "--"),
-        ):
-            axes.plot(done, values, dashes, color=color)
-            if len(values):
-                axes.annotate(
-                    f"{label}\n{words.size(1e6 * values.iloc[-1])}",
-                    (done.iloc[-1], values.iloc[-1]),
-                    xytext=(6, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=8.5,
-                )
+        for label, octets, color, dashes in curves:
+            axes.plot(sizes["done"], octets / 1e6, dashes, color=color)
+            axes.annotate(
+                f"{label}\n{words.size(octets.iloc[-1])}",
+                (sizes["done"].iloc[-1], octets.iloc[-1] / 1e6),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+            )
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
-        axes.set_xlabel("operations done")
+        axes.set_xlabel("operations done, one tenant after the other")
         axes.set_ylabel("size (MB)")
         thousands(axes.xaxis)
         thousands(axes.yaxis)
-    final = float(windows["database_bytes"].iloc[-1]) if len(windows) else 0.0
-    peak = float(windows["rss_bytes"].max()) if len(windows) else 0.0
-    per_agent = words.size(final / max(1, scale.cost.agents))
-    finding = f"The database holds {per_agent} per agent; memory stays at {words.size(peak)} or below"
-    alt = f"Two curves over the operations done: the database grows to {words.size(final)}, memory peaks at {words.size(peak)}."
-    table = _thinned(
-        pd.DataFrame({"operations done": done, "database (MB)": database, "memory (MB)": memory}), 40
+    final, peak = sizes["database_bytes"].iloc[-1], sizes["rss_bytes"].max()
+    each = words.size(final / max(1, scale.wall.agents))
+    finding = f"The databases hold {each} per agent; memory stays at {words.size(peak)} or below"
+    alt = f"Two curves over the operations done: the databases grow to {words.size(final)}, memory peaks at {words.size(peak)}."
+    chosen = _thinned(sizes)
+    table = pd.DataFrame(
+        {
+            "operations done": chosen["done"],
+            "databases (MB)": chosen["database_bytes"] / 1e6,
+            "memory (MB)": chosen["rss_bytes"] / 1e6,
+        }
     )
     return Picture(figure, finding, alt, table)
 
 
-def _name(operation: str) -> str:
-    return OPERATIONS.get(operation) or STAGES.get(operation) or operation
+def _smooth(windows: pd.DataFrame) -> pd.DataFrame:
+    """Windows put together so that each row stands for as many operations, where a window alone says little."""
+    done = windows["count"].cumsum() / windows["count"].sum()
+    part = np.minimum((done * _ROWS).astype(int), _ROWS - 1)
+    grouped = windows.assign(at=windows["start"] * windows["count"]).groupby(part)
+    sums = grouped[["at", "count", "us", "expected"]].sum()
+    return sums.assign(start=sums["at"] / sums["count"])
 
 
-def _high(values: pd.Series[float]) -> float:
-    """The level that all but a few values stay below."""
-    return float(values.quantile(0.98)) if len(values) else 1.0
-
-
-def _smooth(values: pd.Series[float], weights: pd.Series[int]) -> pd.Series[float]:
-    """A weighted moving mean over a twentieth of the windows."""
-    width = max(1, len(values) // 20)
-    rolled = (values * weights).rolling(width, center=True, min_periods=1).sum()
-    smooth: pd.Series[float] = rolled / weights.rolling(width, center=True, min_periods=1).sum()
-    return smooth
-
-
-def _thinned(frame: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most so many rows, evenly chosen, the first and the last among them."""
-    if len(frame) <= most:
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Some rows of a long table, evenly chosen, the first and the last among them."""
+    if len(frame) <= _ROWS:
         return frame
-    return frame.iloc[np.unique(np.linspace(0, len(frame) - 1, most).round().astype(int))]
+    return frame.iloc[np.unique(np.linspace(0, len(frame) - 1, _ROWS).round().astype(int))]

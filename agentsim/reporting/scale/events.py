@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 
@@ -11,14 +9,12 @@ from agentsim.lineage import pick_tree, tree_graph
 from agentsim.reporting import words
 from agentsim.reporting.figures import (
     ALARM,
-    KINDS,
     PALE,
     Note,
     Picture,
     bar_places,
     bars,
     canvas,
-    clock,
     pairs,
     thousands,
 )
@@ -31,12 +27,15 @@ _MARKS = {
     "client": "an agent",
     "principal": "a principal",
 }
+#: Where the steps of a size begin.
+_EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
 
 
 def refusals(scale: Scale) -> Picture | Note:
     """Refusals by reason, those of simulated attackers apart."""
     told = scale.refusals
     shown = told.head(12)
+    reasons = [reason.replace("_", " ") for reason in shown["reason"]]
     if told.empty:
         return Note("Nothing was refused.")
     total, attackers = int(told["count"].sum()), int(told["by_attackers"].sum())
@@ -44,7 +43,7 @@ def refusals(scale: Scale) -> Picture | Note:
         places = bar_places(len(shown))
         bars(
             axes,
-            list(shown["reason"]),
+            reasons,
             list(shown["count"]),
             [words.count(count) for count in shown["count"]],
             PALE,
@@ -56,8 +55,8 @@ def refusals(scale: Scale) -> Picture | Note:
     if attackers:
         finding = f"{share} of the operations were refused, {words.percent(attackers / total)} of these to attackers"
     else:
-        finding = f"{share} of the operations were refused, most often: {shown['reason'].iloc[0]}"
-    listed = pairs(list(shown["reason"]), [words.count(count) for count in shown["count"]])
+        finding = f"{share} of the operations were refused, most often: {reasons[0]}"
+    listed = pairs(reasons, [words.count(count) for count in shown["count"]])
     alt = f"Bars of refusals by reason: {', '.join(listed[:6])}."
     table = told.rename(
         columns={"asked": "decision", "count": "refused", "by_attackers": "of these to attackers"}
@@ -71,16 +70,13 @@ def tree_sizes(scale: Scale) -> Picture | Note:
     if sizes.empty:
         return Note("No grant was issued in this run.")
     largest = int(sizes.max())
-    edges = [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000, 10**9]
-    edges = [edge for place, edge in enumerate(edges) if place == 0 or edges[place - 1] <= largest]
-    counts, _ = np.histogram(sizes, edges)
-    labels = [_span(low, high - 1, largest) for low, high in pairwise(edges)]
-    share = counts / counts.sum()
+    labels, counts = by_size(sizes, smallest=1)
+    share = np.array(counts) / len(sizes)
     notes = [
         f"{words.count(count)} · {words.percent(part)}" for count, part in zip(counts, share, strict=True)
     ]
     with canvas(0.9 + 0.3 * max(2, len(labels))) as (figure, axes):
-        bars(axes, labels, list(counts), notes)
+        bars(axes, labels, counts, notes)
         axes.set_ylabel("grants per tree")
         axes.set_xlabel("lineage trees")
         thousands(axes.xaxis)
@@ -120,59 +116,37 @@ def depths(scale: Scale) -> Picture | Note:
 
 
 def marks(scale: Scale) -> Picture | Note:
-    """How many grants each mark ended, and when."""
+    """How many grants each revocation ended."""
     frame = scale.marks
     if frame.empty:
         return Note("Nothing was revoked in this run.")
-    unit, name = clock(scale.windows["start"].to_numpy())
-    kinds = list(frame["kind"].value_counts().index)
-    with canvas(3.0) as (figure, axes):
-        for kind, (color, marker) in zip(kinds, KINDS, strict=False):
-            chosen = frame[frame["kind"] == kind]
-            label = f"{_MARKS.get(kind, kind)} ({words.count(len(chosen))})"
-            axes.plot(
-                chosen["at"] / unit,
-                chosen["grants"],
-                marker,
-                color=color,
-                markersize=4.5,
-                alpha=0.75,
-                label=label,
-            )
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(bottom=0)
-        thousands(axes.yaxis)
-        axes.set_xlabel(f"simulated time ({name})")
-        axes.set_ylabel("grants ended by the mark")
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.18), ncols=3, fontsize=8.5, handletextpad=0.2)
+    labels, counts = by_size(frame["grants"], smallest=0)
+    notes = [f"{words.count(count)} · {words.percent(count / len(frame))}" for count in counts]
+    with canvas(0.9 + 0.3 * max(2, len(labels))) as (figure, axes):
+        bars(axes, labels, counts, notes)
+        axes.set_ylabel("grants ended")
+        axes.set_xlabel("revocations")
+        thousands(axes.xaxis)
     ended, most = int(frame["grants"].sum()), int(frame["grants"].max())
-    finding = f"{words.plural(len(frame), 'revocation')} ended {words.plural(ended, 'grant')}, one of them {words.count(most)} at once"
-    alt = f"A dot for each revocation over simulated time, at the number of grants that it ended; at most {most}, {ended} in all."
-    table = (
-        frame.groupby("kind")
-        .agg(
-            revocations=("grants", "size"),
-            grants=("grants", "sum"),
-            most=("grants", "max"),
-            tokens=("tokens", "sum"),
-            lag=("lag_us", "median"),
-            longest=("lag_us", "max"),
-        )
-        .assign(lag=lambda rows: rows["lag"] / 1e6, longest=lambda rows: rows["longest"] / 1e6)
-        .reset_index()
-        .rename(
-            columns={
-                "kind": "what was revoked",
-                "grants": "grants ended",
-                "most": "most at once",
-                "tokens": "tokens ended",
-                "lag": "rows filled in after (s, median)",
-                "longest": "longest (s)",
-            }
-        )
+    finding = f"{words.plural(len(frame), 'revocation')} ended {words.plural(ended, 'grant')}, up to {words.count(most)} at once"
+    alt = f"Bars of revocations by the number of grants that each ended: {'; '.join(pairs(labels, notes))}."
+    return Picture(figure, finding, alt, _marks_by_kind(frame))
+
+
+def _marks_by_kind(frame: pd.DataFrame) -> pd.DataFrame:
+    by_kind = frame.groupby("kind")
+    seconds = by_kind["lag_us"].agg(["median", "max"]) / 1e6
+    return pd.DataFrame(
+        {
+            "what was revoked": [_MARKS.get(str(kind), str(kind)) for kind in by_kind.groups],
+            "revocations": by_kind.size().to_numpy(),
+            "grants ended": by_kind["grants"].sum().to_numpy(),
+            "most at once": by_kind["grants"].max().to_numpy(),
+            "tokens ended": by_kind["tokens"].sum().to_numpy(),
+            "rows filled in after (s, median)": seconds["median"].to_numpy(),
+            "longest (s)": seconds["max"].to_numpy(),
+        }
     )
-    table["what was revoked"] = [_MARKS.get(kind, kind) for kind in table["what was revoked"]]
-    return Picture(figure, finding, alt, table)
 
 
 def tree(scale: Scale, grants: int) -> Picture:
@@ -207,6 +181,14 @@ def tree(scale: Scale, grants: int) -> Picture:
     return Picture(figure, finding, alt, table)
 
 
-def _span(low: int, high: int, largest: int) -> str:
-    high = min(high, largest)
+def by_size(sizes: pd.Series[int], smallest: int) -> tuple[list[str], list[int]]:
+    """Count sizes in steps that grow with them: what the steps are called, and how many sizes lie in each."""
+    largest = int(sizes.max())
+    edges = [edge for edge in _EDGES if smallest <= edge <= largest]
+    counts, _ = np.histogram(sizes, [*edges, largest + 1])
+    ends = [*(edge - 1 for edge in edges[1:]), largest]
+    return [_span(low, high) for low, high in zip(edges, ends, strict=True)], [int(count) for count in counts]
+
+
+def _span(low: int, high: int) -> str:
     return words.count(low) if high <= low else f"{words.count(low)}–{words.count(high)}"

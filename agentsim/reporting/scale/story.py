@@ -19,15 +19,16 @@ def tone(scale: Scale) -> Literal["good", "watch", "bad"]:
     """Whether the Run went as it should."""
     if scale.honoured:
         return "bad"
-    return "watch" if scale.steadiness.ratio > _BEND else "good"
+    return "watch" if scale.wall.late_over_early > _BEND else "good"
 
 
 def verdict(scale: Scale) -> str:
     """The report in one sentence."""
     summary = scale.summary
-    each = words.duration(scale.cost.us_per_agent)
+    each = words.duration(scale.wall.us_per_agent)
     first = f"{words.plural(summary.agents, 'agent')} took {each} of server time each"
-    cost = bend(scale)[0].lower() + bend(scale)[1:]
+    cost = bend(scale).partition(" (")[0]
+    cost = cost[0].lower() + cost[1:]
     if scale.honoured:
         late = words.plural(scale.honoured, "operation was", "operations were")
         return f"{late} honoured after a revocation, which must not happen; {first}"
@@ -40,15 +41,15 @@ def verdict(scale: Scale) -> str:
 
 def numbers(scale: Scale) -> list[Number]:
     """The three numbers."""
-    cost = scale.cost
+    wall = scale.wall
     return [
         Number(
-            value=words.duration(cost.us_per_agent),
+            value=words.duration(wall.us_per_agent),
             label="server time per agent",
-            note=f"{words.number(cost.operations / max(1, cost.agents))} operations each",
+            note=f"{words.number(wall.operations / max(1, wall.agents))} operations each",
         ),
         Number(
-            value=f"{words.count(cost.rate)}/s" if cost.server_us else "–",
+            value=f"{words.count(1e6 / wall.us_per_operation)}/s" if wall.server_us else "–",
             label="operations per second of server time",
             note="signed, checked, stored and audited",
         ),
@@ -79,7 +80,7 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
             f"attack: {kind.replace('_', ' ')}": f"{words.plural(attack.instances, 'time')}, {words.plural(attack.operations, 'operation')}"
             for kind, attack in summary.attacks.items()
         },
-        "wall time": f"{words.duration(scale.cost.server_us)} in the server, {words.duration(scale.cost.wall_us)} in all",
+        "wall time": f"{words.duration(scale.wall.server_us)} in the server, {words.duration(scale.wall.all_us)} in all",
     }
     return pd.DataFrame({"what": list(rows), "how much": list(rows.values())})
 
@@ -97,7 +98,7 @@ def method(scale: Scale) -> list[str]:
         about,
         "Operations reach the server in batches, in causal order, window by window of simulated time; each batch is one database transaction.",
         "Wall time is measured around the server's own stages. What simulating the agents took is left out of every number per agent or operation.",
-        "Early and late costs compare the first and the last quarter of the operations, weighted to the same mix of operations.",
+        "Early and late cost compare the first and the last quarter of the operations, each with what the same operations and batches cost on average in this run (a least-squares fit over all windows).",
         "A revocation is checked by order: no decision on a grant may be granted once a mark has ended the grant or one above it.",
         f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
     ]

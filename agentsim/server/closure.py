@@ -8,14 +8,14 @@ tokens that have expired, were refreshed or were revoked before.
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, text, update
 
 from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
 from agentsim.server.lineage import unpack
 from agentsim.server.schema import IssuedToken, RevocationMark
-from agentsim.server.store import Store, table
+from agentsim.server.store import Store, rows_of, table
 
 _TOKENS, _MARKS = table(IssuedToken), table(RevocationMark)
 _END = (
@@ -28,6 +28,25 @@ _END = (
         revocation_id=bindparam("mark"),
     )
 )
+_SAVE = (
+    update(_MARKS)
+    .where(_MARKS.c.revocation_id == bindparam("id"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("closure", "cursor", "affected_grants", "affected_tokens")
+        }
+    )
+)
+# A literal: with a bound value SQLite cannot know that the partial index serves.
+_NEXT_MARK = select(_MARKS).where(text("closure = 'pending'")).order_by(_MARKS.c.revocation_id).limit(1)
+_UNFILLED = (
+    select(_TOKENS)
+    .where(_TOKENS.c.root_grant_id == bindparam("root"), _TOKENS.c.token_id > bindparam("cursor"))
+    .order_by(_TOKENS.c.token_id)
+    .limit(bindparam("most"))
+)
+_ROOT_OF = select(_TOKENS.c.root_grant_id).where(_TOKENS.c.token_id == bindparam("token"))
 #: Where in a lineage triple a mark's key stands.
 _POSITION = {"grant": 0, "grant_only": 0, "client": 1, "task": 2}
 
@@ -59,11 +78,15 @@ class Filler:
         self._store = store
         self._ids = ids
         self._job: _Job | None = None
+        self._pending = True
+
+    def wake(self) -> None:
+        """There are new marks."""
+        self._pending = True
 
     def pending(self) -> bool:
-        """Whether a mark waits to be filled in."""
-        with self._store.transaction() as connection:
-            return _next_mark(connection) is not None
+        """Whether a mark may wait to be filled in."""
+        return self._pending
 
     def step(self, head: Head, limit: int, now: int) -> tuple[list[Closed], Head]:
         """One transaction of at most ``limit`` tokens; returns the marks it closed and the audit chain's new head."""
@@ -74,22 +97,26 @@ class Filler:
         with self._store.transaction() as connection:
             while limit > 0:
                 if job is None:
-                    mark = _next_mark(connection)
-                    if mark is None:
+                    marks = rows_of(connection, _NEXT_MARK)
+                    if not marks:
                         break
-                    job = _begin(connection, mark)
+                    job = _begin(connection, marks[0])
                 # A mark may name what no token carries.
                 limit -= self._advance(connection, job, trail, limit, now) if job.roots else 1
                 if not job.roots:
                     closed.append(_close(connection, job))
                     job = None
+            if job is not None:
+                _save(connection, job.mark)
             self._store.write_trail(connection, trail.rows, trail.head)
         self._job = job
+        # With room to spare there was nothing left to begin.
+        self._pending = limit <= 0
         return closed, trail.head
 
     def _advance(self, connection: Connection, job: _Job, trail: Trail, limit: int, now: int) -> int:
         """Go on in the job's first tree; returns how many tokens were looked at, at least one."""
-        rows = connection.execute(_unfilled(job, limit)).mappings().all()
+        rows = rows_of(connection, _UNFILLED, root=job.roots[0], cursor=job.cursor, most=limit)
         ended = [row for row in rows if _below(job.mark, row)]
         if ended:
             connection.execute(_END, [_end_values(job.mark, row["token_id"]) for row in ended])
@@ -98,19 +125,12 @@ class Filler:
             job.tasks[row["task_id"]] = None
         job.mark["affected_tokens"] += len(ended)
         job.mark["affected_grants"] += sum(row["token_id"] == row["grant_id"] for row in ended)
+        if rows:
+            job.mark["cursor"] = job.cursor = rows[-1]["token_id"]
         if len(rows) < limit:
             job.roots.pop(0)
             job.cursor = 0
-        else:
-            job.cursor = rows[-1]["token_id"]
-        _save(connection, job.mark, cursor=rows[-1]["token_id"] if rows else job.mark["cursor"])
         return max(len(rows), 1)
-
-
-def _next_mark(connection: Connection) -> Row | None:
-    query = select(_MARKS).where(_MARKS.c.closure == "pending").order_by(_MARKS.c.revocation_id).limit(1)
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else dict(row)
 
 
 def _begin(connection: Connection, mark: Row) -> _Job:
@@ -118,9 +138,7 @@ def _begin(connection: Connection, mark: Row) -> _Job:
     cursor = mark["cursor"]
     if cursor:
         # Resumed: the cursor is a token of the tree that was being gone through.
-        current = connection.execute(
-            select(_TOKENS.c.root_grant_id).where(_TOKENS.c.token_id == cursor)
-        ).scalar_one()
+        current = connection.execute(_ROOT_OF, {"token": cursor}).scalar_one()
         roots = [root for root in roots if root >= current]
     return _Job(mark, roots, cursor)
 
@@ -139,18 +157,6 @@ def _roots(mark: Row) -> Select[Any]:
     if mark["kind"] in ("client", "principal"):
         query = query.where(_TOKENS.c.root_grant_id < mark["revocation_id"])
     return query.distinct().order_by(_TOKENS.c.root_grant_id)
-
-
-def _unfilled(job: _Job, limit: int) -> Select[Any]:
-    return (
-        select(_TOKENS)
-        .where(
-            _TOKENS.c.root_grant_id == job.roots[0],
-            _TOKENS.c.token_id > job.cursor,
-        )
-        .order_by(_TOKENS.c.token_id)
-        .limit(limit)
-    )
 
 
 def _below(mark: Row, row: Any) -> bool:
@@ -192,11 +198,11 @@ def _entry(mark: Row, row: Any, now: int) -> Entry:
 
 def _close(connection: Connection, job: _Job) -> Closed:
     mark = job.mark
-    _save(connection, mark, closure="closed")
+    mark["closure"] = "closed"
+    _save(connection, mark)
     return Closed(mark["revocation_id"], mark["affected_grants"], mark["affected_tokens"], list(job.tasks))
 
 
-def _save(connection: Connection, mark: Row, **changes: Any) -> None:
-    mark.update(changes)
-    saved = {name: mark[name] for name in ("closure", "cursor", "affected_grants", "affected_tokens")}
-    connection.execute(update(_MARKS).where(_MARKS.c.revocation_id == mark["revocation_id"]).values(saved))
+def _save(connection: Connection, mark: Row) -> None:
+    names = ("closure", "cursor", "affected_grants", "affected_tokens")
+    connection.execute(_SAVE, {"id": mark["revocation_id"]} | {f"new_{name}": mark[name] for name in names})

@@ -11,7 +11,7 @@ single spaces; every ``*_hash`` and ``registration_token`` is a SHA-256 digest, 
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -141,6 +141,9 @@ class RevocationMark(Base):
     """
 
     __tablename__ = "revocations"
+    __table_args__ = (
+        Index("ix_revocations_pending", "revocation_id", sqlite_where=text("closure = 'pending'")),
+    )
 
     revocation_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     #: ``grant``, ``grant_only`` (no cascade), ``task``, ``client`` or ``principal``.

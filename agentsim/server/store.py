@@ -45,6 +45,28 @@ def table(model: type[Base]) -> Table:
 _AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 _MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
 
+# Statements are made once: making and hashing one costs as much as a small batch's rows.
+_MARKS_AFTER = select(_MARKS).where(_MARKS.c.revocation_id > bindparam("newest"))
+_BY_KEY = {
+    source: select(source).where(key.in_(bindparam("keys", expanding=True)))
+    for source, key in (
+        (_AGENTS, _AGENTS.c.client_id),
+        (_TOKENS, _TOKENS.c.token_id),
+        (_STATES, _STATES.c.grant_id),
+    )
+}
+_NEWEST_TASKS = (
+    select(_TOKENS.c.grant_id, _TOKENS.c.task_id)
+    .where(_TOKENS.c.client_id == bindparam("client"), _TOKENS.c.token_id == _TOKENS.c.grant_id)
+    .order_by(_TOKENS.c.token_id.desc())
+    .limit(MOST_HISTORY + 1)
+)
+_NEWEST_LOGS = (
+    select(_AUDIT)
+    .where(_AUDIT.c.grant_id == bindparam("grant"))
+    .order_by(_AUDIT.c.log_id.desc())
+    .limit(MOST_HISTORY)
+)
 _CONFIRM = (
     update(_AGENTS)
     .where(_AGENTS.c.client_id == bindparam("id"), _AGENTS.c.registration_token.is_not(None))
@@ -55,6 +77,15 @@ _CONSUME = (
     .where(_TOKENS.c.token_id == bindparam("id"), _TOKENS.c.refresh_consumed_at.is_(None))
     .values(refresh_consumed_at=bindparam("at"))
 )
+
+
+def _upsert(target: Table, key: str) -> Any:
+    insert = upsert(target)
+    changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name != key}
+    return insert.on_conflict_do_update([key], set_=changed)
+
+
+_PUT_STATE, _PUT_HEAD = _upsert(_STATES, "grant_id"), _upsert(_CHAINS, "chain")
 
 
 class Store:
@@ -105,27 +136,27 @@ class Store:
 
     def marks_after(self, connection: Connection, newest: int) -> Iterable[Row]:
         """Marks with a larger id."""
-        found = connection.execute(select(_MARKS).where(_MARKS.c.revocation_id > newest))
-        return [dict(row) for row in found.mappings()]
+        return rows_of(connection, _MARKS_AFTER, newest=newest)
 
     def load(self, connection: Connection, needs: Needs) -> Loaded:
         """Load what a batch needs; keys without a row are left out."""
         loaded = Loaded()
-        for row in _by_key(connection, _TOKENS, "token_id", needs.tokens):
+        for row in _by_key(connection, _TOKENS, needs.tokens):
             loaded.tokens[row["token_id"]] = row
         # A refresh needs the first row of its grant, and those above it for the task chain.
         above = {grant for row in loaded.tokens.values() for grant, _, _ in unpack(row["lineage"])}
-        for row in _by_key(connection, _TOKENS, "token_id", above - loaded.tokens.keys()):
+        for row in _by_key(connection, _TOKENS, above - loaded.tokens.keys()):
             loaded.tokens[row["token_id"]] = row
         needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
-        for row in _by_key(connection, _AGENTS, "client_id", needs.clients):
+        for row in _by_key(connection, _AGENTS, needs.clients):
             loaded.agents[row["client_id"]] = row
-        for row in _by_key(connection, _STATES, "grant_id", needs.grants):
+        for row in _by_key(connection, _STATES, needs.grants):
             loaded.grants[row["grant_id"]] = GrantState.from_json(row["state"])
         for client in needs.task_history_of:
-            loaded.tasks[client] = self._newest_tasks(connection, client)
+            newest = connection.execute(_NEWEST_TASKS, {"client": client})
+            loaded.tasks[client] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
-            loaded.logs[grant] = self._newest_logs(connection, grant)
+            loaded.logs[grant] = rows_of(connection, _NEWEST_LOGS, grant=grant)
         return loaded
 
     def write(self, connection: Connection, batch: Batch) -> None:
@@ -150,10 +181,7 @@ class Store:
                 {"grant_id": grant, "state": batch.loaded.grants[grant].to_json()}
                 for grant in sorted(batch.changed_grants)
             ]
-            insert = upsert(_STATES)
-            connection.execute(
-                insert.on_conflict_do_update(["grant_id"], set_={"state": insert.excluded.state}), states
-            )
+            connection.execute(_PUT_STATE, states)
         self.write_trail(connection, batch.trail.rows, batch.trail.head)
 
     def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
@@ -161,35 +189,24 @@ class Store:
         if not rows:
             return
         connection.execute(_AUDIT.insert(), rows)
-        values = {"log_id": head.log_id, "row_hash": head.row_hash, "length": head.length}
-        insert = upsert(_CHAINS).values(chain=head.chain, **values)
-        connection.execute(insert.on_conflict_do_update(["chain"], set_=values))
-
-    def _newest_tasks(self, connection: Connection, client: int) -> list[tuple[int, str]]:
-        query = (
-            select(_TOKENS.c.grant_id, _TOKENS.c.task_id)
-            .where(_TOKENS.c.client_id == client, _TOKENS.c.token_id == _TOKENS.c.grant_id)
-            .order_by(_TOKENS.c.token_id.desc())
-            .limit(MOST_HISTORY + 1)
+        connection.execute(
+            _PUT_HEAD,
+            {"chain": head.chain, "log_id": head.log_id, "row_hash": head.row_hash, "length": head.length},
         )
-        return [(row.grant_id, row.task_id) for row in connection.execute(query)]
-
-    def _newest_logs(self, connection: Connection, grant: int) -> list[Row]:
-        query = (
-            select(_AUDIT)
-            .where(_AUDIT.c.grant_id == grant)
-            .order_by(_AUDIT.c.log_id.desc())
-            .limit(MOST_HISTORY)
-        )
-        return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _by_key(connection: Connection, source: Table, key: str, values: set[int]) -> Iterator[Row]:
+def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
+    """The rows of a query as dictionaries."""
+    result = connection.execute(query, values)
+    # Twice as fast as the result's own mappings.
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
+
+
+def _by_key(connection: Connection, source: Table, values: set[int]) -> Iterator[Row]:
     ordered = sorted(values)
     for start in range(0, len(ordered), _CHUNK):
-        query = select(source).where(source.c[key].in_(ordered[start : start + _CHUNK]))
-        for row in connection.execute(query).mappings():
-            yield dict(row)
+        yield from rows_of(connection, _BY_KEY[source], keys=ordered[start : start + _CHUNK])
 
 
 def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:

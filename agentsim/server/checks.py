@@ -55,6 +55,19 @@ def check_text(**texts: str | None) -> None:
             )
 
 
+def check_not_an_agent(**names: str | None) -> None:
+    """Refuse names that read as a client_id: ``sub`` must tell people and agents apart (RFC 9700 section 4.15).
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_request``, naming the parameter.
+    """
+    for name, text in names.items():
+        if text is not None and parse_client_name(text) is not None:
+            raise InvalidRequest("invalid_request", f"{name} must not be an agent's name", asked=text)
+
+
 def within(what: str, asked: str, allowed: str, bound: str) -> None:
     """Refuse a set that exceeds its bound.
 
@@ -95,14 +108,16 @@ def decide_level(
     """
     policy = batch.policy
     bounds = [("registration", registered)] + ([("parent", parent)] if parent is not None else [])
-    level = asked if asked is not None else min((name for _, name in bounds), key=policy.levels.index)
+    # A level that the policy has given up since it was granted allows nothing: it ranks below the lowest.
+    ranks = {name: -1 if (known := policy.rank(name)) is None else known for _, name in bounds}
+    level = asked if asked is not None else min(ranks, key=lambda name: (ranks[name], name))
     rank = policy.rank(level)
     if rank is None:
         raise InvalidRequest(
             "invalid_request", "unknown scope level", asked=level, allowed=list(policy.levels)
         )
     for bound, most in bounds:
-        if rank > policy.levels.index(most):
+        if rank > ranks[most]:
             raise InvalidScope(
                 f"level_exceeds_{bound}", f"the {bound} allows a lower level", asked=level, allowed=most
             )

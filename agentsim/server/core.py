@@ -132,6 +132,7 @@ class Server:
                 self._head = batch.trail.head
                 for row in batch.inserts["revocations"]:
                     self._marks.add(row)
+                    self._filler.wake()
                 return answers
         raise ConflictError(f"other writers were faster {_ATTEMPTS} times in a row")
 
@@ -175,6 +176,7 @@ class Server:
     ) -> Batch:
         for row in self.store.marks_after(connection, self._marks.newest):
             self._marks.add(row)
+            self._filler.wake()
         needs = Needs()
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
@@ -190,9 +192,7 @@ class Server:
             trail=Trail(self._head, self._ids),
         )
 
-    def _decide(
-        self, batch: Batch, operation: Operation, now: int, fault: str | None
-    ) -> Answer | OAuthError:
+    def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
         began = perf_counter_ns()
         answer = _decide(batch, operation, now, fault)
         self._spend(type(operation).__name__, began)

@@ -11,14 +11,14 @@ from agentsim.server import scopes
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
-from agentsim.server.checks import authenticate, check_text, decide_level, within
+from agentsim.server.checks import authenticate, check_not_an_agent, check_text, decide_level, within
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest, keyed_token, matches, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidScope, InvalidToken
 from agentsim.server.lineage import Lineage, pack, task_key, unpack
 from agentsim.server.operations import Issue, IssueChild, Refresh
 from agentsim.server.revocation import end_grant
-from agentsim.server.tokens import Claims
+from agentsim.server.tokens import LONGEST_TOKEN, Claims
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +39,7 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     agent = authenticate(batch, request.by, entry)
     _check_texts(request)
     check_text(principal=request.principal)
+    check_not_an_agent(principal=request.principal)
     terms = _terms(batch, request, agent, parent=None)
     owner = agent["owner"]
     _check_task(batch, owner, request.task_id)
@@ -84,8 +85,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         expires_at=min(_whole_second(now + batch.policy.access_ttl_us), parent.expires_at),
         grant_expires_at=min(_whole_second(now + batch.policy.grant_ttl_us), parent.grant_expires_at),
     )
-    batch.change_grant(parent.grant_id).children += 1
-    return _give(
+    grant = _give(
         batch,
         entry,
         claims,
@@ -94,6 +94,8 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         inheritance=request.scope_inheritance,
         parent_token_id=parent.token_id,
     )
+    batch.change_grant(parent.grant_id).children += 1
+    return grant
 
 
 def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
@@ -114,19 +116,8 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         raise InvalidGrant("refresh_reused", "the refresh token had been used; its grant is ended")
     if now >= first["grant_expires_at"]:
         raise InvalidGrant("refresh_expired", "the grant has expired", hint="ask for a new grant")
-    scope = first["scope"]
-    if request.scope is not None:
-        scope = scopes.canonical_scope(request.scope)
-        if scopes.excess(scope, first["scope"]):
-            raise InvalidScope("scope_widened", "a refresh may narrow the scope, never widen it", asked=scope)
-    terms = _Terms(
-        scope=scope,
-        tools=first["granted_tools"],
-        resources=first["granted_resources"],
-        level=first["max_scope_level"],
-    )
     claims = _claims(
-        terms,
+        _refreshed_terms(first, request.scope),
         token_id=batch.ids.next(now),
         lineage=lineage,
         tasks=_task_chain(batch, first["grant_id"], lineage),
@@ -136,11 +127,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         expires_at=min(_whole_second(now + batch.policy.access_ttl_us), first["grant_expires_at"]),
         grant_expires_at=first["grant_expires_at"],
     )
-    if consumed is None:
-        batch.consumed.append((old["token_id"], now))
-        batch.loaded.tokens[old["token_id"]] = {**old, "refresh_consumed_at": now}
-    batch.change_grant(first["grant_id"]).refreshes += 1
-    return _give(
+    grant = _give(
         batch,
         entry,
         claims,
@@ -150,6 +137,32 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         parent_token_id=first["parent_token_id"],
         previous_token_id=old["token_id"],
     )
+    if consumed is None:
+        batch.consumed.append((old["token_id"], now))
+        batch.loaded.tokens[old["token_id"]] = {**old, "refresh_consumed_at": now}
+    batch.change_grant(first["grant_id"]).refreshes += 1
+    return grant
+
+
+def _refreshed_terms(first: Row, asked: str | None) -> _Terms:
+    """The grant's own terms; a narrower scope takes the tools and resources along that only it named."""
+    granted, tools, resources = first["scope"], first["granted_tools"], first["granted_resources"]
+    scope = granted
+    if asked is not None:
+        scope = scopes.canonical_scope(asked)
+        if not scope:
+            raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or leave it out")
+        if scopes.excess(scope, granted):
+            raise InvalidScope("scope_widened", "a refresh may narrow the scope, never widen it", asked=scope)
+        tools = _left(tools, scopes.actions(granted), scopes.actions(scope))
+        resources = _left(resources, scopes.resources_of(granted), scopes.resources_of(scope))
+    return _Terms(scope=scope, tools=tools, resources=resources, level=first["max_scope_level"])
+
+
+def _left(names: str, named: str, still_named: str) -> str:
+    """What is left of granted names: those that the scope still names, and those that it never named."""
+    never = " ".join(scopes.excess(names, named))
+    return scopes.union(never, scopes.overlap(names, still_named))
 
 
 def _presented(batch: Batch, request: Refresh, entry: Entry) -> tuple[Row, Row]:
@@ -298,6 +311,14 @@ def _give(
 ) -> TokenGrant:
     """Sign the tokens, store their row, fill in the audit row and answer."""
     access_token = batch.codec.encode(claims)
+    if len(access_token) > LONGEST_TOKEN:
+        raise InvalidRequest(
+            "invalid_request",
+            "the token would be too long for anyone to take",
+            asked=len(access_token),
+            allowed=LONGEST_TOKEN,
+            hint="ask for a narrower scope, or use shorter task ids",
+        )
     refresh_token = None
     if batch.policy.refresh_tokens:
         refresh_token = keyed_token("rt", claims.token_id, batch.secrets.new())

@@ -1,5 +1,6 @@
 """What a grant has done so far: a small state per grant, and the seam to whoever judges it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ class GrantState:
         """As stored."""
         return orjson.dumps({name: getattr(self, name) for name in self.__slots__}).decode()
 
-    def note_verification(self, now: int, tools: tuple[str, ...], *, granted: bool) -> None:
+    def note_verification(self, now: int, tools: Sequence[str], *, granted: bool) -> None:
         """Count one verification, granted or refused."""
         self.verifications += 1
         self.refusals += not granted

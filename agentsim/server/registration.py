@@ -4,7 +4,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import Activation, Registration
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
-from agentsim.server.checks import check_text
+from agentsim.server.checks import check_not_an_agent, check_text
 from agentsim.server.credentials import client_name, digest, keyed_token, matches, parse_keyed_token
 from agentsim.server.errors import InvalidGrant, InvalidRequest
 from agentsim.server.operations import Confirm, Register
@@ -21,6 +21,7 @@ def register(batch: Batch, request: Register, entry: Entry) -> Registration:
         role=request.role,
         owner=request.by.owner,
     )
+    check_not_an_agent(owner=request.by.owner)
     if not request.agent_name or not request.by.owner:
         raise InvalidRequest("invalid_request", "agent_name and owner must not be empty")
     if batch.policy.rank(request.max_scope_level) is None:
@@ -37,6 +38,7 @@ def register(batch: Batch, request: Register, entry: Entry) -> Registration:
     tools = scopes.canonical_tools(request.allowed_tools)
     resources = scopes.canonical_resources(request.resource_access)
     extra = scopes.canonical_scope(request.scope)
+    allowed = scopes.union(scopes.product(tools, resources), extra)
 
     client_id = batch.ids.next(now)
     client_secret = batch.secrets.new()
@@ -73,7 +75,7 @@ def register(batch: Batch, request: Register, entry: Entry) -> Registration:
         log_id=0,
         client_id=client_name(client_id),
         client_secret=client_secret,
-        allowed_scopes=list(scopes.members(scopes.union(scopes.product(tools, resources), extra))),
+        allowed_scopes=list(scopes.members(allowed)),
         registration_token=registration_token,
         registration_expires_at=row["registration_expires_at"],
     )

@@ -15,11 +15,15 @@ from functools import lru_cache
 from agentsim.server.errors import InvalidScope
 
 _MEMBER = re.compile(r"[!#$&-)+-\[\]-~]+")
-_DOTS = frozenset({"", ".", ".."})
-_CACHE = 65_536
-#: The most members a set may have, and the most characters a member may have.
+#: Segments that mean another place; some servers cut off what follows a semicolon, a question mark or a hash first.
+_ELSEWHERE = re.compile(r"(\.{1,2}([;?#].*)?)?")
+_CACHE = 16_384
+#: The most members a set may have, and the most characters a member and a set may have.
 MOST_MEMBERS = 1_000
 LONGEST_MEMBER = 256
+LONGEST_SET = 16_384
+#: The most scopes that tools and resources may make together.
+MOST_PRODUCTS = 10_000
 
 
 @lru_cache(_CACHE)
@@ -64,7 +68,18 @@ def members(text: str) -> tuple[str, ...]:
 
 @lru_cache(_CACHE)
 def product(tools: str, resources: str) -> str:
-    """Each tool with each resource, as the canonical text of a scope."""
+    """Each tool with each resource, as the canonical text of a scope.
+
+    Raises
+    ------
+    InvalidScope
+        With reason ``malformed_scope``, where they are too many.
+    """
+    count = len(members(tools)) * len(members(resources))
+    if count > MOST_PRODUCTS:
+        raise InvalidScope(
+            "malformed_scope", "too many tools with too many resources", asked=count, allowed=MOST_PRODUCTS
+        )
     return " ".join(
         sorted(f"{tool}:{resource}" for tool in members(tools) for resource in members(resources))
     )
@@ -137,6 +152,8 @@ def _canonical_resources(names: tuple[str, ...]) -> str:
 def _canonical(names: Sequence[str], check: Callable[[str], str | None]) -> str:
     if len(names) > MOST_MEMBERS:
         raise InvalidScope("malformed_scope", f"{len(names)} members; the most is {MOST_MEMBERS}")
+    if sum(map(len, names)) > LONGEST_SET:
+        raise InvalidScope("malformed_scope", f"more than {LONGEST_SET} characters")
     for name in names:
         fault = "too long" if len(name) > LONGEST_MEMBER else check(name)
         if fault:
@@ -157,5 +174,5 @@ def _check_tool(name: str) -> str | None:
 
 
 def _check_resource(name: str) -> str | None:
-    good = _MEMBER.fullmatch(name) and not _DOTS & set(name.split("/"))
+    good = _MEMBER.fullmatch(name) and not any(map(_ELSEWHERE.fullmatch, name.split("/")))
     return None if good else "not a resource's name"

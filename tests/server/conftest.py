@@ -150,7 +150,7 @@ class World:
     def check_chain(self) -> int:
         """Recompute every audit chain from its first row; returns how many rows there are."""
         heads = {head["chain"]: head for head in self.rows(AuditChain)}
-        ends = {chain: (0, 0, GENESIS) for chain in heads}
+        ends = dict.fromkeys(heads, (0, 0, GENESIS))
         for row in self.audit():
             length, _, previous = ends[row["chain"]]
             assert row["row_hash"] == row_digest(previous, row), f"row {row['log_id']} does not link"

@@ -4,6 +4,6 @@ from agentsim.simulation.faults import ScenarioError
 from agentsim.simulation.replay import replay
 from agentsim.simulation.scenario import Scenario, load_scenario
 from agentsim.simulation.simulate import simulate
-from agentsim.simulation.traces import TraceError
+from agentsim.simulation.trace_format import TraceError
 
 __all__ = ["Scenario", "ScenarioError", "TraceError", "load_scenario", "replay", "simulate"]

@@ -1,5 +1,6 @@
 """Lineage: the forest of grants of a Run, its figures, its invariants, and one tree as graph and picture."""
 
+from agentsim.lineage.drawing import draw_tree
 from agentsim.lineage.forest import Forest
 from agentsim.lineage.invariants import RULES, Violation, check
 from agentsim.lineage.metrics import tree_metrics
@@ -12,6 +13,7 @@ __all__ = [
     "Summary",
     "Violation",
     "check",
+    "draw_tree",
     "pick_tree",
     "summarise",
     "tree_graph",

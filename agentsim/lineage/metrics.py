@@ -16,7 +16,9 @@ _TREES = """
         SELECT root_grant_id, min(issued_at) AS began,
                max(least(expires_at, coalesce(revoked_at, expires_at))) AS ended,
                count(*) AS tokens,
-               count(*) FILTER (WHERE token_id = grant_id AND is_revoked) AS revoked_grants
+               count(*) FILTER (WHERE token_id = grant_id AND is_revoked) AS revoked_grants,
+               count(*) FILTER (WHERE token_id = grant_id AND is_revoked
+                                AND revocation_reason <> 'completed') AS stopped_grants
         FROM tokens GROUP BY root_grant_id
     ), asked AS (
         SELECT root_grant_id, count(*) AS decisions, count(*) FILTER (WHERE status = 'refused') AS refused
@@ -45,7 +47,8 @@ def tree_metrics(run: Run, forest: Forest | None = None) -> pd.DataFrame:
     - ``scope_narrowing``, ``tool_narrowing``: mean over the tree's edges of the share of the parent token's
       members that the child does not hold whole, 0 (all kept) to 1; NaN for a tree without edges
     - ``lifetime_s``: seconds from the first issue to the last moment at which any of its tokens could be valid
-    - ``tokens``, ``revoked_grants``
+    - ``tokens``, ``revoked_grants``, and ``stopped_grants`` among them: revoked because something was wrong, not
+      because their task was ``completed``
     - ``decisions`` about the tree (fill rows are none), ``refused``, ``refused_share`` (NaN without decisions)
     """
     forest = Forest.from_run(run) if forest is None else forest

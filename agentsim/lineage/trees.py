@@ -30,6 +30,13 @@ _GRANTS = """
     WHERE t.root_grant_id = {root} AND t.token_id = t.grant_id
     ORDER BY t.grant_id
 """
+_REFUSALS = """
+    SELECT grant_id::VARCHAR AS grant_id, timestamp, reason::VARCHAR AS reason
+    FROM audit
+    WHERE root_grant_id = {root} AND status = 'refused' AND event_type <> 'child_token_issued'
+      AND grant_id IS NOT NULL
+    ORDER BY timestamp, log_id
+"""
 _ATTEMPTS = """
     SELECT l.log_id::VARCHAR AS log_id, l.grant_id::VARCHAR AS grant_id, l.client_id::VARCHAR AS client_id,
            l.task_id, l.timestamp AS issued_at, l.reason::VARCHAR AS reason, a.agent_name, a.role::VARCHAR AS role
@@ -61,7 +68,8 @@ def tree_graph(run: Run, root_grant_id: int) -> "nx.DiGraph[int]":
     - ``grant``: the node is the grant_id. Attributes ``agent_name``, ``role``, ``client_id``, ``scope``, ``tools``,
       ``resources``, ``level``, ``depth``, ``task_id``, ``parent_task_id``, ``issued_at``, ``expires_at`` (of its
       last token), ``grant_expires_at``, ``refreshes``, ``revoked``, ``revoked_at`` and ``reason`` (None while it is
-      active), and ``refused``, the number of refused decisions about it.
+      active), ``refused``, the number of refused decisions about it, and ``refusals``, (time, reason) of those that
+      were not requests for a child.
     - ``attempt``: a refused request for a child; the node is the log_id of the refusal. Attributes
       ``agent_name``, ``role``, ``client_id``, ``task_id``, ``issued_at`` (when it was asked), ``reason``, ``depth``.
 
@@ -79,9 +87,12 @@ def tree_graph(run: Run, root_grant_id: int) -> "nx.DiGraph[int]":
     graph: nx.DiGraph[int] = nx.DiGraph(root=root_grant_id, tenant=grants[0]["tenant"], run=run.name)
     for grant in grants:
         node, parent = grant.pop("grant_id"), grant.pop("parent_grant_id")
-        graph.add_node(node, kind="grant", **grant)
+        graph.add_node(node, kind="grant", refusals=[], **grant)
         if parent is not None:
             graph.add_edge(parent, node)
+    for grant_id, time, reason in run.sql(_REFUSALS.format(root=int(root_grant_id))).itertuples(index=False):
+        if int(grant_id) in graph:
+            graph.nodes[int(grant_id)]["refusals"].append((int(time), str(reason)))
     for attempt in _records(run.sql(_ATTEMPTS.format(root=int(root_grant_id)))):
         node, parent = attempt.pop("log_id"), attempt.pop("grant_id")
         if parent in graph:
@@ -91,7 +102,7 @@ def tree_graph(run: Run, root_grant_id: int) -> "nx.DiGraph[int]":
 
 
 def pick_tree(run: Run, *, most: int = 200, metrics: pd.DataFrame | None = None) -> int:
-    """The root of a tree worth drawing: the largest that fits and has something refused or revoked in it.
+    """The root of a tree worth drawing: the largest that fits and has something refused or stopped in it.
 
     Parameters
     ----------
@@ -100,8 +111,8 @@ def pick_tree(run: Run, *, most: int = 200, metrics: pd.DataFrame | None = None)
 
     Returns
     -------
-    A ``root_grant_id``. Where no tree with a refusal or revocation fits, the largest that fits; where none fits,
-    the smallest of all.
+    A ``root_grant_id``. A grant that was revoked because its task was completed is nothing special. Where no tree
+    with a refusal or another revocation fits, the largest that fits; where none fits, the smallest of all.
 
     Raises
     ------
@@ -114,10 +125,10 @@ def pick_tree(run: Run, *, most: int = 200, metrics: pd.DataFrame | None = None)
     small = trees[trees["size"] <= most]
     if small.empty:
         small = trees[trees["size"] == trees["size"].min()]
-    eventful = small[(small["refused"] > 0) | (small["revoked_grants"] > 0)]
+    eventful = small[(small["refused"] > 0) | (small["stopped_grants"] > 0)]
     candidates = small if eventful.empty else eventful
     ranked = candidates.sort_values(
-        ["size", "revoked_grants", "refused", "root_grant_id"], ascending=[False, False, False, True]
+        ["size", "stopped_grants", "refused", "root_grant_id"], ascending=[False, False, False, True]
     )
     return int(ranked["root_grant_id"].iloc[0])
 

@@ -50,6 +50,8 @@ def test_what_is_known_of_a_grant(told_run):
     assert review["revoked_at"] == issues["revoked_at"].iloc[0]
     assert review["refused"] == 1
     assert by_task(graph)["read"]["refused"] == 2
+    ((time, reason),) = by_task(graph)["read"]["refusals"]
+    assert (time > review["issued_at"], reason) == (True, "tool_not_granted")
 
 
 def test_a_quiet_tree_has_nothing_to_tell(told_run):
@@ -87,7 +89,7 @@ def test_the_tree_to_draw_is_the_largest_that_fits_and_has_something_to_show(tol
     metrics = tree_metrics(told_run)
     assert pick_tree(told_run) == root_of(told_run, "release")
     assert pick_tree(told_run, most=3, metrics=metrics) == root_of(told_run, "report")
-    quiet = metrics.assign(refused=0, revoked_grants=0)
+    quiet = metrics.assign(refused=0, stopped_grants=0)
     assert pick_tree(told_run, metrics=quiet) == root_of(told_run, "release")
     large = metrics.assign(size=metrics["size"] + 1000)
     chosen = large.set_index("root_grant_id").loc[pick_tree(told_run, metrics=large)]

@@ -122,7 +122,12 @@ def _split(due: list[Step]) -> tuple[list[Step], list[Step]]:
     ready: list[Step] = []
     rest: list[Step] = []
     for step in due:
-        blocked = step.actor in busy or step.after in busy
-        (rest if blocked else ready).append(step)
+        if step.actor in busy or step.after in busy:
+            rest.append(step)
+            # What the other does later must not overtake the step that looks at it.
+            if step.after >= 0:
+                busy.add(step.after)
+        else:
+            ready.append(step)
         busy.add(step.actor)
     return ready, rest

@@ -6,7 +6,7 @@ import pytest
 from agentsim.simulation.scenario import Scenario, parse_scenario
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scenario() -> Callable[..., Scenario]:
     """Makes a small scenario; keyword arguments replace its parts."""
 

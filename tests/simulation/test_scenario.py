@@ -1,4 +1,5 @@
 import copy
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,11 @@ def test_the_message_names_the_file_and_lists_the_faults(tmp_path: Path) -> None
         ("a: 1\n b: 2\n", "line 2, column 3: not YAML"),
         ("schema: 1\nname: a\nname: b\n", "line 3: the key 'name' is given twice"),
         ("schema: 1\npolicy: {max_depth: 3, max_depth: 4}\n", "line 2: the key 'max_depth' is given twice"),
+        ("start: 2026-13-45\n", "month must be in 1..12"),
+        ("[" * 5000, "nested too deeply"),
+        ("? [a]\n: b\n", "line 1, column 3: not YAML"),
+        ("name: a\x01b\n", "not YAML"),
+        ("name: &loop [*loop]\n", "name: must be text"),
         ("a: !!python/object/apply:os.system ['true']\n", "not YAML"),
     ],
 )
@@ -129,6 +135,14 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, messag
     with pytest.raises(ScenarioError) as caught:
         load_scenario(file)
     assert message in str(caught.value)
+
+
+def test_an_error_travels_between_processes_whole() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(changed(polcy={}, name=3))
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert str(copied) == str(caught.value)
+    assert copied.faults == caught.value.faults
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

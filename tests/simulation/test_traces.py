@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsim.server.scopes import canonical_tools
-from agentsim.simulation.traces import TraceError, canonical_tool, read_traces
+from agentsim.simulation.trace_format import TraceError
+from agentsim.simulation.traces import canonical_tool, read_traces
 
 
 def rows(*given):
@@ -18,8 +19,16 @@ def rows(*given):
     frame["parent_task_id"] = frame["parent_task_id"].astype("string")
     frame["t"] = frame["t"].astype("float32")
     return frame.assign(
-        suite="shop", args_digest="abc", n_args=1, arg_chars=10, result_chars=20, error=False, label=0,
-        label_detail="none", attack_attempted=False, utility=True,
+        suite="shop",
+        args_digest="abc",
+        n_args=1,
+        arg_chars=10,
+        result_chars=20,
+        error=False,
+        label=0,
+        label_detail="none",
+        attack_attempted=False,
+        utility=True,
     )
 
 
@@ -35,7 +44,9 @@ def write(tmp_path):
 
 def test_a_grant_per_run_and_an_agent_per_agent_and_suite(write):
     traces = read_traces(
-        write(rows(("r1", "gpt", "buy", None, 0, None, "view_cart"), ("r2", "gpt", "buy", None, 0, None, "pay")))
+        write(
+            rows(("r1", "gpt", "buy", None, 0, None, "view_cart"), ("r2", "gpt", "buy", None, 0, None, "pay"))
+        )
     )
     assert len(traces.agents) == 1
     assert list(traces.grants["task_id"]) == ["r1", "r2"]
@@ -83,11 +94,13 @@ def test_answers_are_kept_apart(write):
 
 
 def test_everything_wrong_with_a_table_is_said_at_once(write):
-    frame = rows(("r1", "gpt", "buy", None, 0, None, "pay")).drop(columns=["suite", "label"]).assign(step="first")
+    frame = (
+        rows(("r1", "gpt", "buy", None, 0, None, "pay")).drop(columns=["suite", "label"]).assign(step="first")
+    )
     frame["agent"] = pd.Series([None], dtype="string")
     with pytest.raises(TraceError) as caught:
         read_traces(write(frame))
-    for fault in ("suite is missing", "label is missing", "step must be a number", "agent has 1 empty"):
+    for fault in ("suite is missing", "label is missing", "step must hold numbers", "agent has 1 empty"):
         assert fault in str(caught.value)
 
 

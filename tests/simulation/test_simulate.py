@@ -1,0 +1,134 @@
+"""A whole scenario, small, from YAML to tables."""
+
+import pytest
+
+from agentsim.run import Run, RunError
+from agentsim.simulation import simulate
+from agentsim.simulation.attacks import ATTACKERS
+from agentsim.simulation.scenario import ATTACKS
+
+SMALL = {"population": {"agents": 300}, "workload": {"executor": "constant-arrival-rate", "duration": "10m"}}
+LOUD = [{"kind": kind, "prevalence": 0.3, "stealth": 0.0, "start": "1m"} for kind in ATTACKS]
+
+
+@pytest.fixture(scope="module")
+def scenario_factory(scenario):
+    return lambda **parts: scenario(**{**SMALL, **parts})
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory, scenario_factory):
+    out = tmp_path_factory.mktemp("runs") / "attacked"
+    return simulate(scenario_factory(attacks=LOUD, tenants=2), out)
+
+
+def count(run, where):
+    return int(run.sql(f"select count(*) n from audit where {where}")["n"][0])
+
+
+def test_every_kind_of_attack_that_a_scenario_may_name_is_there():
+    assert set(ATTACKERS) == set(ATTACKS)
+
+
+def test_every_agent_is_registered_confirmed_and_most_work(attacked):
+    agents = attacked.frame("agents")
+    assert len(agents) == 300
+    assert agents["is_active"].all()
+    assert count(attacked, "event_type = 'token_verified' and status = 'granted'") > 300
+    assert attacked.sql("select count(*) n from tokens where parent_grant_id is not null")["n"][0] > 0
+
+
+def test_agents_react_to_an_expired_token_by_refreshing(scenario_factory, tmp_path):
+    settings = {"access_ttl": "30s", "grant_ttl": "1h"}
+    run = simulate(scenario_factory(policy=settings), tmp_path / "short")
+    refused = count(run, "event_type = 'token_verified' and reason = 'expired'")
+    refreshed = count(run, "event_type = 'token_refreshed' and status = 'granted'")
+    assert refreshed >= refused > 0
+    # Whoever was refused because of time is let through after the refresh.
+    again = run.sql(
+        "select count(*) n from audit a join audit b using (token_id) "
+        "where a.event_type = 'token_refreshed' and b.event_type = 'token_verified' and b.status = 'granted'"
+    )
+    assert again["n"][0] > 0
+
+
+def test_every_granted_call_of_an_honest_agent_has_its_outcome(scenario_factory, tmp_path):
+    run = simulate(scenario_factory(), tmp_path / "honest")
+    granted = count(run, "event_type = 'token_verified' and status = 'granted'")
+    outcomes = count(run, "event_type = 'task_execution'")
+    # An outcome is lost only where the agent ended its own grant in the meantime.
+    assert 0.95 * granted < outcomes <= granted
+
+
+def test_every_attackers_operation_is_labelled_and_no_honest_one(attacked, tmp_path, scenario_factory):
+    labels = attacked.sql(
+        "select l.attack, a.event_type, a.source_ip from labels l join audit a using (log_id, tenant)"
+    )
+    assert set(labels["attack"]) == set(ATTACKS)
+    assert len(labels) == len(attacked.frame("labels"))
+    stolen = labels[labels["attack"].isin(["token_theft", "refresh_replay"])]
+    assert stolen["source_ip"].str.startswith("203.0.113.").all()
+    elsewhere = count(attacked, "source_ip like '203.0.113.%'")
+    assert elsewhere == len(stolen)
+    assert simulate(scenario_factory(), tmp_path / "honest").frame("labels").empty
+
+
+def test_scope_escalation_is_always_refused(attacked):
+    honoured = attacked.sql(
+        "select count(*) n from labels l join audit a using (log_id) "
+        "where l.attack = 'scope_escalation' and a.status = 'granted'"
+    )
+    assert honoured["n"][0] == 0
+
+
+def test_attacks_leave_every_benign_intent_as_it_was(scenario_factory):
+    from agentsim.simulation.intents import make_intents
+
+    quiet, loud = make_intents(scenario_factory(), 0), make_intents(scenario_factory(attacks=LOUD), 0)
+    for name in ("time", "agent", "ordinal", "kind", "call"):
+        assert (getattr(quiet, name) == getattr(loud, name)).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 10_000])
+def test_the_same_seed_gives_the_same_bytes_whatever_the_batch_size(
+    attacked, scenario_factory, tmp_path, batch_size
+):
+    again = simulate(scenario_factory(attacks=LOUD, tenants=2), tmp_path / "again", batch_size=batch_size)
+    assert again.manifest.digests() == attacked.manifest.digests()
+
+
+def test_another_seed_gives_other_tables(attacked, scenario_factory, tmp_path):
+    other = simulate(scenario_factory(attacks=LOUD, tenants=2, seed=43), tmp_path / "other")
+    for name, digest in other.manifest.digests().items():
+        assert digest != attacked.manifest.digests()[name]
+
+
+def test_wall_time_is_accounted_for_and_nothing_secret_is_left_behind(attacked):
+    windows = attacked.frame("windows")
+    counted = windows[windows["operation"].isin(["Register", "Verify", "Issue", "IssueChild"])]
+    assert counted["count"].sum() > 0
+    assert (windows["wall_us"] >= 0).all()
+    # Only the tables and the manifest: the databases, which hold hashes of secrets, are gone.
+    assert {path.name for path in attacked.path.iterdir()} <= {
+        "manifest.json",
+        "agents",
+        "tokens",
+        "revocations",
+        "audit",
+        "labels",
+        "windows",
+    }
+
+
+def test_a_directory_that_holds_something_else_is_refused(scenario_factory, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        simulate(scenario_factory(), tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_a_run_is_replaced_by_the_next_one_in_its_directory(attacked, scenario_factory, tmp_path):
+    simulate(scenario_factory(), tmp_path / "run")
+    second = simulate(scenario_factory(seed=43), tmp_path / "run")
+    assert Run(tmp_path / "run").manifest.seed == 43
+    assert second.damaged_files() == []

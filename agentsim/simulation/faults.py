@@ -38,6 +38,10 @@ class ScenarioError(UserError):
             text = "\n  ".join([f"{source}: {count} faults", *map(str, self.faults)])
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions travel between processes by their arguments, which here are not the message.
+        return type(self), (self.source, self.faults)
+
 
 def describe(model: type[BaseModel], error: ValidationError) -> list[Fault]:
     """Every fault of a validation, in plain words, without doubles."""

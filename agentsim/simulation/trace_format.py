@@ -36,6 +36,10 @@ class TraceError(UserError):
         lines = [f"{path}: {self.faults[0]}"] if single else [f"{path}: not a trace table", *self.faults]
         super().__init__("\n  ".join(lines))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions travel between processes by their arguments, which here are not the message.
+        return type(self), (self.path, self.faults)
+
 
 def read_rows(path: Path) -> pd.DataFrame:
     """Read a trace table and check it.
@@ -100,7 +104,7 @@ def _column_faults(table: pa.Table) -> Iterable[str]:
             if not fits(kind) and not pa.types.is_null(kind):
                 yield f"column {name} must hold {words}, but holds {kind}"
             elif name in _NEVER_NULL and table[name].null_count:
-                yield f"column {name} has {table[name].null_count} null values"
+                yield f"column {name} has {table[name].null_count} empty values"
     if table.num_rows == 0:
         yield "there are no rows"
 

@@ -51,6 +51,11 @@ def read_yaml(path: Path) -> Any:
             loader.dispose()
     except yaml.YAMLError as exc:
         raise ScenarioError(path, [_syntax(exc)]) from exc
+    except RecursionError as exc:
+        raise ScenarioError(path, [Fault("", "nested too deeply")]) from exc
+    except ValueError as exc:
+        # A date such as 2026-13-45 looks like one to YAML until it is made.
+        raise ScenarioError(path, [Fault("", f"holds a value that cannot be read: {exc}")]) from exc
     if loader.doubles:
         raise ScenarioError(path, loader.doubles)
     return data

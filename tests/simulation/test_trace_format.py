@@ -182,7 +182,7 @@ def test_every_fault_of_the_columns_is_told_at_once(tmp_path: Path, write: Write
     assert set(faults(path)) == {
         "column tool is missing",
         "column label is missing",
-        "column run_id must be text, but is int64",
+        "column run_id must hold text, but holds int64",
         "column agent has 1 empty values",
     }
     pq.write_table(pa.table({"run_id": pa.array([], pa.string())}), path)

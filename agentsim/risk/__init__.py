@@ -7,7 +7,6 @@ from agentsim.risk.detectors import (
     Counts,
     Detector,
     Novelty,
-    NoveltyForest,
     Supervised,
     count_forest,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "Feature",
     "HeldOut",
     "Novelty",
-    "NoveltyForest",
     "Supervised",
     "Threshold",
     "ThresholdReport",

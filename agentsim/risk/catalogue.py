@@ -58,18 +58,18 @@ class Feature:
     meaning: str
 
 
-#: Families: ``count``, ``rate``, ``refusal``, ``diversity``, ``caller``, ``scope``, ``tree``, ``peer``
+#: Families: ``count``, ``rate``, ``outcome`` (reports of what a tool call came to), ``refusal``, ``diversity``, ``caller``, ``scope``, ``tree``, ``peer``
 #: (compared with the other grants of the Run) and ``timing`` (only where the Run's times mean anything).
 FEATURES: dict[str, Feature] = {
     "decisions": Feature("count", "events", "decisions about the grant after its issue"),
     "verifies": Feature("count", "events", "verifications of its tokens"),
-    "executions": Feature("count", "events", "tool calls whose outcome was reported"),
+    "executions": Feature("outcome", "events", "tool calls whose outcome was reported"),
     "refreshes": Feature("count", "events", "refreshes asked for"),
     "introspections": Feature("count", "events", "introspections of its tokens"),
     "children": Feature("count", "grants", "child grants made under it"),
     "refused_share": Feature("rate", "share", "decisions that were refusals"),
     "error_share": Feature("rate", "share", "uses of tools whose execution failed"),
-    "executions_per_verify": Feature("rate", "ratio", "executions for each granted verification"),
+    "executions_per_verify": Feature("outcome", "ratio", "executions for each granted verification"),
     "refreshes_per_verify": Feature("rate", "ratio", "refreshes for each verification"),
     **{
         f"refused_{group}": Feature("refusal", "events", f"refusals of the group {group.replace('_', ' ')}")
@@ -85,6 +85,7 @@ FEATURES: dict[str, Feature] = {
     "transitions": Feature("diversity", "pairs", "distinct pairs of a tool and the tool used next"),
     "callers": Feature("caller", "callers", "distinct callers that presented its tokens"),
     "source_ips": Feature("caller", "addresses", "distinct source addresses of its events"),
+    "caller_changes": Feature("caller", "changes", "times the caller changed from one event to the next"),
     "address_changes": Feature(
         "caller", "changes", "times the source address changed from one event to the next"
     ),

@@ -21,8 +21,11 @@ from agentsim.risk.evidence import Evidence
 from agentsim.risk.items import ItemEncoder, Items
 from agentsim.risk.surprise import ContextualSurprise
 
-#: The plain features: what a grant did and had, without its peers.
+#: The plain features: what a grant did and had, without its peers. Outcomes are left out: whoever calls a tool
+#: reports them, and an attacker who does not bother would be known by that alone.
 COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "timing")
+
+_TAIL = 0.05
 
 
 class Detector(Protocol):
@@ -78,8 +81,8 @@ class Novelty:
     order : read the order of tools instead of what was done.
     """
 
-    def __init__(self, *, order: bool = False, name: str = "novelty for the task") -> None:
-        self.name = name
+    def __init__(self, *, order: bool = False) -> None:
+        self.name = "novelty of the order" if order else "novelty for the task"
         self.order = order
         self.encoder_ = ItemEncoder()
         self.estimator_ = ContextualSurprise(contexts=ItemEncoder.contexts)
@@ -115,40 +118,12 @@ class Novelty:
         return self.encoder_.transform(self._items(evidence))
 
 
-class NoveltyForest:
-    """Isolation forest over the profiles of surprise, of what was done and of its order."""
-
-    def __init__(self, seed: int, *, name: str = "isolation forest, novelty") -> None:
-        self.name = name
-        self.parts_ = (Novelty(), Novelty(order=True))
-        self.estimator_ = count_forest(seed)
-
-    def fit(self, evidence: Evidence) -> NoveltyForest:
-        """Learn the usual surprises, each grant's from the other half of the trees."""
-        halves = _halves(evidence)
-        profiles = []
-        for learning, judged in (halves, halves[::-1]):
-            for part in self.parts_:
-                part.fit(evidence.take(learning))
-            profiles.append(self._matrix(evidence.take(judged)))
-        self.estimator_.fit(np.vstack(profiles))
-        for part in self.parts_:
-            part.fit(evidence)
-        return self
-
-    def score(self, evidence: Evidence) -> Floats:
-        """Minus the forest's own score."""
-        return -np.asarray(self.estimator_.score_samples(self._matrix(evidence)), dtype=np.float64)
-
-    def _matrix(self, evidence: Evidence) -> Floats:
-        return np.hstack([part.profile(evidence) for part in self.parts_])
-
-
 class Combined:
-    """The more alarming of several detectors, each in the ranks of benign grants that it has not seen.
+    """The more alarming of several detectors, each on the scale of how rarely benign grants score as high.
 
-    A score becomes -log10 of the share of held-out benign grants that score at least as high, so that a
-    detector speaks up only where it is rarely wrong.
+    The share of benign grants above a score is counted on trees that the detector has not seen; where those
+    become few, beyond their 95th percentile, it is continued by an exponential tail (peaks over threshold:
+    J. Pickands, Annals of Statistics 3, 1975, with shape 0), so that what stands out further ranks higher.
     """
 
     def __init__(self, seed: int, members: Sequence[Detector], *, name: str = "combined") -> None:
@@ -157,24 +132,22 @@ class Combined:
         self.members_ = tuple(members)
 
     def fit(self, evidence: Evidence) -> Combined:
-        """Fit the members on part of the trees, rank on the others, then fit them on all."""
-        learning, ranking = _halves(evidence)
-        held_out = evidence.take(ranking)
-        self.ranks_ = []
+        """Fit the members on half of the trees, take the tails from the others, then fit the members on all."""
+        learning, others = _halves(evidence, self.seed)
+        held_out = evidence.take(others)
+        self.known_ = []
         for member in self.members_:
-            self.ranks_.append(np.sort(member.fit(evidence.take(learning)).score(held_out)))
+            self.known_.append(np.sort(member.fit(evidence.take(learning)).score(held_out)))
             member.fit(evidence)
         return self
 
     def score(self, evidence: Evidence) -> Floats:
-        """The largest of the members' -log10 tail shares; ties are broken by their sum."""
-        tails = []
-        for member, known in zip(self.members_, self.ranks_, strict=True):
-            above = len(known) - np.searchsorted(known, member.score(evidence), side="left")
-            tails.append(-np.log10((1 + above) / (1 + len(known))))
-        stacked = np.vstack(tails)
-        result: Floats = stacked.max(axis=0) + 1e-3 * stacked.sum(axis=0)
-        return result
+        """The largest -log10 of a member's share of benign grants that score as high."""
+        tails = [
+            _rarity(known, member.score(evidence))
+            for member, known in zip(self.members_, self.known_, strict=True)
+        ]
+        return np.asarray(np.max(tails, axis=0))
 
 
 class Supervised:
@@ -209,11 +182,22 @@ def _signed_log(values: Floats) -> Floats:
     return result
 
 
-def _halves(evidence: Evidence) -> tuple[Flags, Flags]:
-    """Two halves of the grants; grants of one tree stay together."""
-    first, _ = next(
-        GroupShuffleSplit(1, train_size=0.5, random_state=0).split(evidence.tree, groups=evidence.tree)
+def _rarity(known: Floats, score: Floats) -> Floats:
+    """-log10 of the share of ``known`` (sorted) that is at least as high, its last twentieth smoothed."""
+    counted: Floats = -np.log10(
+        (1 + len(known) - np.searchsorted(known, score, side="left")) / (1 + len(known))
     )
+    start = np.quantile(known, 1 - _TAIL)
+    beyond = known[known > start]
+    if not len(beyond):
+        return counted
+    smoothed: Floats = -np.log10(_TAIL) + (score - start) / ((beyond - start).mean() * np.log(10))
+    return np.where(score > start, smoothed, np.minimum(counted, -np.log10(_TAIL)))
+
+
+def _halves(evidence: Evidence, seed: int) -> tuple[Flags, Flags]:
+    """Two halves of the grants; grants of one tree stay together."""
+    parts = GroupShuffleSplit(1, train_size=0.5, random_state=seed).split(evidence.tree, groups=evidence.tree)
     chosen = np.zeros(len(evidence), bool)
-    chosen[first] = True
+    chosen[next(parts)[0]] = True
     return chosen, ~chosen

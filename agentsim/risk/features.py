@@ -11,7 +11,7 @@ import pandas as pd
 
 from agentsim.risk.behaviour import Behaviour, Flags, Floats, Ints, read_behaviour, tally
 from agentsim.risk.catalogue import FEATURES, REFUSALS, families
-from agentsim.risk.peers import codes, peer_features, transitions
+from agentsim.risk.peers import changes, codes, peer_features, transitions
 from agentsim.run import Run
 
 
@@ -117,14 +117,12 @@ def _diversity(behaviour: Behaviour) -> dict[str, Floats]:
 
 def _callers(behaviour: Behaviour) -> dict[str, Floats]:
     events, size = behaviour.events, len(behaviour)
-    grant, address = events["grant"].to_numpy(np.int64), codes(events["source_ip"])
-    order = np.argsort(grant, kind="stable")
-    order = order[address[order] >= 0]
-    changed = (grant[order][1:] == grant[order][:-1]) & (address[order][1:] != address[order][:-1])
+    grant = events["grant"].to_numpy(np.int64)
     return {
         "callers": _distinct(grant, codes(events["caller"]), size),
-        "source_ips": _distinct(grant, address, size),
-        "address_changes": tally(grant[order][1:][changed], size),
+        "source_ips": _distinct(grant, codes(events["source_ip"]), size),
+        "caller_changes": tally(changes(behaviour, "caller"), size),
+        "address_changes": tally(changes(behaviour, "source_ip"), size),
     }
 
 

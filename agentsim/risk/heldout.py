@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from agentsim.risk.behaviour import Flags, Floats, Ints, read_behaviour
-from agentsim.risk.detectors import Counts, Detector, Novelty, NoveltyForest, Supervised
+from agentsim.risk.detectors import Combined, Counts, Detector, Novelty, Supervised
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
 from agentsim.risk.evidence import Evidence, gather
 from agentsim.run import Run
@@ -90,9 +90,9 @@ def leave_one_suite_out(run: Run, *, seed: int = 0, progress: bool = False) -> H
 
 _UNSUPERVISED: tuple[Callable[[int], Detector], ...] = (
     Counts,
-    NoveltyForest,
-    lambda seed: Novelty(order=True, name="novelty of the order"),
+    lambda seed: Novelty(order=True),
     lambda seed: Novelty(),
+    lambda seed: Combined(seed, [Novelty(), Novelty(order=True)]),
 )
 
 

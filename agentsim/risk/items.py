@@ -17,8 +17,10 @@ import pandas as pd
 from scipy import sparse
 
 from agentsim.risk.behaviour import Behaviour, Flags, Ints, ordinal
-from agentsim.risk.peers import codes, transitions
+from agentsim.risk.peers import changes, codes, transitions
 
+#: A move to another host is one change; a stolen token goes to and fro.
+CHANGES = 4
 #: A third use of a tool counts as a second: how often a loop runs says little.
 REPEATS = 2
 
@@ -111,15 +113,14 @@ def _refusals(behaviour: Behaviour) -> _Words:
 
 
 def _callers(behaviour: Behaviour) -> _Words:
-    """``caller #2`` where a second caller presented the grant's tokens: who it was is no word."""
-    holders, texts = [np.zeros(0, np.int64)], [pd.Series([], dtype=object)]
+    """``caller changed #2`` where a grant's tokens came back from elsewhere a second time: who it was is no word."""
+    holders: list[Ints] = []
+    texts: list[pd.Series[str]] = []
     for column in ("caller", "source_ip"):
-        known = behaviour.events[behaviour.events[column].notna()]
-        distinct = known[["grant", column]].drop_duplicates()
-        holder = distinct["grant"].to_numpy(np.int64)
-        number = np.minimum(ordinal(holder), REPEATS) + 1
-        holders.append(holder[number > 1])
-        texts.append(pd.Series([f"{column} #{n}" for n in number[number > 1]], dtype=object))
+        grant = changes(behaviour, column)
+        number = np.minimum(ordinal(grant), CHANGES - 1) + 1
+        holders.append(grant)
+        texts.append(pd.Series([f"{column} changed #{n}" for n in number], dtype=object))
     return np.concatenate(holders), pd.concat(texts, ignore_index=True)
 
 

@@ -25,6 +25,16 @@ def transitions(behaviour: Behaviour) -> tuple[Ints, Ints]:
     return grant, before * (tool.max(initial=0) + 1) + tool
 
 
+def changes(behaviour: Behaviour, column: str) -> Ints:
+    """The grant of each event whose ``caller`` or ``source_ip`` differs from the grant's event before."""
+    grant, value = behaviour.events["grant"].to_numpy(np.int64), codes(behaviour.events[column])
+    order = np.argsort(grant, kind="stable")
+    order = order[value[order] >= 0]
+    grant, value = grant[order], value[order]
+    changed: Ints = grant[1:][(grant[1:] == grant[:-1]) & (value[1:] != value[:-1])]
+    return changed
+
+
 def codes(column: pd.Series) -> Ints:
     """Codes of a categorical column."""
     return column.cat.codes.to_numpy(np.int64)

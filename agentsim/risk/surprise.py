@@ -29,7 +29,7 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     contexts : leading columns that hold codes of the context: 0 none, 1 role, 2 task and role. Code 0 is unknown.
-    strength : weight, in grants, of what is expected in general against what a task's grants did.
+    strength : weight, in grants, of what is expected in general where a task's grants have a word themselves.
     credit : weight, in grants, of the general rate of new words against a word's own.
     min_task : a task with fewer grants than this is treated as unknown.
     top : a row's score is the sum of its ``top`` largest surprises.
@@ -135,11 +135,9 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         np.add.at(single, (role_of[row], column), count == 1)
         np.add.at(hidden, (role_of[row], column), self.task_size_[row] - (count == 1))
         chances = exposed[:, None] - hidden
-        # Where no task is known at all, half a grant stands for the one that never came.
-        general = (single.sum() + 0.5) / (chances.sum() + 1.0)
-        overall = (single.sum(axis=0) + self.credit * general) / (chances.sum(axis=0) + self.credit)
+        overall = (single.sum(axis=0) + 0.5) / (chances.sum(axis=0) + 1.0)
         result: Floats = (single + self.credit * overall) / (chances + self.credit)
-        return result
+        return np.maximum(result, _least(chances))
 
     def _cells(self, X: Any) -> _Cells:  # noqa: N803
         check_is_fitted(self)
@@ -151,8 +149,11 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         role = np.where(role < self.roles_, role, 0)[row]
         count, seen = _lookup(self.task_count_, task, column), self.role_count_[role, column]
         expected = self.new_share_[role, column]
+        # For a word new to the task its grants have had their say already: they are the chances in `expected`.
         of_task = (count + self.strength * expected) / (self.task_size_[task] + self.strength)
+        of_task = np.where(count > 0, of_task, expected)
         of_role = (seen + self.strength * self.share_[column]) / (self.role_size_[role] + self.strength)
+        of_role = np.maximum(of_role, _least(self.role_size_[role]))
         known = (task > 0) & (self.task_size_[task] >= self.min_task)
         return _Cells(
             size=words.shape[0],
@@ -182,6 +183,12 @@ class _Cells(NamedTuple):
         first = np.searchsorted(row, row, side="left")
         counted = np.clip(top - (before - before[first]), 0.0, times) if len(row) else times
         return tally(row, self.size, self.surprise[order] * counted)
+
+
+def _least(chances: Floats) -> Floats:
+    """So many chances cannot show that something is less likely than this (Jeffreys' half a case)."""
+    result: Floats = 0.5 / (chances + 1.0)
+    return result
 
 
 def _grouped(present: sparse.csr_array, group: Ints, groups: int) -> tuple[Floats, sparse.csr_array]:

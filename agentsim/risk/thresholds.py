@@ -45,6 +45,7 @@ class ThresholdReport:
     alerts : alerts in the Run.
     alerts_per_day : with the interval that resampling trees gives.
     precision : share of the alerts that are about an attack, with Wilson interval.
+    attacks, found : attacks in the Run, and those of them that were found.
     recall : index attack kind: ``attacks``, ``found``, ``recall``, ``low``, ``high`` (Wilson), and ``all``.
     false_alarm_share : share of benign grants that raise an alert, with Wilson interval.
     warnings : what weakens the report.
@@ -53,9 +54,16 @@ class ThresholdReport:
     alerts: int
     alerts_per_day: Estimate
     precision: Estimate
+    attacks: int
+    found: int
     recall: pd.DataFrame
     false_alarm_share: Estimate
     warnings: tuple[str, ...] = ()
+
+    @property
+    def overall(self) -> Estimate:
+        """Recall over attacks of all kinds."""
+        return share(self.found, self.attacks)
 
 
 def choose_threshold(score: Floats, *, alert_budget: float, grants_per_day: float) -> Threshold:
@@ -128,6 +136,8 @@ def report_threshold(
         alerts=int(alert.sum()),
         alerts_per_day=Estimate(*(number / days for number in alerts_in)),
         precision=share(int((alert & attacked).sum()), int(alert.sum())),
+        attacks=len(instances),
+        found=int(instances.sum()),
         recall=recall,
         false_alarm_share=share(int((alert & ~attacked).sum()), int((~attacked).sum())),
         warnings=tuple(warnings),

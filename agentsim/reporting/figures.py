@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -106,6 +106,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table with the finding that it supports, where numbers say more than a figure."""
+
+    table: pd.DataFrame
+    finding: str
+
+    def _ipython_display_(self) -> None:
+        show_table(self.table, self.finding)
+
+
+@dataclass(frozen=True)
 class Note:
     """A finding without a figure, where there is nothing to draw."""
 
@@ -138,6 +149,12 @@ def show(figure: Figure, finding: str, *, alt: str, table: pd.DataFrame) -> None
 def show_table(table: pd.DataFrame, finding: str) -> None:
     """Display a table under a title that states its finding."""
     _display_html(f"<h3>{escape(finding)}</h3>{table_html(table, finding)}")
+
+
+def show_all(items: Iterable[Picture | Table | Note]) -> None:
+    """Display one after the other."""
+    for item in items:
+        display(item)  # type: ignore[no-untyped-call]
 
 
 def show_list(items: Sequence[str]) -> None:
@@ -222,6 +239,50 @@ def bars(
     axes.set_ylim(-0.6, max(len(labels), 2) - 0.4)
     for place, value, note in zip(places, values, notes, strict=True):
         axes.text(value + 0.012 * room, place, note, va="center", fontsize=8.5, color=INK)
+
+
+def dots(
+    axes: Axes,
+    labels: Sequence[str],
+    estimates: Sequence[tuple[float, float, float]],
+    notes: Sequence[str],
+    color: str = MAIN,
+    marker: str = "o",
+) -> None:
+    """Horizontal dots with their intervals, the first on top, each with its note to the right.
+
+    Parameters
+    ----------
+    estimates : value, low and high end of each; NaN for what could not be estimated.
+    """
+    places = bar_places(len(labels))
+    for place, (value, low, high) in zip(places, estimates, strict=True):
+        axes.plot(
+            [low, high],
+            [place, place],
+            color=color,
+            linewidth=2.2,
+            alpha=0.45,
+            solid_capstyle="butt",
+            clip_on=False,
+        )
+        axes.plot(value, place, marker, color=color, markersize=7, clip_on=False)
+    axes.set_yticks(places, labels)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(-0.6, max(len(labels), 2) - 0.4)
+    for place, note in zip(places, notes, strict=True):
+        # Beyond the axes, in a column of its own: an interval may end anywhere.
+        axes.annotate(
+            note,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            annotation_clip=False,
+        )
 
 
 def _display_html(text: str) -> None:

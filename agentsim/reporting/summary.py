@@ -79,11 +79,12 @@ def commands(report: str, run: Run, given: Path | str, **parameters: object) -> 
     report : name of the report.
     run : the Run.
     given : its directory, as the report was asked for.
-    parameters : values of the report's parameters.
+    parameters : values of the report's parameters; an empty text stands for none.
     """
     words = ["agentsim", "report", report, "--run", str(given)]
     for name, value in parameters.items():
-        words += ["-p", f"{name}={value}"]
+        if value != "":
+            words += ["-p", f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"]
     return (run.manifest.reproduce, shlex.join(words))
 
 
@@ -155,9 +156,8 @@ def _locate(path: Path) -> Path:
 
 def _html(summary: Summary) -> str:
     style = (TEMPLATES / "summary.css").read_text(encoding="utf-8")
-    about = f"{summary.kind} · run {summary.run}" + (
-        "" if summary.seed is None else f" · seed {summary.seed}"
-    )
+    seed = "" if summary.seed is None else f" · seed {summary.seed}"
+    about = f"{summary.kind.capitalize()} {summary.run}{seed} · made on {_day(summary.run_at)}"
     tiles = "".join(
         f"<div><dt>{escape(number.label)}</dt><dd><strong>{escape(number.value)}</strong>"
         f"<span>{escape(number.note)}</span></dd></div>"

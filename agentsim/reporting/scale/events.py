@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from agentsim.lineage import pick_tree, tree_graph
+from agentsim.lineage import draw_tree, pick_tree, tree_graph
 from agentsim.reporting import words
 from agentsim.reporting.figures import (
     ALARM,
@@ -18,8 +18,10 @@ from agentsim.reporting.figures import (
     pairs,
     thousands,
 )
-from agentsim.reporting.scale.tables import Scale
+from agentsim.reporting.scale.tables import COMPLETED, Scale
 
+#: Inches for one row of a drawn tree, and rows from which on the drawing folds some.
+_ROW, _MOST_ROWS = 0.19, 90
 _MARKS = {
     "grant": "a grant and all below it",
     "grant_only": "one grant alone",
@@ -116,10 +118,13 @@ def depths(scale: Scale) -> Picture | Note:
 
 
 def marks(scale: Scale) -> Picture | Note:
-    """How many grants each revocation ended."""
-    frame = scale.marks
+    """How many grants each revocation ended; completed tasks are told apart."""
+    every = scale.marks
+    frame = every[every["reason"] != COMPLETED]
+    done = every[every["reason"] == COMPLETED]
+    completed = f"{words.plural(len(done), 'completed task')} ended {words.plural(int(done['grants'].sum()), 'grant')}"
     if frame.empty:
-        return Note("Nothing was revoked in this run.")
+        return Note(f"Nothing was revoked in this run; {completed}.")
     labels, counts = by_size(frame["grants"], smallest=0)
     notes = [f"{words.count(count)} · {words.percent(count / len(frame))}" for count in counts]
     with canvas(0.9 + 0.3 * max(2, len(labels))) as (figure, axes):
@@ -128,43 +133,45 @@ def marks(scale: Scale) -> Picture | Note:
         axes.set_xlabel("revocations")
         thousands(axes.xaxis)
     ended, most = int(frame["grants"].sum()), int(frame["grants"].max())
-    finding = f"{words.plural(len(frame), 'revocation')} ended {words.plural(ended, 'grant')}, up to {words.count(most)} at once"
-    alt = f"Bars of revocations by the number of grants that each ended: {'; '.join(pairs(labels, notes))}."
-    return Picture(figure, finding, alt, _marks_by_kind(frame))
-
-
-def _marks_by_kind(frame: pd.DataFrame) -> pd.DataFrame:
-    by_kind = frame.groupby("kind")
-    seconds = by_kind["lag_us"].agg(["median", "max"]) / 1e6
-    return pd.DataFrame(
-        {
-            "what was revoked": [_MARKS.get(str(kind), str(kind)) for kind in by_kind.groups],
-            "revocations": by_kind.size().to_numpy(),
-            "grants ended": by_kind["grants"].sum().to_numpy(),
-            "most at once": by_kind["grants"].max().to_numpy(),
-            "tokens ended": by_kind["tokens"].sum().to_numpy(),
-            "rows filled in after (s, median)": seconds["median"].to_numpy(),
-            "longest (s)": seconds["max"].to_numpy(),
-        }
+    finding = (
+        f"{words.plural(len(frame), 'revocation')} ended {words.plural(ended, 'grant')}, up to {words.count(most)} at once"
+        + (f"; {completed}" if len(done) else "")
     )
+    alt = f"Bars of revocations by the number of grants that each ended: {'; '.join(pairs(labels, notes))}."
+    return Picture(figure, finding, alt, _marks_by_reason(every))
+
+
+def _marks_by_reason(frame: pd.DataFrame) -> pd.DataFrame:
+    """Marks by what they name and why, the commonest first."""
+    rows = []
+    for (kind, reason), of_kind in frame.groupby(["kind", "reason"]):
+        seconds = of_kind["lag_us"] / 1e6
+        rows.append(
+            {
+                "what was ended": _MARKS.get(kind, kind),
+                "why": reason.replace("_", " "),
+                "times": len(of_kind),
+                "grants": of_kind["grants"].sum(),
+                "most at once": of_kind["grants"].max(),
+                "tokens": of_kind["tokens"].sum(),
+                "rows filled in after (s, median)": seconds.median(),
+                "longest (s)": seconds.max(),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("times", ascending=False)
 
 
 def tree(scale: Scale, grants: int) -> Picture:
     """The largest eventful tree of at most so many grants, drawn."""
-    from agentsim.lineage import draw_tree
-
     graph = tree_graph(scale.run, pick_tree(scale.run, most=grants))
     nodes = pd.DataFrame([data for _, data in graph.nodes(data=True)])
     made = nodes[nodes["kind"] == "grant"]
-    revoked, attempts = int(made["revoked"].sum()), int((nodes["kind"] == "attempt").sum())
-    depth = int(made["depth"].max())
-    with canvas(5.2) as (figure, axes):
+    with canvas(1.4 + _ROW * min(len(nodes), _MOST_ROWS)) as (figure, axes):
         draw_tree(graph, axes)
-        axes.set_title("")
-    finding = (
-        f"One tree: {words.plural(len(made), 'grant')} down to depth {depth}, {words.count(revoked)} revoked, "
-        f"{words.plural(attempts, 'request')} for a child refused"
-    )
+        # What the drawing calls itself stands above it, as with every other picture.
+        told = axes.get_title(loc="left")
+        axes.set_title("", loc="left")
+    finding = f"One lineage tree: {told}"
     root = made.iloc[0]
     alt = f"Drawing of the lineage tree below {root['agent_name']} ({root['role']}). {finding}."
     table = pd.DataFrame(
@@ -174,7 +181,7 @@ def tree(scale: Scale, grants: int) -> Picture:
             "depth": made["depth"].astype(int),
             "task": made["task_id"],
             "scope": made["scope"],
-            "revoked": made["revoked"].map({True: "yes", False: ""}),
+            "ended": made["reason"].fillna("").str.replace("_", " "),
             "refusals": made["refused"].astype(int),
         }
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from agentsim.reporting import words
 from agentsim.reporting.scale.costs import bend
-from agentsim.reporting.scale.tables import Scale
+from agentsim.reporting.scale.tables import COMPLETED, Scale
 from agentsim.reporting.summary import Number
 
 #: An operation may cost this much more late in a Run before the verdict says so.
@@ -31,12 +31,10 @@ def verdict(scale: Scale) -> str:
     cost = cost[0].lower() + cost[1:]
     if scale.honoured:
         late = words.plural(scale.honoured, "operation was", "operations were")
-        return f"{late} honoured after a revocation, which must not happen; {first}"
+        return f"{late} honoured after the grant had ended, which must not happen; {first}."
     if not summary.marks:
-        return f"{first}; {cost}; nothing was revoked in this run"
-    return (
-        f"{first}; {cost}, and nothing was honoured after any of {words.plural(summary.marks, 'revocation')}"
-    )
+        return f"{first}; {cost}; no grant was ended before its time."
+    return f"{first}; {cost}, and no grant was honoured after its end."
 
 
 def numbers(scale: Scale) -> list[Number]:
@@ -55,10 +53,10 @@ def numbers(scale: Scale) -> list[Number]:
         ),
         Number(
             value=words.count(scale.honoured) if scale.summary.marks else "–",
-            label="operations honoured after a revocation",
+            label="operations honoured after the grant's end",
             note=f"{words.count(scale.turned_away)} were tried and refused"
             if scale.summary.marks
-            else "nothing was revoked",
+            else "no grant was ended before its time",
         ),
     ]
 
@@ -66,6 +64,7 @@ def numbers(scale: Scale) -> list[Number]:
 def what_it_did(scale: Scale) -> pd.DataFrame:
     """The Run at a glance: a thing and its number in words per row."""
     summary = scale.summary
+    completed = int((scale.marks["reason"] == COMPLETED).sum())
     rows = {
         "simulated time": words.duration(scale.simulated_us),
         "tenants": words.count(summary.tenants),
@@ -75,7 +74,8 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
         "deepest delegation": words.count(summary.max_depth),
         "operations": words.count(summary.operations),
         "refused": f"{words.count(summary.refusals)} ({words.percent(summary.refusals / max(1, summary.operations))})",
-        "revocations": words.count(summary.marks),
+        "revocations": words.count(len(scale.marks) - completed),
+        "grants ended with their task": words.count(completed),
         **{
             f"attack: {kind.replace('_', ' ')}": f"{words.plural(attack.instances, 'time')}, {words.plural(attack.operations, 'operation')}"
             for kind, attack in summary.attacks.items()
@@ -99,7 +99,7 @@ def method(scale: Scale) -> list[str]:
         "Operations reach the server in batches, in causal order, window by window of simulated time; each batch is one database transaction.",
         "Wall time is measured around the server's own stages. What simulating the agents took is left out of every number per agent or operation.",
         "Early and late cost compare the first and the last quarter of the operations, each with what the same operations and batches cost on average in this run (a least-squares fit over all windows).",
-        "A revocation is checked by order: no decision on a grant may be granted once a mark has ended the grant or one above it.",
+        "That ends are kept is checked by order: no decision on a grant may be granted once a revocation or the completion of its task has ended the grant or one above it.",
         f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
     ]
 

@@ -15,6 +15,8 @@ from agentsim.run import Run
 
 #: Refusals that say: a mark or the end of a task was in force.
 AFTER_MARK = ("revoked", "parent_revoked", "refresh_revoked", "task_terminated")
+#: The reason of a mark that a finished task leaves: an end, but no revocation.
+COMPLETED = "completed"
 
 
 class Scale:

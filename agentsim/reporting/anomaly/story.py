@@ -1,0 +1,115 @@
+"""What the ``anomaly`` report says, for simulated and replayed Runs alike: sections, method and limits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agentsim.experiments import DetectionResult, judge
+from agentsim.reporting import words
+from agentsim.reporting.anomaly.ranking import precision_recall, scores
+from agentsim.reporting.anomaly.replayed import found, left_out, within_agent
+from agentsim.reporting.anomaly.simulated import budgets, detectors, recall
+from agentsim.reporting.errors import ReportError
+from agentsim.reporting.figures import Note, Picture, Table
+from agentsim.reporting.summary import Number, open_run
+
+#: Less than this share of the attacks found, or of the alerts right, deserves a look.
+_HALF = 0.5
+#: ROC-AUC within agent from which a ranking is of use.
+_USEFUL = 0.8
+
+
+def tone(result: DetectionResult) -> Literal["good", "watch"]:
+    """Whether the attacks can be seen."""
+    if result.report is None:
+        return "good" if result.numbers[0].value >= _USEFUL else "watch"
+    if not result.scores["attacked"].any():
+        return "good"
+    # The first two numbers: the share of attacks found, and of alerts that are attacks.
+    return "good" if all(number.value >= _HALF for number in result.numbers[:2]) else "watch"
+
+
+def numbers(result: DetectionResult) -> list[Number]:
+    """The three numbers; what is in parentheses becomes the note."""
+    told = []
+    for number in result.numbers:
+        value, _, interval = number.text.partition(" (")
+        note = f"95% interval {interval.rstrip(')')}" if interval else ""
+        told.append(Number(value=value, label=number.label, note=note))
+    return told
+
+
+def findings(result: DetectionResult) -> list[Picture | Table | Note]:
+    """What was seen, picture by picture."""
+    if result.kind == "replay":
+        return [
+            within_agent(result),
+            found(result),
+            left_out(result),
+            precision_recall(result),
+            scores(result),
+        ]
+    return [recall(result), budgets(result), precision_recall(result), scores(result), detectors(result)]
+
+
+def beside(result: DetectionResult, replayed: str, alert_budget: float) -> list[Picture | Table | Note]:
+    """The same question asked of recorded traces.
+
+    Parameters
+    ----------
+    result : of the reported Run.
+    replayed : directory of a replayed Run; empty for none.
+    alert_budget : alerts a day.
+
+    Raises
+    ------
+    RunError
+        If there is no such Run.
+    ReportError
+        If it is no replay.
+    """
+    if not replayed:
+        if result.kind == "replay":
+            return [
+                Note(
+                    "This report is about recorded traces; simulated attacks are in the report of a simulated run."
+                )
+            ]
+        text = "No recorded traces were set beside this run. Name a replayed one: -p replayed=data/runs/NAME"
+        return [Note(text)]
+    run = open_run(replayed)
+    if run.manifest.kind != "replay":
+        raise ReportError(
+            f"replayed={replayed}: this run is a {run.manifest.kind}, not a replay of recorded traces"
+        )
+    real = judge(run, alert_budget=alert_budget)
+    return [Note(f"Recorded traces, run {run.name}: {real.verdict}"), within_agent(real), found(real)]
+
+
+def method(result: DetectionResult) -> list[str]:
+    """How this was done, seeds included."""
+    seeds = ", ".join(f"{name} {seed}" for name, seed in result.seeds.items())
+    return [*result.method, f"Seeds: {seeds}."]
+
+
+def limits(result: DetectionResult) -> list[str]:
+    """What weakens the numbers, and what they do not say."""
+    said = [
+        "A token server sees who asked for which tool, resource and scope, when, from where, and what was refused. It "
+        "sees no prompt, no argument and no answer: an attack that does what its task usually does is invisible here.",
+    ]
+    if result.kind == "replay":
+        said.append(
+            "The traces come from benchmarks with injected attacks, not from the wild; other models, tools and attackers will differ."
+        )
+    else:
+        said += [
+            "The simulated attacks are our own invention, and so is what honest agents do. That a detector sees them says that it works "
+            "as meant, not that it would see yours.",
+            f"Shares are of attacks in this run; {words.number(result.alert_budget)} alerts a day mean something else where attacks are rarer.",
+        ]
+    return [*said, *(_sentence(warning) for warning in result.warnings)]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "." if text else text

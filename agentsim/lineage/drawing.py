@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _STOPPED, _REFUSED, _GUIDE = "#D55E00", "#000000", "#BBBBBB"
 #: Bars by depth, dark at the root: the blues of ColorBrewer, without those too light for white paper.
 _SHADES = ("#08306B", "#08519C", "#2171B5", "#4292C6", "#6BAED6", "#9ECAE1")
+#: Unit of the time axis, the shortest span it is for, and its microseconds.
 _UNITS = (
+    ("days", 3 * 86_400_000_000, 86_400_000_000),
     ("hours", 3 * 3_600_000_000, 3_600_000_000),
     ("minutes", 180_000_000, 60_000_000),
     ("seconds", 0, 1_000_000),
@@ -126,7 +128,7 @@ class _Picture:
         if lost[1] > stop:
             self.line(lost, (number, number), _STOPPED, lw=0.9, ls=":", zorder=2)
         elif stop > end:
-            self.line((end, stop), (number, number), _STOPPED, lw=0.6, zorder=2)
+            self.line((end, stop), (number, number), _STOPPED, lw=1.0, zorder=2)
         self.ax.plot(stop, number, marker="x", ms=0.7 * self.size, mew=1.2, color=_REFUSED, zorder=4)
 
     def refusals(self) -> None:

@@ -149,7 +149,8 @@ def test_refused_uses_stand_on_their_grant_and_refused_children_on_a_row_of_thei
 
 
 @pytest.mark.parametrize(
-    ("end", "unit"), [(100, "seconds"), (200, "minutes"), (4 * 3600, "hours"), (0, "seconds")]
+    ("end", "unit"),
+    [(100, "seconds"), (200, "minutes"), (4 * 3600, "hours"), (30 * 86400, "days"), (0, "seconds")],
 )
 def test_time_is_told_in_a_fitting_unit(end, unit):
     graph = nx.DiGraph(root=1, tenant=0, run="drawn")

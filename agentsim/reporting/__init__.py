@@ -2,7 +2,6 @@
 
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
-from agentsim.reporting.notebooks import list_reports
 from agentsim.reporting.report import ReportPaths, make_report
 from agentsim.reporting.summary import Number, commands, open_run, publish
 
@@ -11,7 +10,6 @@ __all__ = [
     "ReportError",
     "ReportPaths",
     "commands",
-    "list_reports",
     "make_report",
     "open_run",
     "publish",

@@ -33,6 +33,8 @@ MAIN, ACCENT, OTHER, PALE = "#0b4f7d", "#e08a00", "#5aa7d6", "#c9d2da"
 ALARM, INK, SOFT = "#b3261e", "#1b2733", "#52606d"
 KINDS = ((MAIN, "o"), (ACCENT, "s"), (OTHER, "^"), (ALARM, "D"), (SOFT, "v"))
 
+#: A table with more columns than this scrolls on a telephone.
+_WIDE = 4
 #: Inches. At this width ten points are read as text on a desk, and still on a telephone.
 WIDTH = 6.2
 
@@ -196,7 +198,10 @@ def table_html(table: pd.DataFrame, label: str) -> str:
             container_overflow_y="visible",
         )
     )
-    frame = f'<div class="agentsim-table" role="region" tabindex="0" aria-label="Table: {escape(label)}">'
+    wide = " wide" if len(shown.columns) > _WIDE else ""
+    frame = (
+        f'<div class="agentsim-table{wide}" role="region" tabindex="0" aria-label="Table: {escape(label)}">'
+    )
     return f"{frame}{made.as_raw_html()}</div>"
 
 

@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
-from agentsim.reporting.kernel import execute
-from agentsim.reporting.notebooks import check_parameters, find_notebook, read_notebook
-from agentsim.reporting.page import to_page
 from agentsim.reporting.summary import Summary, find_summary, open_run
+
+if TYPE_CHECKING:
+    import nbformat
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,13 @@ def make_report(
     ReportError
         If there is no such report or parameter, a cell fails, or ``out`` cannot be written.
     """
+    # Every notebook imports this package in its own kernel, which needs none of these.
+    import nbformat
+
+    from agentsim.reporting.kernel import execute
+    from agentsim.reporting.notebooks import check_parameters, find_notebook, read_notebook
+    from agentsim.reporting.page import to_page
+
     notebook = find_notebook(name)
     values = check_parameters(name, parameters)
     opened = open_run(run)

@@ -13,6 +13,8 @@ from agentsim.risk import Evidence, Novelty, gather, read_truth
 from agentsim.run import Run
 
 _PLACES = {"caller": "caller", "source_ip": "address"}
+#: Nats of surprise below which nothing is worth telling: what one in five does.
+_ODD = np.log(5)
 #: Reasons shown for each alert.
 _REASONS = 3
 
@@ -77,9 +79,9 @@ def _tell(reasons: list[tuple[str, float]]) -> str:
     said = [
         f"{_in_words(word)} (1 in {words.count(np.exp(surprise))})"
         for word, surprise in reasons
-        if surprise > 0
+        if surprise > _ODD
     ]
-    return "; ".join(said) or "how often and how fast it acted"
+    return "; ".join(said) or "many small things"
 
 
 def _in_words(word: str) -> str:

@@ -55,7 +55,9 @@ def found(result: DetectionResult) -> Picture:
             dots(axes, list(rows["detector"]), at_5, notes)
             dots(axes, list(rows["detector"]), at_1, [""] * len(rows), OTHER, "s")
             axes.set_title(_about(suite, rows), loc="left", fontsize=9.5, fontweight="bold")
-            axes.set_xlim(left=0)
+        # Room for the marker at 0, and for the longest interval.
+        highest = 100 * float(result.detectors["recall_at_5_high"].max())
+        grid[-1, 0].set_xlim(-0.02 * highest, 1.03 * highest)
         grid[-1, 0].set_xlabel("attacks found (%): square at 1%, dot at 5% false alarms")
     chosen = result.detectors[result.detectors["detector"] == result.chosen]
     told = [

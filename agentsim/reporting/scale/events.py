@@ -72,7 +72,7 @@ def tree_sizes(scale: Scale) -> Picture | Note:
     if sizes.empty:
         return Note("No grant was issued in this run.")
     largest = int(sizes.max())
-    labels, counts = by_size(sizes, smallest=1)
+    labels, counts = by_size(sizes)
     share = np.array(counts) / len(sizes)
     notes = [
         f"{words.count(count)} · {words.percent(part)}" for count, part in zip(counts, share, strict=True)
@@ -125,7 +125,7 @@ def marks(scale: Scale) -> Picture | Note:
     completed = f"{words.plural(len(done), 'completed task')} ended {words.plural(int(done['grants'].sum()), 'grant')}"
     if frame.empty:
         return Note(f"Nothing was revoked in this run; {completed}.")
-    labels, counts = by_size(frame["grants"], smallest=0)
+    labels, counts = by_size(frame["grants"])
     notes = [f"{words.count(count)} · {words.percent(count / len(frame))}" for count in counts]
     with canvas(0.9 + 0.3 * max(2, len(labels))) as (figure, axes):
         bars(axes, labels, counts, notes)
@@ -148,8 +148,8 @@ def _marks_by_reason(frame: pd.DataFrame) -> pd.DataFrame:
         seconds = of_kind["lag_us"] / 1e6
         rows.append(
             {
-                "what was ended": _MARKS.get(kind, kind),
-                "why": reason.replace("_", " "),
+                "what was ended": _MARKS.get(str(kind), str(kind)),
+                "why": str(reason).replace("_", " "),
                 "times": len(of_kind),
                 "grants": of_kind["grants"].sum(),
                 "most at once": of_kind["grants"].max(),
@@ -188,10 +188,10 @@ def tree(scale: Scale, grants: int) -> Picture:
     return Picture(figure, finding, alt, table)
 
 
-def by_size(sizes: pd.Series[int], smallest: int) -> tuple[list[str], list[int]]:
+def by_size(sizes: pd.Series[int]) -> tuple[list[str], list[int]]:
     """Count sizes in steps that grow with them: what the steps are called, and how many sizes lie in each."""
     largest = int(sizes.max())
-    edges = [edge for edge in _EDGES if smallest <= edge <= largest]
+    edges = [edge for edge in _EDGES if min(int(sizes.min()), 1) <= edge <= largest]
     counts, _ = np.histogram(sizes, [*edges, largest + 1])
     ends = [*(edge - 1 for edge in edges[1:]), largest]
     return [_span(low, high) for low, high in zip(edges, ends, strict=True)], [int(count) for count in counts]

@@ -64,10 +64,17 @@ class _Agent:
     access_token: str | None = None
     refresh_token: str | None = None
     expires_at: int = 0
+    #: Since when it holds its token, and the one that it held before.
+    held_since: int = 0
+    earlier_token: str | None = None
     attempts: int = 0
     stopped: bool = False
     #: The call that was let through last and whose outcome is still to be reported.
     open_call: int = -1
+
+    def token_at(self, moment: int) -> str | None:
+        """What others could have of it then: rounds of one window may have gone on to a later token."""
+        return self.access_token if moment >= self.held_since else self.earlier_token
 
 
 @dataclass(slots=True)
@@ -235,14 +242,15 @@ class TenantPlay:
         intents, number = self._intents, step.actor
         parent_number = int(intents.population.parent[number])
         parent = self._agents.get(parent_number)
-        if parent is None or parent.access_token is None:
+        parent_token = None if parent is None else parent.token_at(step.time)
+        if parent_token is None:
             return None
         ask = Ask.NEED if agent.attempts else Ask(int(intents.plans.ask[number]))
         tools, resources = intents.needed(number) if ask == Ask.NEED else intents.asked(number)
         everything = ask == Ask.ALL
         return IssueChild(
             by=agent.client,
-            parent_token=parent.access_token,
+            parent_token=parent_token,
             parent_task_id=intents.task_id(parent_number),
             task_id=intents.task_id(number),
             task_description=intents.task_description(number),
@@ -311,7 +319,7 @@ class TenantPlay:
     ) -> Iterable[Step]:
         agent.attempts += 1
         if isinstance(answer, TokenGrant):
-            self._hold(agent, answer)
+            self._hold(agent, answer, step.time)
             return self._again(step, Kind.VERIFY) if step.ref >= 0 else ()
         assert isinstance(answer, OAuthError)
         if agent.attempts >= _ATTEMPTS:
@@ -332,7 +340,7 @@ class TenantPlay:
 
     def _settle_refresh(self, step: Step, agent: _Agent, answer: Answer | OAuthError) -> Iterable[Step]:
         if isinstance(answer, TokenGrant):
-            self._hold(agent, answer)
+            self._hold(agent, answer, step.time)
             return self._again(step, Kind.VERIFY) if step.ref >= 0 else ()
         # The grant has ended: ask for a new one, where that is still to be had.
         agent.access_token = agent.refresh_token = None
@@ -365,7 +373,8 @@ class TenantPlay:
         return (Step(step.time + _REACTION, next(self._orders), step.actor, parent, kind, step.ref),)
 
     @staticmethod
-    def _hold(agent: _Agent, grant: TokenGrant) -> None:
+    def _hold(agent: _Agent, grant: TokenGrant, now: int) -> None:
+        agent.earlier_token, agent.held_since = agent.access_token, now
         agent.access_token, agent.refresh_token = grant.access_token, grant.refresh_token
         agent.expires_at = grant.expires_at
 
@@ -374,9 +383,10 @@ class TenantPlay:
     def _attack(self, step: Step) -> Operation | None:
         instance = self._instances[step.ref]
         agent = self._agents.get(instance.victim)
-        if agent is None or agent.access_token is None:
+        token = None if agent is None else agent.token_at(step.time)
+        if agent is None or token is None:
             return None
-        return instance.attacker.act(self._victim(instance.victim, agent))
+        return instance.attacker.act(self._victim(instance.victim, agent, token))
 
     def _settle_attack(self, step: Step, answer: Answer | OAuthError) -> Iterable[Step]:
         instance = self._instances[step.ref]
@@ -388,13 +398,12 @@ class TenantPlay:
         pause = attacker.pause(self._intents.gap(instance.victim))
         return (step._replace(time=step.time + pause, order=next(self._orders)),)
 
-    def _victim(self, number: int, agent: _Agent) -> Victim:
+    def _victim(self, number: int, agent: _Agent, token: str) -> Victim:
         intents = self._intents
         host = intents.host(number)
-        assert agent.access_token is not None
         return Victim(
             client=agent.client,
-            access_token=agent.access_token,
+            access_token=token,
             refresh_token=agent.refresh_token,
             task_id=intents.task_id(number),
             tools=intents.granted_work(number),

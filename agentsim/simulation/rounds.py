@@ -2,7 +2,8 @@
 
 Within a window an operation goes into the first round in which nothing that it depends on is still waiting: an earlier
 step of its own agent, or of the agent that it waits for (a child's first request needs its parent's token). Rounds
-keep causal order and batches large; how a round is cut into batches changes nothing but the wall time.
+keep causal order and batches large. Between actors that do not wait for each other, order within a window is by
+round and not by time: a shorter window is more exact, a longer one faster; how a round is cut into batches changes nothing but the wall time.
 """
 
 from bisect import insort

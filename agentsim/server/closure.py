@@ -5,6 +5,7 @@ transaction that also moves the mark's cursor, so that it resumes where a crash 
 tokens that have expired, were refreshed or were revoked before.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,8 +140,20 @@ def _begin(connection: Connection, mark: Row) -> _Job:
     if cursor:
         # Resumed: the cursor is a token of the tree that was being gone through.
         current = connection.execute(_ROOT_OF, {"token": cursor}).scalar_one()
-        roots = [root for root in roots if root >= current]
+        done, roots = [root for root in roots if root <= current], [root for root in roots if root >= current]
+        return _Job(mark, roots, cursor, dict.fromkeys(_ended_tasks(connection, mark, done)))
     return _Job(mark, roots, cursor)
+
+
+def _ended_tasks(connection: Connection, mark: Row, roots: list[int]) -> Iterator[str]:
+    """Tasks of the tokens that a mark has ended in these trees, in order."""
+    for root in roots:
+        query = (
+            select(_TOKENS.c.task_id)
+            .where(_TOKENS.c.root_grant_id == root, _TOKENS.c.revocation_id == mark["revocation_id"])
+            .order_by(_TOKENS.c.token_id)
+        )
+        yield from connection.execute(query).scalars()
 
 
 def _roots(mark: Row) -> Select[Any]:

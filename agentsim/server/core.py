@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from agentsim.server import grants, introspection, registration, revocation, verification
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
-from agentsim.server.audit import Entry, Trail
+from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Batch, Needs
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.closure import Closed, Filler
@@ -89,9 +89,11 @@ class Server:
         self._secrets = secrets or SystemSecrets()
         self._codec = TokenCodec(self.policy.issuer, self.policy.audience, key or SigningKey.generate())
         self._matcher = matcher
-        self._head = self.store.head(writer)
+        self._writer = writer
+        self._head: Head | None = self.store.head(writer)
         self._ids = IdGenerator(writer, last=self._head.log_id)
         self._marks = MarkIndex()
+        self._marks_read = 0
         self._filler = Filler(self.store, self._ids)
         self._lock = Lock()
         #: Nanoseconds spent so far, by stage: ``load``, ``write``, ``fill`` and each operation's decision.
@@ -116,9 +118,10 @@ class Server:
         with self._lock:
             for _ in range(_ATTEMPTS):
                 try:
+                    head = self._take_head()
                     with self.store.transaction() as connection:
                         began = perf_counter_ns()
-                        batch = self._load(connection, operations, faults)
+                        batch = self._load(connection, operations, faults, head)
                         self._spend("load", began)
                         answers = [
                             self._decide(batch, operation, now, fault)
@@ -159,24 +162,50 @@ class Server:
         """
         with self._lock:
             began = perf_counter_ns()
-            closed, self._head = self._filler.step(self._head, limit, self._clock.now() if at is None else at)
+            now = self._clock.now() if at is None else at
+            closed, self._head = self._filler.step(self._take_head(), limit, now)
             self._spend("fill", began)
         return closed
 
     def pending(self) -> bool:
         """Whether marks wait to be filled in."""
-        return self._filler.pending()
+        with self._lock:
+            return self._filler.pending()
 
     def close(self) -> None:
         """Close the database. Nothing that was answered is lost."""
         self.store.close()
 
-    def _load(
-        self, connection: Connection, operations: Sequence[Operation], faults: Sequence[str | None]
-    ) -> Batch:
-        for row in self.store.marks_after(connection, self._marks.newest):
+    def _take_head(self) -> Head:
+        """The end of the chain; from here to the commit it is the database's to tell, whatever goes wrong."""
+        head, self._head = self._head, None
+        if head is None:
+            head = self.store.head(self._writer)
+            self._ids.pass_by(head.log_id)
+        return head
+
+    def _read_marks(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        """Take in marks committed since the last batch, and keep ids in the order of commits.
+
+        Marks on agents and principals end what has a smaller id, so what is issued after one must have a larger
+        id, and the mark a larger one than what was issued before, whichever writer made them.
+        """
+        marks, self._marks_read = self.store.marks_after(connection, self._marks_read)
+        for row in marks:
             self._marks.add(row)
             self._filler.wake()
+            self._ids.pass_by(row["revocation_id"])
+        if any(isinstance(operation, Revoke) and operation.token is None for operation in operations):
+            self._ids.pass_by(self.store.newest_token(connection))
+
+    def _load(
+        self,
+        connection: Connection,
+        operations: Sequence[Operation],
+        faults: Sequence[str | None],
+        head: Head,
+    ) -> Batch:
+        self._read_marks(connection, operations)
         needs = Needs()
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
@@ -189,7 +218,7 @@ class Server:
             matcher=self._matcher,
             old_marks=self._marks,
             loaded=self.store.load(connection, needs),
-            trail=Trail(self._head, self._ids),
+            trail=Trail(head, self._ids),
         )
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:

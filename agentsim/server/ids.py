@@ -30,7 +30,19 @@ class IdGenerator:
             raise ValueError(f"writer must be from 0 to {WRITERS - 1}, got {writer}")
         self._writer_bits = writer << _COUNTER_BITS
         # Milliseconds and counter as one number: what grows from id to id.
-        self._ticket = (last >> (_WRITER_BITS + _COUNTER_BITS) << _COUNTER_BITS) | (last & _COUNTER_MASK)
+        self._ticket = 0
+        self.pass_by(last)
+
+    def pass_by(self, value: int) -> None:
+        """Make every id from now on larger than this one, whichever writer made it."""
+        ticket = value >> (_WRITER_BITS + _COUNTER_BITS) << _COUNTER_BITS
+        writer_bits = value & (WRITERS - 1 << _COUNTER_BITS)
+        if writer_bits == self._writer_bits:
+            ticket |= value & _COUNTER_MASK
+        elif writer_bits > self._writer_bits:
+            # Within a millisecond the higher writer's ids are the larger ones: on to the next.
+            ticket |= _COUNTER_MASK
+        self._ticket = max(self._ticket, ticket)
 
     def next(self, now: int) -> int:
         """The next id at ``now`` (microseconds).

@@ -28,7 +28,9 @@ class MarkIndex:
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row of ``revocations`` in."""
         mark = (row["revocation_id"], row["reason"])
-        self.by_kind[row["kind"]][row["key"]] = mark
+        marks = self.by_kind[row["kind"]]
+        # The newest stands, in whatever order they come.
+        marks[row["key"]] = max(mark, marks.get(row["key"], mark))
         self.newest = max(self.newest, row["revocation_id"])
 
     def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:

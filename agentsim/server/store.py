@@ -5,13 +5,27 @@ size. Consuming a refresh or registration token is a conditional UPDATE whose ro
 two writers can never both consume it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, create_engine, event, select, update
+from sqlalchemy import (
+    URL,
+    Connection,
+    Integer,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.pool import StaticPool
 
 from agentsim.server.audit import Head
 from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Needs, Row
@@ -44,9 +58,11 @@ def table(model: type[Base]) -> Table:
 
 _AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 _MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
+_PLACE = literal_column("revocations.rowid", Integer)
 
 # Statements are made once: making and hashing one costs as much as a small batch's rows.
-_MARKS_AFTER = select(_MARKS).where(_MARKS.c.revocation_id > bindparam("newest"))
+_MARKS_AFTER = select(_MARKS, _PLACE.label("place")).where(_PLACE > bindparam("after")).order_by(_PLACE)
+_NEWEST_TOKEN = select(func.max(_TOKENS.c.token_id))
 _BY_KEY = {
     source: select(source).where(key.in_(bindparam("keys", expanding=True)))
     for source, key in (
@@ -79,13 +95,19 @@ _CONSUME = (
 )
 
 
-def _upsert(target: Table, key: str) -> Any:
+def _upsert(target: Table, key: str, where: Any = None) -> Any:
     insert = upsert(target)
     changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name != key}
-    return insert.on_conflict_do_update([key], set_=changed)
+    return insert.on_conflict_do_update([key], set_=changed, where=where)
 
 
-_PUT_STATE, _PUT_HEAD = _upsert(_STATES, "grant_id"), _upsert(_CHAINS, "chain")
+# Bulk writes go to the driver as they are: preparing a row's values costs as much as SQLite's insert of it.
+_NAMED = sqlite.dialect(paramstyle="named")
+_INSERT = {
+    target: str(target.insert().compile(dialect=_NAMED)) for target in (_AGENTS, _TOKENS, _MARKS, _AUDIT)
+}
+_PUT_STATE = str(_upsert(_STATES, "grant_id").compile(dialect=_NAMED))
+_PUT_HEAD = _upsert(_CHAINS, "chain", where=_CHAINS.c.length == bindparam("before"))
 
 
 class Store:
@@ -98,7 +120,14 @@ class Store:
     """
 
     def __init__(self, path: Path | None = None, *, synchronous: str = "FULL") -> None:
-        self.engine = create_engine(f"sqlite:///{path}" if path else "sqlite://")
+        # A database in memory lives in its one connection: every thread must use that one.
+        options: dict[str, Any] = (
+            {} if path else {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        )
+        self.engine = create_engine(
+            URL.create("sqlite", database=str(path) if path else None),
+            **options,
+        )
 
         @event.listens_for(self.engine, "connect")
         def _configure(connection: Any, _record: Any) -> None:
@@ -109,6 +138,8 @@ class Store:
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA cache_size=-262144")
             cursor.execute("PRAGMA busy_timeout=30000")
+            # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
+            cursor.execute("PRAGMA wal_autocheckpoint=10000")
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -134,9 +165,18 @@ class Store:
             row = connection.execute(select(_CHAINS).where(_CHAINS.c.chain == chain)).one_or_none()
         return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
 
-    def marks_after(self, connection: Connection, newest: int) -> Iterable[Row]:
-        """Marks with a larger id."""
-        return rows_of(connection, _MARKS_AFTER, newest=newest)
+    def marks_after(self, connection: Connection, place: int) -> tuple[list[Row], int]:
+        """Marks that were committed after a place, and the new place.
+
+        SQLite numbers rows as they are committed. Ids do not tell that order: another writer's mark may come later
+        and have the smaller id.
+        """
+        rows = rows_of(connection, _MARKS_AFTER, after=place)
+        return rows, rows[-1]["place"] if rows else place
+
+    def newest_token(self, connection: Connection) -> int:
+        """The largest token_id, of whichever writer."""
+        return connection.execute(_NEWEST_TOKEN).scalar_one() or 0
 
     def load(self, connection: Connection, needs: Needs) -> Loaded:
         """Load what a batch needs; keys without a row are left out."""
@@ -165,15 +205,17 @@ class Store:
         Raises
         ------
         ConflictError
-            If another writer has consumed a token since the batch was loaded.
+            If another writer has consumed a token, or added to the audit chain, since the batch was loaded.
         """
+        # First, because it notices another writer of this chain before its ids could collide with ours.
+        self.write_trail(connection, batch.trail.rows, batch.trail.head)
         for target, rows in (
             (_AGENTS, batch.inserts["agents"]),
             (_TOKENS, batch.inserts["issued_tokens"]),
             (_MARKS, batch.inserts["revocations"]),
         ):
             if rows:
-                connection.execute(target.insert(), rows)
+                connection.exec_driver_sql(_INSERT[target], rows)
         _conditionally(connection, _CONFIRM, batch.confirmed)
         _conditionally(connection, _CONSUME, batch.consumed)
         if batch.changed_grants:
@@ -181,18 +223,31 @@ class Store:
                 {"grant_id": grant, "state": batch.loaded.grants[grant].to_json()}
                 for grant in sorted(batch.changed_grants)
             ]
-            connection.execute(_PUT_STATE, states)
-        self.write_trail(connection, batch.trail.rows, batch.trail.head)
+            connection.exec_driver_sql(_PUT_STATE, states)
 
     def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
-        """Write audit rows and move their chain's head."""
+        """Write audit rows and move their chain's head.
+
+        Raises
+        ------
+        ConflictError
+            If another writer has added rows to the chain: it must not fork.
+        """
         if not rows:
             return
-        connection.execute(_AUDIT.insert(), rows)
-        connection.execute(
+        moved = connection.execute(
             _PUT_HEAD,
-            {"chain": head.chain, "log_id": head.log_id, "row_hash": head.row_hash, "length": head.length},
+            {
+                "chain": head.chain,
+                "log_id": head.log_id,
+                "row_hash": head.row_hash,
+                "length": head.length,
+                "before": head.length - len(rows),
+            },
         )
+        if moved.rowcount != 1:
+            raise ConflictError("the audit chain has grown")
+        connection.exec_driver_sql(_INSERT[_AUDIT], rows)
 
 
 def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:

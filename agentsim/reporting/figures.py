@@ -28,10 +28,9 @@ from matplotlib.ticker import FuncFormatter
 
 from agentsim.reporting import words
 
-#: Dark, middle and light; each has a marker of its own where points of several kinds share axes.
-MAIN, ACCENT, OTHER, PALE = "#0b4f7d", "#e08a00", "#5aa7d6", "#c9d2da"
+#: From dark to light, also in grey. Where two share axes, markers or dashes differ as well.
+MAIN, ACCENT, OTHER, PALE = "#0b4f7d", "#e08a00", "#86c0e6", "#c9d2da"
 ALARM, INK, SOFT = "#b3261e", "#1b2733", "#52606d"
-KINDS = ((MAIN, "o"), (ACCENT, "s"), (OTHER, "^"), (ALARM, "D"), (SOFT, "v"))
 
 #: A table with more columns than this scrolls on a telephone.
 _WIDE = 4
@@ -51,7 +50,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(color=[MAIN, ACCENT, OTHER, ALARM, SOFT]),
+    "axes.prop_cycle": cycler(color=[MAIN, ACCENT, OTHER, PALE]),
     "grid.color": "#e4e9ee",
     "grid.linewidth": 0.8,
     "xtick.color": SOFT,

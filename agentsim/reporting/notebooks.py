@@ -59,7 +59,7 @@ def find_notebook(name: str) -> Path:
 
 
 def read_notebook(file: Path) -> nbformat.NotebookNode:
-    """A notebook as nbformat's node.
+    """A notebook as nbformat's node, to be run by Python.
 
     Raises
     ------
@@ -70,6 +70,8 @@ def read_notebook(file: Path) -> nbformat.NotebookNode:
         node: nbformat.NotebookNode = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as exc:  # nbformat raises errors of several libraries
         raise ReportError(f"{file}: not a readable notebook: {_first_line(exc)}") from exc
+    # Whatever kernel somebody last chose in JupyterLab, or none: papermill asks for a name and a language.
+    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return node
 
 

@@ -103,12 +103,16 @@ class Novelty:
 
     def reasons(self, evidence: Evidence, count: int = 3) -> list[list[tuple[str, float]]]:
         """Per grant, its most surprising words with their surprise in nats, most surprising first."""
-        row, column, surprise = self.estimator_.surprises(self._matrix(evidence))
+        items = self._items(evidence)
+        row, column, surprise = self.estimator_.surprises(self.encoder_.transform(items))
+        unknown = self.encoder_.unknown(items)
         result: list[list[tuple[str, float]]] = [[] for _ in range(len(evidence))]
         for place in np.lexsort((-surprise, row)):
-            words = result[row[place]]
-            if len(words) < count:
-                words.append((self.encoder_.name(int(column[place])), float(surprise[place])))
+            grant, known = int(row[place]), int(column[place]) - self.encoder_.known
+            # All that fitting never met is one column; each of its words is as surprising as the others.
+            names = unknown[grant] if known < 0 else [self.encoder_.words_[known]]
+            room = count - len(result[grant])
+            result[grant] += [(name, float(surprise[place])) for name in names[:room]]
         return result
 
     def _items(self, evidence: Evidence) -> Items:

@@ -165,6 +165,8 @@ class ItemEncoder:
 
     #: Leading columns that are the context, not words.
     contexts = 2
+    #: The first column of a known word.
+    known = contexts + 1
     #: A task with fewer grants in fitting is known only by its kind.
     min_task = 5
 
@@ -172,7 +174,7 @@ class ItemEncoder:
         """Learn the vocabulary, the roles and the tasks."""
         present = np.unique(items.word)
         self.words_ = tuple(items.words[i] for i in present)
-        self.columns_ = {word: self.contexts + 1 + i for i, word in enumerate(self.words_)}
+        self.columns_ = {word: self.known + i for i, word in enumerate(self.words_)}
         self.roles_ = {role: i + 1 for i, role in enumerate(sorted(set(items.role)))}
         often = Counter(zip(items.role, items.task, strict=True))
         exact = {pair for pair, count in often.items() if pair[1] and count >= self.min_task}
@@ -190,7 +192,7 @@ class ItemEncoder:
         rows = np.concatenate([everyone, everyone, items.grant])
         columns = np.concatenate([np.zeros(size, np.int64), np.ones(size, np.int64), column[items.word]])
         values = np.concatenate([np.array(task, float), np.array(role, float), np.ones(len(items.grant))])
-        shape = (size, self.contexts + 1 + len(self.words_))
+        shape = (size, self.known + len(self.words_))
         matrix = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
@@ -199,6 +201,10 @@ class ItemEncoder:
     def _task(self, role: str, task: str) -> int:
         return self.tasks_.get((role, task)) or self.tasks_.get((role, task_kind(task)), 0)
 
-    def name(self, column: int) -> str:
-        """The word of a column."""
-        return "something never seen" if column == self.contexts else self.words_[column - self.contexts - 1]
+    def unknown(self, items: Items) -> dict[int, list[str]]:
+        """The words of each grant that fitting has not met."""
+        result: dict[int, list[str]] = {}
+        new = np.array([word not in self.columns_ for word in items.words], bool)
+        for place in np.flatnonzero(new[items.word]) if len(new) else ():
+            result.setdefault(int(items.grant[place]), []).append(items.words[items.word[place]])
+        return result

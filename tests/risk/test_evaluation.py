@@ -38,14 +38,19 @@ def test_a_disputed_label_is_not_known(world, tmp_path):
     grants = [world.grant() for _ in range(3)]
     for grant, label in zip(grants, (1, 0, -1), strict=True):
         world.label(grant, label, attempted=True)
+    # One bad operation settles what another left open.
+    world.label(grants[0], -1, attempted=True)
     run = world.write(tmp_path / "run")
     truth = read_truth(run, gather(run).features.index)
     assert truth.known.tolist() == [True, True, False]
     assert truth.attempted.all()
 
 
-def benchmark(world, *, suites=("bank", "shop"), flipped=()):
-    """Three models, two defences each; each suite's tasks need their own tool, and an injection pays."""
+def benchmark(world, *, suites=("bank", "shop"), flipped=(), habit=None):
+    """Three models, two defences each; each suite's tasks need their own tool, and an injection pays.
+
+    ``habit`` (model, attempted) always pays, fooled or not, in its attacked or in its never-attacked runs.
+    """
     random = np.random.default_rng(7)
     for suite in suites:
         for model in ("m1", "m2", "m3"):
@@ -59,7 +64,7 @@ def benchmark(world, *, suites=("bank", "shop"), flipped=()):
                     world.verify(grant, "read")
                     for _ in range(random.integers(1, 4)):
                         world.verify(grant, f"work {task}")
-                    if fooled:
+                    if fooled or habit == (model, attempted):
                         world.verify(grant, "pay")
                     label = int(fooled) if suite not in flipped else 1 - int(fooled)
                     world.label(grant, label if attempted else 0, attempted=attempted)
@@ -98,6 +103,28 @@ def test_labels_of_the_judged_suite_touch_none_of_its_scores(new_world, judged, 
         judged.scores.loc[~bank, SUPERVISED].tolist()
         != flipped.scores.loc[~bank.to_numpy(), SUPERVISED].tolist()
     )
+
+
+def by_model(found, run):
+    """Scores of novelty, per model."""
+    agents = run.sql("SELECT grant_id, agent_name FROM tokens JOIN agents USING (client_id)").set_index(
+        "grant_id"
+    )
+    model = agents["agent_name"].str.split("|").str[0].reindex(found.scores.index)
+    return {name: part.tolist() for name, part in found.scores["novelty for the task"].groupby(model)}
+
+
+def test_only_never_attacked_runs_of_other_models_say_what_is_usual(new_world, tmp_path):
+    scores = {}
+    for habit in (None, ("m1", False), ("m1", True)):
+        run = benchmark(new_world(), suites=("bank",), habit=habit).write(tmp_path / str(habit), timing=False)
+        scores[habit] = by_model(leave_one_suite_out(run), run)
+    # A model's own habits are no excuse for it, but they are for the others.
+    assert scores["m1", False]["m1"] == scores[None]["m1"]
+    assert max(scores["m1", False]["m2"]) < max(scores[None]["m2"])
+    # What attacked runs do excuses nobody.
+    assert scores["m1", True]["m2"] == scores[None]["m2"]
+    assert scores["m1", True]["m1"] != scores[None]["m1"]
 
 
 def test_no_detector_knows_the_agent(new_world, judged, tmp_path):

@@ -73,8 +73,9 @@ def test_doing_a_thing_twice_is_a_word_of_its_own(new_world, tmp_path):
     score = dict(zip(evidence.features.index, detector.score(evidence), strict=True))
     assert score[twice] > score[once] + 1
     reasons = dict(zip(evidence.features.index, detector.reasons(evidence), strict=True))
-    assert reasons[twice][0][0] == "something never seen"
-    assert "use pay #1" in [word for word, _ in reasons[twice]]
+    # Nobody paid twice before: the word was never seen, and is named all the same.
+    assert reasons[twice][0][0] == "use pay #2"
+    assert [word for word, _ in reasons[once]] == ["use pay #1", "on mail"]
 
 
 def test_a_call_that_failed_is_not_held_against_a_grant(new_world, tmp_path):
@@ -88,7 +89,7 @@ def test_a_call_that_failed_is_not_held_against_a_grant(new_world, tmp_path):
         world.verify(grant, "pay")
         world.execute(grant, "pay", outcome)
     score = scores(detector, world, tmp_path / "judged")
-    assert score[failed] < score[done]
+    assert score[failed] == 0 < score[done]
 
 
 def test_an_unknown_task_is_compared_with_its_kind_and_then_with_its_role(new_world, tmp_path):

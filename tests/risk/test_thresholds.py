@@ -64,7 +64,8 @@ def test_an_attack_is_found_when_one_of_its_grants_is_an_alert():
 
 
 def test_an_attack_that_touched_no_grant_counts_as_missed():
-    found = report([9, 0], [0, 0], attacks(("theft", "0/1", -1)))
+    # The last grant is an alert, for something else.
+    found = report([0, 9], [0, 0], attacks(("theft", "0/1", -1)))
     assert found.recall.loc["theft", ["attacks", "found"]].tolist() == [1, 0]
     assert any("left no trace" in warning for warning in found.warnings)
 

@@ -161,8 +161,10 @@ def _marks_by_reason(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("times", ascending=False)
 
 
-def tree(scale: Scale, grants: int) -> Picture:
+def tree(scale: Scale, grants: int) -> Picture | Note:
     """The largest eventful tree of at most so many grants, drawn."""
+    if not scale.summary.grants:
+        return Note("No grant was issued in this run.")
     graph = tree_graph(scale.run, pick_tree(scale.run, most=grants))
     nodes = pd.DataFrame([data for _, data in graph.nodes(data=True)])
     made = nodes[nodes["kind"] == "grant"]

@@ -9,10 +9,13 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
 from agentsim.run import Run
+
+Floats = npt.NDArray[np.float64]
 
 #: Rows of ``windows`` that are no operations, and what they are in words.
 STAGES = {
@@ -35,6 +38,8 @@ OPERATIONS = {
     "Revoke": "revoke",
     "RecordExecution": "record an execution",
 }
+#: Rounds after which the levels no longer change.
+_ROUNDS = 25
 #: Windows that a comparison of early and late needs at least.
 _FEW_WINDOWS = 20
 
@@ -97,13 +102,11 @@ class Wall:
 
     @cached_property
     def late_over_early(self) -> float:
-        """Relative cost in the last quarter of the operations over that in the first; NaN for a short Run."""
-        cost = self._per_tenant.sort_values("start", kind="stable")
-        if len(cost) < _FEW_WINDOWS:
+        """Cost of the same work in the last quarter of the operations over that in the first; NaN for a short Run."""
+        if len(self._per_tenant) < _FEW_WINDOWS:
             return float("nan")
-        done = cost["count"].cumsum() / cost["count"].sum()
-        early, late = (cost.loc[mask, ["us", "expected"]].sum() for mask in (done <= 0.25, done > 0.75))
-        return float((late["us"] / late["expected"]) / (early["us"] / early["expected"]))
+        level = self._per_tenant.groupby("quarter")["level"].first()
+        return float(level.iloc[-1] / level.iloc[0])
 
     @cached_property
     def growth(self) -> pd.DataFrame:
@@ -121,18 +124,21 @@ class Wall:
 
     @cached_property
     def _per_tenant(self) -> pd.DataFrame:
-        """Per tenant and window: ``start``, ``count``, ``us``, and ``expected`` by a fit over the whole Run."""
-        keys = ["tenant", "window", "start"]
+        """Per tenant and window, in order of time: what was done, what it cost, and what it costs on average.
+
+        ``start``, ``count``, ``us``, ``expected``, ``quarter`` (of the operations, 0 to 3) and its ``level`` of cost.
+        """
+        keys = ["start", "tenant", "window"]
         counts = self._of_operations.pivot_table("count", keys, "operation", aggfunc="sum", fill_value=0)
         rows = self._of_server
         batches = rows[rows["operation"] == "load"].groupby(keys)["count"].sum()
-        causes = counts.assign(batches=batches).fillna(0).astype(float)
-        us = rows.groupby(keys)["wall_us"].sum().reindex(causes.index)
+        causes = counts.assign(batches=batches).fillna(0).to_numpy(float)
+        us = rows.groupby(keys)["wall_us"].sum().reindex(counts.index).to_numpy(float)
         total = counts.sum(axis=1)
-        # Times scatter as the square root of what was done.
-        weight = 1 / np.sqrt(total.to_numpy(float))
-        fitted, _ = nnls(causes.to_numpy() * weight[:, None], us.to_numpy(float) * weight)
-        return pd.DataFrame({"count": total, "us": us, "expected": causes.to_numpy() @ fitted}).reset_index()
+        quarter = np.minimum(4 * total.cumsum() / max(1, total.sum()), 3).to_numpy(int)
+        expected, level = _fit(causes, us, total.to_numpy(float), quarter)
+        fitted = pd.DataFrame({"count": total, "us": us, "expected": expected, "quarter": quarter})
+        return fitted.assign(level=level[quarter]).reset_index()
 
     @property
     def _of_operations(self) -> pd.DataFrame:
@@ -141,3 +147,31 @@ class Wall:
     @property
     def _of_server(self) -> pd.DataFrame:
         return self._rows[self._rows["operation"] != _OUTSIDE]
+
+
+def _fit(causes: Floats, us: Floats, weight: Floats, quarter: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Split wall time into what each cause costs and a level per quarter: ``us = (causes @ cost) * level[quarter]``.
+
+    Least squares, alternating between costs and levels. Fitted at once, an operation that comes mostly late would
+    have its late price taken for its own.
+
+    Parameters
+    ----------
+    causes : (windows, causes) counts.
+    us : (windows,) time of each.
+    weight : (windows,) operations; times scatter as their square root.
+    quarter : (windows,) 0 to 3.
+
+    Returns
+    -------
+    Expected time of each window at a level of 1, and the four levels; together they keep the total.
+    """
+    level, scale = np.ones(4), 1 / np.sqrt(np.maximum(weight, 1))
+    expected = np.zeros_like(us)
+    for _ in range(_ROUNDS):
+        cost, _residual = nnls(causes * (level[quarter] * scale)[:, None], us * scale)
+        expected = causes @ cost
+        spent, planned = (np.bincount(quarter, weights=values, minlength=4) for values in (us, expected))
+        level = np.divide(spent, planned, out=np.ones(4), where=planned > 0)
+    keep = us.sum() / expected.sum() if expected.any() else 1.0
+    return expected * keep, level / keep

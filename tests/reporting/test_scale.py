@@ -1,0 +1,152 @@
+"""The numbers of the scale report, held against the Run's own tables."""
+
+import shutil
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from agentsim.reporting import scale
+from agentsim.reporting.figures import Note
+from agentsim.run import Run
+
+PICTURES = ("cost", "throughput", "growth", "refusals", "tree_sizes", "depths", "marks")
+
+
+@pytest.fixture(scope="module")
+def facts(run):
+    return scale.Scale(run)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "copy")
+    return Run(tmp_path / "copy")
+
+
+def graph_of(run):
+    tokens = run.frame("tokens")
+    first = tokens[tokens["token_id"] == tokens["grant_id"]]
+    graph = nx.DiGraph()
+    graph.add_nodes_from(first["grant_id"])
+    children = first.dropna(subset=["parent_grant_id"])
+    graph.add_edges_from(zip(children["parent_grant_id"], children["grant_id"], strict=True))
+    return graph
+
+
+def test_wall_time_is_shared_out_without_loss(facts, run):
+    windows = run.frame("windows")
+    assert facts.wall.all_us == windows["wall_us"].sum()
+    assert facts.wall.parts["wall_us"].sum() == facts.wall.server_us < facts.wall.all_us
+    assert facts.wall.parts["share"].sum() == pytest.approx(1)
+    assert facts.wall.operations == facts.summary.operations
+    assert facts.wall.agents == 250
+
+
+def test_sizes_and_depths_of_trees_are_those_of_the_graph(facts, run):
+    graph = graph_of(run)
+    sizes = sorted(len(part) for part in nx.weakly_connected_components(graph))
+    assert sorted(facts.trees["size"]) == sizes
+    roots = [node for node in graph if graph.in_degree(node) == 0]
+    depths = [
+        depth for root in roots for depth in nx.single_source_shortest_path_length(graph, root).values()
+    ]
+    assert facts.levels["grants"].tolist() == np.bincount(depths).tolist()
+    table = scale.tree_sizes(facts).table
+    assert table["trees"].sum() == len(sizes)
+    assert scale.depths(facts).table["grants"].sum() == len(graph)
+
+
+def test_refusals_add_up_and_name_the_attackers(facts, run):
+    audit, labels = run.frame("audit"), run.frame("labels")
+    refused = audit[audit["status"] == "refused"]
+    assert facts.refusals["count"].sum() == len(refused)
+    assert facts.refusals["by_attackers"].sum() == refused["log_id"].isin(labels["log_id"]).sum() > 0
+    assert facts.refusals["count"].is_monotonic_decreasing
+
+
+def test_every_mark_is_told_with_what_it_ended(facts, run):
+    marks = run.frame("revocations")
+    assert len(facts.marks) == len(marks) > 0
+    assert facts.marks["grants"].sum() == marks["affected_grants"].sum()
+    # What was filled in was filled in after the mark, and where nothing was, there is no lag.
+    assert (facts.marks["lag_us"].dropna() >= 0).all()
+    assert facts.marks["lag_us"].notna().sum() == (facts.marks["tokens"] > 0).sum()
+
+
+def test_nothing_is_honoured_after_its_end(facts):
+    assert facts.honoured == 0
+    assert scale.tone(facts) != "bad"
+    assert scale.numbers(facts)[2].value == "0"
+
+
+def test_an_operation_that_is_honoured_after_the_end_turns_the_verdict(copy, rewrite):
+    refused_late = copy.sql(
+        "select log_id from audit where event_type = 'token_verified' and reason = 'revoked' order by log_id"
+    )["log_id"]
+    assert len(refused_late) > 0
+
+    def let_it_pass(audit):
+        audit.loc[audit["log_id"] == refused_late[0], ["status", "reason"]] = ["granted", None]
+        return audit
+
+    facts = scale.Scale(rewrite(copy, "audit", let_it_pass))
+    assert facts.honoured == 1
+    assert scale.tone(facts) == "bad"
+    assert "1 operation was honoured after the grant had ended" in scale.verdict(facts)
+    assert scale.numbers(facts)[2].value == "1"
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.0, "as much"), (3.0, "more"), (0.4, "less")])
+def test_what_costs_more_late_is_found_whatever_the_load(copy, rewrite, factor, word):
+    costs = {"Verify": 20, "Issue": 150, "load": 900, "write": 1100}
+
+    def made_up(windows):
+        ends = windows["start"].quantile(0.5)
+        each = windows["operation"].astype(str).map(costs).fillna(30)
+        late = np.where(windows["start"] > ends, factor, 1.0)
+        return windows.assign(wall_us=(windows["count"] * each * late).astype("int64"))
+
+    facts = scale.Scale(rewrite(copy, "windows", made_up))
+    assert word in scale.throughput(facts).finding
+    assert facts.wall.late_over_early == pytest.approx(factor, rel=0.1)
+    assert scale.tone(facts) == ("watch" if factor > 1.2 else "good")
+
+
+def test_every_picture_has_words_and_numbers(facts):
+    for name in PICTURES:
+        picture = getattr(scale, name)(facts)
+        assert len(picture.alt) > 40, name
+        assert not picture.finding.endswith("."), name
+        assert len(picture.table) > 0, name
+
+
+def test_hostile_names_are_drawn_as_text(copy, rewrite):
+    name = "$\\frac{<script>alert(1)</script>"
+    facts = scale.Scale(rewrite(copy, "agents", lambda agents: agents.assign(agent_name=name)))
+    picture = scale.tree(facts, 50)
+    picture.figure.draw_without_rendering()
+    assert set(picture.table["agent"]) == {name}
+    assert name in picture.alt
+
+
+def test_a_run_in_which_nothing_happened_has_notes_instead_of_pictures(copy, rewrite):
+    for table in ("tokens", "audit", "revocations", "windows", "labels"):
+        rewrite(copy, table, lambda rows: rows.head(0))
+    facts = scale.Scale(Run(copy.path))
+    assert {type(getattr(scale, name)(facts)) for name in PICTURES} == {Note}
+    assert isinstance(scale.tree(facts, 50), Note)
+    assert scale.numbers(facts)[1].value == "–"
+    assert "too short" in scale.verdict(facts)
+
+
+def test_method_and_limits_say_seed_and_versions(facts):
+    told = " ".join(scale.method(facts))
+    assert "seed 11" in told
+    assert "agentsim 0." in told
+    assert len(scale.limits(facts)) >= 4
+
+
+def test_the_run_at_a_glance_names_its_attacks(facts):
+    what = set(scale.what_it_did(facts)["what"])
+    assert {"agents", "operations", "attack: token theft", "attack: scope escalation"} <= what

@@ -26,6 +26,9 @@ LONGEST_TOKEN = 16_384
 _REQUIRED = frozenset(
     "iss sub aud client_id iat exp jti scope task_id tools resources level owner grant_exp lineage act".split()
 )
+_KINDS = dict.fromkeys("iat exp grant_exp".split(), int) | dict.fromkeys(
+    "sub scope tools resources level owner".split(), str
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,14 +129,19 @@ class TokenCodec:
             raise InvalidToken(
                 "token_malformed", "the token's header is not that of an access token of this server"
             )
-        return self._read(orjson.loads(decoded["payload"]))
+        # The signature is ours, so the form is too, unless the key is shared with something else.
+        try:
+            return self._read(orjson.loads(decoded["payload"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise InvalidToken("token_malformed", "the claims are not those of an access token") from None
 
     def _read(self, claims: dict[str, Any]) -> Claims:
-        # The signature is ours, so the form is too, unless the key is shared with something else.
         if not _REQUIRED <= claims.keys() or claims["iss"] != self._issuer or claims["aud"] != self._audience:
             raise InvalidToken(
                 "token_malformed", "the token is not an access token of this issuer and audience"
             )
+        if any(type(claims[name]) is not kind for name, kind in _KINDS.items()):
+            raise TypeError("a claim is of another type")
         grants = [int(grant) for grant in claims["lineage"]["grants"]]
         tasks = tuple(claims["lineage"]["tasks"])
         owner = claims["owner"]

@@ -10,8 +10,10 @@ from sqlalchemy import select
 from agentsim.server import (
     Activation,
     Admin,
+    Assessment,
     Client,
     Confirm,
+    GrantState,
     Issue,
     IssueChild,
     ManualClock,
@@ -178,3 +180,16 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
+
+
+class StrictMatcher:
+    """Believes in agents of the role that it knows, for their first verification."""
+
+    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
+        match = role == "reviewer" and state.verifications == 0
+        return Assessment(match, "normal" if match else "unusual", "low" if match else "high")
+
+
+@pytest.fixture
+def matcher() -> StrictMatcher:
+    return StrictMatcher()

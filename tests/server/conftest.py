@@ -177,6 +177,12 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
         world.server.close()
 
 
+@pytest.fixture(scope="session")
+def new_world() -> type[World]:
+    """For tests that make many worlds of their own, in memory."""
+    return World
+
+
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()

@@ -1,0 +1,475 @@
+"""The invariants of the design, held against random stories, however these are cut into batches.
+
+A story is told to a server one operation at a time, each built from earlier answers; a model that knows nothing of
+marks, lineage or rows says at each step who must be active. Then the same operations and times go to fresh servers
+in other cuts: every answer and every row of every table must be the same.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentsim.server import (
+    Activation,
+    Admin,
+    Client,
+    Confirm,
+    ExecutionReceipt,
+    Introspect,
+    Introspection,
+    Issue,
+    IssueChild,
+    OAuthError,
+    RecordExecution,
+    Refresh,
+    Register,
+    Registration,
+    Revocation,
+    Revoke,
+    TokenGrant,
+    Verification,
+    Verify,
+)
+from agentsim.server.clock import SECOND
+from agentsim.server.schema import Base, IssuedToken, RevocationMark
+
+LEVELS = ("minimal", "restricted", "standard", "elevated", "admin")
+OWNERS = (Admin("acme"), Admin("globex"))
+PROFILES: tuple[dict[str, Any], ...] = (
+    {"allowed_tools": ["read", "write"], "resource_access": ["a", "b"], "max_scope_level": "standard"},
+    {"allowed_tools": ["read"], "resource_access": ["a/x"], "max_scope_level": "minimal"},
+    {
+        "allowed_tools": ["read", "run"],
+        "resource_access": ["a", "b/y"],
+        "max_scope_level": "elevated",
+        "scope": "mail.read",
+    },
+)
+SCOPES = (
+    "read:a",
+    "read:a/x",
+    "read:a/x/z write:b",
+    "read:a read:b/y",
+    "run:b/y mail.read",
+    "read:ab",
+    "read:a/../b",
+    "",
+)
+TASKS = ("plan", "fetch", "write up", "check")
+PEOPLE = (None, None, "alice", "bob")
+STEPS = (0, 1, SECOND, 15 * SECOND, 40 * SECOND, 100 * SECOND, 260 * SECOND, -SECOND)
+KINDS = (
+    *["register"] * 2,
+    *["confirm"] * 2,
+    *["issue"] * 4,
+    *["child"] * 8,
+    *["refresh"] * 5,
+    *["verify"] * 3,
+    *["introspect"] * 2,
+    *["execution"] * 2,
+    *["revoke_token"] * 2,
+    *["revoke_name"] * 2,
+    *["advance"] * 4,
+    "fill",
+)
+POLICY = {
+    "access_ttl_us": 100 * SECOND,
+    "grant_ttl_us": 300 * SECOND,
+    "registration_ttl_us": 60 * SECOND,
+    "max_depth": 3,
+    "max_fanout": 2,
+}
+
+
+@dataclass
+class Grant:
+    """What the model knows of a grant."""
+
+    parent: "Grant | None"
+    client: str
+    owner: str
+    task: str
+    principal: str
+    dead: bool = False
+    dead_alone: bool = False
+    children: int = 0
+
+    def line(self) -> list["Grant"]:
+        """The grant and all above it."""
+        return [self, *(self.parent.line() if self.parent else [])]
+
+
+@dataclass
+class Token:
+    """What the model knows of a token."""
+
+    grant: Grant
+    answer: TokenGrant
+    level: str
+    used_at: int | None = None
+
+
+@dataclass
+class Model:
+    """Who is active: everything that ends is ended one by one, at once."""
+
+    grace: int
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    confirmed: set[str] = field(default_factory=set)
+    grants: list[Grant] = field(default_factory=list)
+    dead_tasks: set[tuple[str, str]] = field(default_factory=set)
+
+    def is_dead(self, grant: Grant) -> bool:
+        return grant.dead_alone or any(
+            above.dead or (above.owner, above.task) in self.dead_tasks for above in grant.line()
+        )
+
+    def why_not(self, token: Token, now: int) -> str | None:
+        if self.is_dead(token.grant):
+            return "revoked"
+        return "expired" if now >= token.answer.expires_at else None
+
+
+def covered(asked: Iterable[str], allowed: Iterable[str]) -> bool:
+    """By whole segments, said in another way than the server says it."""
+    return all(
+        any(member.split("/")[: len(grant.split("/"))] == grant.split("/") for grant in allowed)
+        for member in asked
+    )
+
+
+class Story:
+    """Tells a server one operation after the other and holds each answer against the model."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+        self.model = Model(world.policy.refresh_grace_us)
+        #: What was asked and when; a fill is told by its limit.
+        self.script: list[tuple[Any, int]] = []
+        self.answers: list[Any] = []
+        self.registrations: list[Registration] = []
+        self.agents: list[Client] = []
+        self.tokens: list[Token] = []
+
+    @property
+    def now(self) -> int:
+        return int(self.world.clock.now())
+
+    def ask(self, operation: Any) -> Any:
+        (answer,) = self.world.server.execute([operation], at=[self.now])
+        self.script.append((operation, self.now))
+        self.answers.append(answer)
+        return answer
+
+    def tell(self, kind: str, *choices: int) -> None:
+        if kind in ("register", "advance", "fill") or (self.agents and kind in ("issue", "revoke_name")):
+            getattr(self, kind)(*choices)
+        elif kind == "confirm" and self.registrations:
+            self.confirm(*choices)
+        elif kind not in ("issue", "confirm", "revoke_name") and self.tokens:
+            # The newest first: small numbers make long stories about few tokens.
+            token = self.tokens[-1 - choices[0] % len(self.tokens)]
+            getattr(self, kind)(token, *choices[1:])
+
+    def agent(self, number: int) -> Client:
+        return self.agents[number % len(self.agents)]
+
+    def advance(self, step: int, *_: int) -> None:
+        self.world.clock.advance(STEPS[step])
+
+    def fill(self, limit: int, *_: int) -> None:
+        self.world.server.fill(limit + 1, at=self.now)
+        self.script.append((limit + 1, self.now))
+
+    def register(self, profile: int, owner: int, *_: int) -> None:
+        terms, admin = PROFILES[profile % len(PROFILES)], OWNERS[owner == 7]
+        answer = self.ask(Register(by=admin, agent_name=f"agent {profile}", **terms))
+        assert isinstance(answer, Registration)
+        self.registrations.append(answer)
+        self.model.profiles[answer.client_id] = terms
+        self.model.owners[answer.client_id] = admin.owner
+        self.agents.append(Client(answer.client_id, answer.client_secret))
+
+    def confirm(self, number: int, *_: int) -> None:
+        registration = self.registrations[-1 - number % len(self.registrations)]
+        answer = self.ask(Confirm(registration_token=registration.registration_token))
+        known = registration.client_id in self.model.confirmed
+        in_time = self.now < registration.registration_expires_at
+        assert isinstance(answer, Activation) is (in_time and not known)
+        self.model.confirmed.add(registration.client_id) if isinstance(answer, Activation) else None
+
+    def issue(self, agent: int, scope: int, task: int, person: int) -> None:
+        by, principal = self.agent(agent), PEOPLE[person % len(PEOPLE)]
+        task_id = TASKS[task % len(TASKS)]
+        answer = self.ask(Issue(by=by, task_id=task_id, scope=SCOPES[scope], principal=principal))
+        owner = self.model.owners[by.client_id]
+        if isinstance(answer, TokenGrant):
+            self.given(answer, Grant(None, by.client_id, owner, task_id, principal or owner))
+        else:
+            assert (answer.reason == "agent_inactive") is (by.client_id not in self.model.confirmed)
+
+    def child(self, parent: Token, agent: int, scope: int, how: int) -> None:
+        # Mostly the parent's own agent.
+        by = (
+            self.agent(agent)
+            if agent < 5
+            else next(a for a in self.agents if a.client_id == parent.grant.client)
+        )
+        task_id, full = TASKS[how % len(TASKS)], how == 7
+        answer = self.ask(
+            IssueChild(
+                by=by,
+                parent_token=parent.answer.access_token,
+                task_id=task_id,
+                scope=None if full else SCOPES[scope],
+                scope_inheritance="full" if full else "restricted",
+                scope_level=LEVELS[scope % 3] if how == 5 else None,
+            )
+        )
+        why_not = self.model.why_not(parent, self.now)
+        reason = getattr(answer, "reason", None)
+        if by.client_id not in self.model.confirmed:
+            assert reason == "agent_inactive"
+        else:
+            assert (reason == "parent_revoked") is (why_not == "revoked")
+            assert (reason == "parent_expired") is (why_not == "expired")
+        if isinstance(answer, TokenGrant):
+            assert parent.grant.owner == self.model.owners[by.client_id]
+            assert answer.expires_at <= parent.answer.expires_at
+            assert covered(answer.scope.split(), parent.answer.scope.split())
+            assert set(answer.allowed_tools) <= set(parent.answer.allowed_tools)
+            assert covered(answer.allowed_resources, parent.answer.allowed_resources)
+            assert answer.depth == parent.answer.depth + 1 <= POLICY["max_depth"]
+            parent.grant.children += 1
+            assert parent.grant.children <= POLICY["max_fanout"]
+            self.given(
+                answer, Grant(parent.grant, by.client_id, parent.grant.owner, task_id, parent.grant.principal)
+            )
+
+    def given(self, answer: TokenGrant, grant: Grant) -> None:
+        """A new grant: bounded by its agent's registration, alive, and its level no higher than the one above."""
+        self.model.grants.append(grant)
+        assert grant.client in self.model.confirmed
+        assert not self.model.is_dead(grant)
+        terms = self.model.profiles[grant.client]
+        products = {
+            f"{tool}:{resource}" for tool in terms["allowed_tools"] for resource in terms["resource_access"]
+        }
+        assert covered(answer.scope.split(), products | set(terms.get("scope", "").split()))
+        assert set(answer.allowed_tools) <= set(terms["allowed_tools"])
+        assert covered(answer.allowed_resources, terms["resource_access"])
+        self.keep(answer, grant)
+
+    def keep(self, answer: TokenGrant, grant: Grant) -> None:
+        (row,) = self.world.rows(IssuedToken, access_token_hash=_digest(answer.access_token))
+        level = row["max_scope_level"]
+        bounds = [self.model.profiles[grant.client]["max_scope_level"]]
+        bounds += [token.level for token in self.tokens if token.grant is grant.parent]
+        assert all(LEVELS.index(level) <= LEVELS.index(bound) for bound in bounds)
+        self.tokens.append(Token(grant, answer, level))
+
+    def refresh(self, token: Token, agent: int, scope: int, *_: int) -> None:
+        rightful = agent != 7
+        by = next(
+            a for a in self.agents if (a.client_id == token.grant.client) is rightful or len(self.agents) == 1
+        )
+        asked = SCOPES[scope] if scope < 3 else None
+        answer = self.ask(Refresh(by=by, refresh_token=token.answer.refresh_token, scope=asked))
+        if by.client_id not in self.model.confirmed:
+            assert answer.reason == "agent_inactive"
+        elif by.client_id != token.grant.client:
+            assert answer.reason == "wrong_client"
+        elif self.model.is_dead(token.grant):
+            assert answer.reason == "refresh_revoked"
+        elif token.used_at is not None and not abs(self.now - token.used_at) < self.model.grace:
+            assert answer.reason == "refresh_reused"
+            token.grant.dead = True
+        elif isinstance(answer, TokenGrant):
+            token.used_at = self.now if token.used_at is None else token.used_at
+            first = next(known for known in self.tokens if known.grant is token.grant)
+            assert covered(answer.scope.split(), first.answer.scope.split())
+            assert set(answer.allowed_tools) <= set(first.answer.allowed_tools)
+            assert answer.grant_id == token.answer.grant_id
+            self.keep(answer, token.grant)
+        else:
+            assert answer.reason in ("refresh_expired", "scope_widened")
+
+    def verify(self, token: Token, tool: int, how: int, *_: int) -> None:
+        tools = [["read"], ["write"], []][tool % 3]
+        answer = self.ask(
+            Verify(
+                token=token.answer.access_token, required_tools=tools, include_history=how > 3, caller="gate"
+            )
+        )
+        assert isinstance(answer, Verification)
+        expected = self.model.why_not(token, self.now)
+        if expected is None and not set(tools) <= set(token.answer.allowed_tools):
+            expected = "tool_not_granted"
+        assert (answer.error.reason if answer.error else None) == expected
+
+    def introspect(self, token: Token, how: int, *_: int) -> None:
+        answer = self.ask(Introspect(token=token.answer.access_token, include_task_history=how > 2))
+        assert isinstance(answer, Introspection)
+        assert answer.active is (self.model.why_not(token, self.now) is None)
+
+    def execution(self, token: Token, how: int, *_: int) -> None:
+        answer = self.ask(RecordExecution(token=token.answer.access_token, tool="read", duration_us=how))
+        assert isinstance(answer, ExecutionReceipt)
+
+    def revoke_token(self, token: Token, by: int, how: int, *_: int) -> None:
+        caller: Admin | Client = OWNERS[by == 7] if by > 3 else self.agent(by)
+        chain = [TASKS[how % 4]] if how > 5 else []
+        named = token.answer.refresh_token if how % 2 else token.answer.access_token
+        cascade = how != 4
+        answer = self.ask(Revoke(by=caller, token=named, cascade=cascade, affected_task_chain=chain))
+        if isinstance(caller, Admin):
+            entitled = caller.owner == token.grant.owner
+        else:
+            in_line = caller.client_id in {grant.client for grant in token.grant.line()}
+            entitled = in_line and not chain and caller.client_id in self.model.confirmed
+        assert isinstance(answer, Revocation) is entitled
+        if entitled:
+            if cascade:
+                token.grant.dead = True
+            token.grant.dead_alone = True
+            self.model.dead_tasks |= {(token.grant.owner, task) for task in chain}
+
+    def revoke_name(self, kind: int, number: int, *_: int) -> None:
+        admin = OWNERS[number == 7]
+        if kind % 3 == 0:
+            assert isinstance(self.ask(Revoke(by=admin, task_id=TASKS[number % 4])), Revocation)
+            self.model.dead_tasks.add((admin.owner, TASKS[number % 4]))
+        elif kind % 3 == 1:
+            client = self.agent(number).client_id
+            answer = self.ask(Revoke(by=admin, client_id=client))
+            assert isinstance(answer, Revocation) is (self.model.owners[client] == admin.owner)
+            if isinstance(answer, Revocation):
+                self.end(grant for grant in self.model.grants if grant.client == client)
+        else:
+            person = PEOPLE[number % 4] or admin.owner
+            assert isinstance(self.ask(Revoke(by=admin, principal=person)), Revocation)
+            whose = (admin.owner, person)
+            self.end(grant for grant in self.model.grants if (grant.owner, grant.principal) == whose)
+
+    def end(self, grants: Iterable[Grant]) -> None:
+        for grant in grants:
+            grant.dead = True
+
+    def finish(self) -> None:
+        """Ask about every token there ever was, fill, and look at what is left."""
+        for token in self.tokens:
+            self.verify(token, 2, 0)
+        for _ in range(100):
+            if not self.world.rows(RevocationMark, closure="pending"):
+                break
+            self.fill(6)
+        rows = {row["access_token_hash"]: row for row in self.world.rows(IssuedToken)}
+        assert len(rows) == len(self.tokens)
+        for token in self.tokens:
+            row = rows[_digest(token.answer.access_token)]
+            assert row["is_revoked"] is self.model.is_dead(token.grant)
+            if row["parent_grant_id"] is not None:
+                above = next(r for r in rows.values() if r["token_id"] == row["parent_grant_id"])
+                assert row["grant_expires_at"] <= above["grant_expires_at"]
+            assert row["expires_at"] <= row["grant_expires_at"]
+        ended = sum(mark["affected_tokens"] for mark in self.world.rows(RevocationMark))
+        assert ended == sum(row["is_revoked"] for row in rows.values())
+        decided = [row["log_id"] for row in self.world.audit() if row["event_type"] != "token_ended"]
+        assert decided == [answer.log_id for answer in self.answers]
+        assert self.world.check_chain() == len(decided) + ended
+
+
+def _digest(secret: str) -> bytes:
+
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def plain(value: Any) -> Any:
+    """An answer as something that can be compared: errors by what they say."""
+    if isinstance(value, OAuthError):
+        return (type(value).__name__, value.log_id, value.as_dict())
+    if is_dataclass(value):
+        return (
+            type(value).__name__,
+            {field.name: plain(getattr(value, field.name)) for field in fields(value)},
+        )
+    return value
+
+
+def replay(world: Any, script: list[tuple[Any, int]], cuts: list[int]) -> list[Any]:
+    """The same operations at the same times, in batches of these sizes again and again; fills at their places."""
+    answers: list[Any] = []
+    batch: list[tuple[Any, int]] = []
+    sizes = iter(cuts * (len(script) + 1))
+    size = next(sizes)
+
+    def flush() -> None:
+        if batch:
+            operations, times = zip(*batch, strict=True)
+            answers.extend(world.server.execute(operations, at=times))
+            batch.clear()
+
+    for step, now in script:
+        if isinstance(step, int):
+            flush()
+            world.server.fill(step, at=now)
+            continue
+        batch.append((step, now))
+        if len(batch) == size:
+            flush()
+            size = next(sizes)
+    flush()
+    return answers
+
+
+def everything(world: Any) -> dict[str, list[dict[str, Any]]]:
+    return {model.__tablename__: world.rows(model) for model in Base.__subclasses__()}
+
+
+NUMBERS = st.integers(0, 7)
+COMMANDS = st.tuples(st.sampled_from(KINDS), NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+#: So that there is something to tell of: two agents, one of them with a root and a child.
+OPENING = (
+    ("register", 0, 0, 0, 0),
+    ("confirm", 0, 0, 0, 0),
+    ("register", 2, 0, 0, 0),
+    ("confirm", 0, 0, 0, 0),
+    ("issue", 0, 3, 0, 2),
+    ("child", 0, 7, 0, 1),
+)
+
+
+@settings(
+    derandomize=True,
+    database=None,
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    commands=st.lists(COMMANDS, min_size=10, max_size=60),
+    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    grace=st.sampled_from([0, 0, 20 * SECOND]),
+)
+def test_any_story_keeps_the_invariants_however_it_is_cut(
+    new_world: Any, commands: list[tuple[str, int, int, int, int]], cuts: list[int], grace: int
+) -> None:
+    policy = POLICY | {"refresh_grace_us": grace}
+    world = new_world(**policy)
+    story = Story(world)
+    for command in (*OPENING, *commands):
+        story.tell(*command)
+    story.finish()
+    expected, rows = [plain(answer) for answer in story.answers], everything(world)
+    world.server.close()
+    for sizes in (cuts, [len(story.script)]):
+        other = new_world(**policy)
+        answers = replay(other, story.script, sizes)
+        assert [plain(answer) for answer in answers] == expected
+        assert everything(other) == rows
+        other.server.close()

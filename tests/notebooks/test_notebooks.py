@@ -1,0 +1,88 @@
+"""Every notebook of the project, executed on small Runs of both kinds."""
+
+import json
+import re
+
+import pytest
+from bs4 import BeautifulSoup
+
+from agentsim.reporting import ReportError, make_report
+from agentsim.reporting.notebooks import find_notebook, list_reports, parameters_of
+from agentsim.reporting.page import faults
+
+#: Small parameters, so that a notebook takes seconds.
+SMALL = {
+    "scale": {"tree_grants": "20"},
+    "anomaly": {"alert_budget": "3000", "companion_agents": "200"},
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    def report(name, run, **parameters):
+        made = make_report(name, run.path, {**SMALL[name], **parameters}, tmp_path)
+        page = made.html.read_text(encoding="utf-8")
+        assert faults(page) == []
+        return BeautifulSoup(page, "html.parser"), json.loads(made.notebook.read_text(encoding="utf-8"))
+
+    return report
+
+
+def check_anatomy(soup, notebook):
+    """Verdict, three numbers, findings, pictures with text and table, method, limits, command."""
+    assert soup.find(class_="verdict").text.strip()
+    assert len(soup.find(class_="numbers").find_all("dd")) == 3
+    headings = [heading.text for heading in soup.find_all("h2")]
+    assert headings[-3:] == ["How this was measured", "What this does not say", "Make it again"]
+    assert len(soup.find_all("h1")) == 1
+    assert soup.find_all("script") == []
+    assert len(soup.find_all("img")) == len(soup.find_all("details"))
+    for image in soup.find_all("img"):
+        assert len(image["alt"]) > 40
+        assert image.find_previous("h3").text.strip()
+    left = notebook["metadata"]["agentsim"]
+    assert left["reproduce"][-1].startswith(f"agentsim report {left['report']} --run ")
+    assert all(command in soup.find_all("pre")[-1].text for command in left["reproduce"])
+    # Nothing went wrong quietly, and no missing value reached a sentence.
+    text = " ".join(soup.main.text.split())
+    assert not re.search(r"\bnan\b|Traceback|NaN|<NA>", text)
+
+
+@pytest.mark.parametrize("name", list_reports())
+def test_every_notebook_has_small_parameters_to_be_tried_with(name):
+    declared = parameters_of(find_notebook(name))
+    assert set(SMALL[name]) <= set(declared)
+    assert declared["run"].default == "data/runs/demo"
+    assert all(parameter.help for parameter in declared.values())
+
+
+@pytest.mark.parametrize("name", list_reports())
+def test_a_simulated_run_is_reported(make, simulated, name):
+    soup, notebook = make(name, simulated)
+    check_anatomy(soup, notebook)
+    assert len(soup.find_all("img")) >= 5
+
+
+@pytest.mark.parametrize("name", list_reports())
+def test_recorded_traces_are_reported_with_names_as_text(make, replayed, name):
+    soup, notebook = make(name, replayed)
+    check_anatomy(soup, notebook)
+    assert len(soup.find_all("img")) >= 4
+    assert "<script>model-" in soup.text
+
+
+def test_recorded_traces_stand_beside_simulated_attacks(make, simulated, replayed):
+    soup, notebook = make("anomaly", simulated, replayed=str(replayed.path))
+    check_anatomy(soup, notebook)
+    beside = soup.find("h2", string="Beside recorded traces")
+    assert "bank left out" in soup.text or "on bank" in beside.find_next("h3").text
+    assert f"-p replayed={replayed.path}" in notebook["metadata"]["agentsim"]["reproduce"][-1]
+
+
+def test_a_budget_that_allows_nothing_is_told_in_one_line(simulated, tmp_path):
+    with pytest.raises(
+        ReportError, match=r"report anomaly: cell \d of the notebook failed: .*more than 0"
+    ) as caught:
+        make_report("anomaly", simulated.path, {"alert_budget": "-1"}, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,198 @@
+"""What the anomaly report makes of a judgement."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agentsim.errors import UserError
+from agentsim.experiments import DetectionResult, KeyNumber, judge
+from agentsim.reporting import ReportError, anomaly
+from agentsim.reporting.anomaly import alerts
+from agentsim.reporting.figures import Note, Picture, Table
+from agentsim.run import Run
+
+AGENTS = 250
+
+
+@pytest.fixture(scope="module")
+def result(run):
+    return judge(run, alert_budget=2000, companion_agents=AGENTS)
+
+
+@pytest.fixture
+def real() -> DetectionResult:
+    """A judgement of recorded traces, made up."""
+    figures = {}
+    for place, name in enumerate(("within_roc_auc", "pr_auc", "roc_auc", "recall_at_1", "recall_at_5")):
+        value = np.array([0.9, 0.5, 0.8, 0.4]) - 0.05 * place
+        figures |= {name: value, f"{name}_low": value - 0.03, f"{name}_high": value + 0.03}
+    table = pd.DataFrame(
+        {
+            "suite": ["bank", "bank", "shop", "shop"],
+            "detector": ["novelty", "counts"] * 2,
+            "scored": 100,
+            "attacks": [20, 20, 10, 10],
+            "base_rate": [0.2, 0.2, 0.1, 0.1],
+            **figures,
+        }
+    )
+    score = np.linspace(0, 1, 200)
+    return DetectionResult(
+        kind="replay",
+        verdict="It sees them.",
+        numbers=(KeyNumber("within", 0.85, "0.850"), KeyNumber("a", 0.1, "10%"), KeyNumber("b", 0.3, "30%")),
+        chosen="novelty",
+        detectors=table,
+        recall=pd.DataFrame(columns=["detector", "attack", "attacks", "found", "recall", "low", "high"]),
+        scores=pd.DataFrame({"attacked": score > 0.85, "silent": False, "suite": "bank", "novelty": score}),
+        curve=pd.DataFrame(
+            {"threshold": [0.9, 0.5, 0.0], "recall": [0.5, 1.0, 1.0], "precision": [1.0, 0.3, 0.15]}
+        ),
+        threshold=None,
+        report=None,
+        days=float("nan"),
+        alert_budget=50,
+        seeds={"detectors": 0},
+        method=("Each suite was left out.",),
+        warnings=("recorded traces have no days",),
+    )
+
+
+def pictures(items):
+    return [item for item in items if isinstance(item, Picture)]
+
+
+def test_each_number_has_its_interval_as_a_note(result):
+    numbers = anomaly.numbers(result)
+    assert len(numbers) == 3
+    assert numbers[0].value.endswith("%")
+    assert numbers[0].note.startswith("95% interval ")
+    assert ")" not in numbers[0].note
+
+
+def test_recall_is_told_per_attack_and_in_all(result):
+    recall = anomaly.findings(result)[0].table.set_index("attack")
+    assert set(recall.index) == {"scope escalation", "token theft", "all"}
+    assert recall.loc["all", "found"] == result.report.found
+    assert recall["found"].drop("all").sum() == recall.loc["all", "found"]
+
+
+def test_a_larger_budget_buys_more_attacks_and_less_precision(result):
+    table = anomaly.findings(result)[1].table
+    assert table["attacked grants found (%)"].is_monotonic_increasing
+    assert result.alert_budget in set(table["alerts a day"])
+    found = result.scores.nlargest(int(result.alert_budget * result.days), result.chosen)["attacked"].sum()
+    share = 100 * found / result.scores["attacked"].sum()
+    row = table.set_index("alerts a day").loc[result.alert_budget]
+    # Scores may be tied, and the curve has points only where they differ.
+    assert row["attacked grants found (%)"] == pytest.approx(share, abs=12)
+
+
+def test_every_picture_says_its_finding(result, real):
+    for judged in (result, real):
+        shown = pictures(anomaly.findings(judged))
+        assert len(shown) >= 4
+        for picture in shown:
+            assert len(picture.alt) > 40
+            assert len(picture.table) > 1
+            picture.figure.draw_without_rendering()
+
+
+def test_recorded_traces_are_told_per_left_out_suite_and_detector(real):
+    within, found, table, *_ = anomaly.findings(real)
+    assert "0.90 on bank and 0.80 on shop" in within.finding
+    assert "found" in found.table.columns[-1]
+    assert isinstance(table, Table)
+    assert table.table["left-out suite"].tolist() == ["bank", "bank", "shop", "shop"]
+    assert table.table["within agent (95%)"].iloc[0] == "0.900 (0.870–0.930)"
+
+
+def test_the_first_alerts_are_told_with_reasons_and_truth(run, result):
+    table = anomaly.first_alerts(run, result, AGENTS, count=5).table
+    assert len(table) == 5
+    assert table["score"].astype(float).is_monotonic_decreasing
+    first = result.scores[result.chosen].idxmax()
+    agent = run.sql(f"select agent_name from agents join tokens using (client_id) where token_id = {first}")
+    assert table["agent"].iloc[0] == agent["agent_name"].iloc[0]
+    assert set(table["in truth"]) <= {"no attack", "token theft", "scope escalation"}
+    assert (table["unusual"].str.len() > 5).all()
+
+
+def test_what_a_detector_says_is_put_into_words():
+    told = {
+        "use mail_send #1": "used mail_send",
+        "use mail_send #2": "used mail_send again",
+        "refused tool_not_granted #1": "was refused: tool not granted",
+        "caller #2": "was presented by a second caller",
+        "source_ip #3": "was presented from a third address",
+        "then start > login": "began with login",
+        "then login > pay": "pay right after login",
+        "on crm": "on crm",
+    }
+    assert {word: alerts._in_words(word) for word in told} == told
+
+
+def test_what_everybody_does_is_no_reason():
+    assert alerts._tell([("use a #1", np.log(900)), ("use b #1", np.log(2))]) == "used a (1 in 900)"
+    assert alerts._tell([("use b #1", np.log(2))]) == "many small things"
+
+
+def test_nobody_reached_the_threshold(run, result):
+    threshold = replace(result.threshold, value=np.inf)
+    assert isinstance(anomaly.first_alerts(run, replace(result, threshold=threshold), AGENTS), Note)
+
+
+def test_an_attack_that_nobody_made_is_not_drawn(result):
+    calm = replace(
+        result,
+        scores=result.scores.assign(attacked=False),
+        recall=result.recall.assign(attacks=0, found=0),
+        curve=result.curve.assign(recall=0.0, precision=0.0),
+    )
+    shown = anomaly.findings(calm)
+    assert [type(item) for item in shown[:4]] == [Note] * 4
+    assert anomaly.tone(calm) == "good"
+
+
+def test_the_tone_follows_what_is_seen(result, real):
+    seen = (KeyNumber("found", 0.9, ""), KeyNumber("right", 0.8, ""), KeyNumber("a day", 10, ""))
+    missed = (KeyNumber("found", 0.2, ""), *seen[1:])
+    assert anomaly.tone(replace(result, numbers=seen)) == "good"
+    assert anomaly.tone(replace(result, numbers=missed)) == "watch"
+    assert anomaly.tone(real) == "good"
+
+
+def test_without_recorded_traces_it_says_how_to_name_them(result, real):
+    (note,) = anomaly.beside(result, "", 50)
+    assert "-p replayed=" in note.finding
+    (note,) = anomaly.beside(real, "", 50)
+    assert "recorded traces" in note.finding
+
+
+def test_a_simulation_is_no_recorded_trace(run, result, tmp_path):
+    with pytest.raises(ReportError, match="a simulation, not a replay"):
+        anomaly.beside(result, str(run.path), 50)
+    with pytest.raises(UserError, match="no Run here"):
+        anomaly.beside(result, str(tmp_path / "none"), 50)
+
+
+def test_method_and_limits_tell_seeds_and_what_weakens(result, real):
+    assert f"judged {result.seeds['judged']}" in anomaly.method(result)[-1]
+    assert any("our own invention" in limit for limit in anomaly.limits(result))
+    assert "Recorded traces have no days." in anomaly.limits(real)
+    assert not any("our own invention" in limit for limit in anomaly.limits(real))
+
+
+def test_hostile_names_are_text_among_the_alerts(run, result, rewrite, tmp_path):
+    shutil.copytree(run.path, tmp_path / "copy")
+    shutil.copytree(run.path.with_name("story-companions"), tmp_path / "copy-companions")
+    name = "<script>alert(1)</script>"
+    copy = rewrite(Run(tmp_path / "copy"), "agents", lambda agents: agents.assign(agent_name=name))
+    shown = anomaly.first_alerts(copy, result, AGENTS, count=3)
+    assert set(shown.table["agent"]) == {name}
+    from agentsim.reporting.figures import table_html
+
+    assert "<script" not in table_html(shown.table, shown.finding)

@@ -12,6 +12,7 @@ from pathlib import Path
 from agentsim.experiments.recorded import judge_replay
 from agentsim.experiments.result import DetectionResult
 from agentsim.experiments.simulated import judge_simulation
+from agentsim.risk import EvaluationError
 from agentsim.run import Run
 
 
@@ -36,12 +37,10 @@ def judge(
     Raises
     ------
     EvaluationError
-        If a replay's labels cannot judge anything.
-    ValueError
-        If the budget is not positive.
+        If the budget is not positive, or a replay's labels cannot judge anything.
     """
     if alert_budget <= 0:
-        raise ValueError(f"an alert budget is more than 0 alerts a day, got {alert_budget:g}")
+        raise EvaluationError(f"an alert budget is more than 0 alerts a day, got {alert_budget:g}")
     if run.manifest.kind == "replay":
         return judge_replay(run, alert_budget=alert_budget, progress=progress)
     return judge_simulation(

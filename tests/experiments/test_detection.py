@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agentsim.errors import UserError
 from agentsim.experiments import judge
 from agentsim.experiments.companions import companion_seed, make_companions
 from agentsim.experiments.recorded import HEADLINE
@@ -120,7 +121,7 @@ def test_a_run_that_nobody_attacked_is_judged_by_its_alerts(tmp_path):
 
 @pytest.mark.parametrize("budget", [0, -3])
 def test_a_budget_without_alerts_is_refused(run, budget):
-    with pytest.raises(ValueError, match="more than 0 alerts a day"):
+    with pytest.raises(UserError, match="more than 0 alerts a day"):
         judge(run, alert_budget=budget)
 
 

@@ -9,6 +9,7 @@ from agentsim.risk.detectors import (
     Novelty,
     Supervised,
     count_forest,
+    explain,
 )
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
 from agentsim.risk.evidence import Evidence, gather
@@ -45,6 +46,7 @@ __all__ = [
     "budget_curve",
     "choose_threshold",
     "count_forest",
+    "explain",
     "families",
     "figures",
     "gather",

@@ -122,6 +122,20 @@ class Novelty:
         return self.encoder_.transform(self._items(evidence))
 
 
+def explain(reference: Evidence, evidence: Evidence, count: int = 3) -> list[list[tuple[str, float]]]:
+    """What was most unusual about each grant, in what it did and in which order, measured against a reference.
+
+    Returns
+    -------
+    Per grant of ``evidence``, up to ``count`` pairs of a word and its surprise in nats, most surprising first.
+    """
+    parts = [Novelty(order=order).fit(reference).reasons(evidence, count) for order in (False, True)]
+    return [
+        sorted(done + order, key=lambda reason: -reason[1])[:count]
+        for done, order in zip(*parts, strict=True)
+    ]
+
+
 class Combined:
     """The more alarming of several detectors, each on the scale of how rarely benign grants score as high.
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from agentsim.risk import ContextualSurprise, Novelty, gather
+from agentsim.risk import ContextualSurprise, Novelty, explain, gather
 from agentsim.risk.items import task_kind
 
 PLENTY = 12
@@ -76,6 +76,17 @@ def test_doing_a_thing_twice_is_a_word_of_its_own(new_world, tmp_path):
     # Nobody paid twice before: the word was never seen, and is named all the same.
     assert reasons[twice][0][0] == "use pay #2"
     assert [word for word, _ in reasons[once]] == ["use pay #1", "on mail"]
+
+
+def test_an_explanation_tells_of_deeds_and_of_their_order(new_world, tmp_path):
+    reference = gather(office(new_world()).write(tmp_path / "reference"))
+    world = new_world()
+    backwards = world.grant(role="clerk", task="post letters")
+    for tool in ("send", "read"):
+        world.verify(backwards, tool)
+    (reasons,) = explain(reference, gather(world.write(tmp_path / "judged")), 2)
+    assert {word for word, _ in reasons} == {"then start > send", "then send > read"}
+    assert reasons[0][1] >= reasons[1][1] > 1
 
 
 def test_a_call_that_failed_is_not_held_against_a_grant(new_world, tmp_path):

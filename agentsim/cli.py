@@ -114,11 +114,17 @@ def simulate(
         Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/NAME-SEED")
     ] = None,
     batch_size: _BatchSize = 1000,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
+        ),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Simulate a scenario against the token server and keep the outcome as a Run.
 
-    The same scenario and seed always give the same Run, whatever the batch size.
+    The same scenario and seed always give the same Run, whatever the batch size and the number of processes.
     """
     from agentsim.simulation import load_scenario
     from agentsim.simulation import simulate as run_simulation
@@ -129,7 +135,14 @@ def simulate(
     if seed is not None:
         chosen = chosen.with_seed(seed)
     target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
-    run = run_simulation(chosen, target, batch_size=batch_size, progress=_progress())
+    run = run_simulation(
+        chosen,
+        target,
+        batch_size=batch_size,
+        jobs=jobs or os.cpu_count() or 1,
+        source=scenario,
+        progress=_progress(),
+    )
     _present(run, as_json, "agentsim report scale")
 
 

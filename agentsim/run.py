@@ -15,7 +15,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -183,25 +183,14 @@ class Run:
         return found
 
 
-class RunWriter:
-    """Writes one Run: parts per table and tenant, then the manifest.
+class PartWriter:
+    """Writes parts of tables into a Run's directory and keeps account of them; a worker process may have its own."""
 
-    A directory that already holds a Run is replaced, any other non-empty directory is refused.
-
-    Raises
-    ------
-    RunError
-        If the directory is not empty and is no Run, or cannot be made.
-    """
-
-    def __init__(self, path: Path | str, manifest: Manifest) -> None:
-        self.path = Path(path)
-        self.manifest = manifest.model_copy(
-            update={"versions": _versions(), "commit": _commit(), "status": "running"}
-        )
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        #: The finished files by name, as a manifest lists them.
+        self.files: dict[str, FileEntry] = {}
         self._parts: dict[tuple[str, int], int] = {}
-        _prepare(self.path)
-        self._save_manifest()
 
     def write(self, table: str, tenant: int, rows: pa.Table) -> None:
         """Write one part of a table; ``rows`` has the table's columns, the tenant's included."""
@@ -213,10 +202,33 @@ class RunWriter:
         with _replacing(target) as temporary:
             pq.write_table(rows.cast(SCHEMAS[table]), temporary, compression="zstd")
             entry = FileEntry(sha256=_sha256(temporary), rows=rows.num_rows, bytes=temporary.stat().st_size)
-        self.manifest.files[name] = entry
+        self.files[name] = entry
 
-    def finish_tenant(self, tenant: int, entry: TenantEntry) -> None:
-        """Note a tenant as finished and save the manifest."""
+
+class RunWriter(PartWriter):
+    """Writes one Run: parts per table and tenant, then the manifest.
+
+    A directory that already holds a Run is replaced, any other non-empty directory is refused.
+
+    Raises
+    ------
+    RunError
+        If the directory is not empty and is no Run, or cannot be made.
+    """
+
+    def __init__(self, path: Path | str, manifest: Manifest) -> None:
+        super().__init__(Path(path))
+        self.manifest = manifest.model_copy(
+            update={"versions": _versions(), "commit": _commit(), "status": "running"}
+        )
+        _prepare(self.path)
+        self._save_manifest()
+
+    def finish_tenant(
+        self, tenant: int, entry: TenantEntry, files: Mapping[str, FileEntry] | None = None
+    ) -> None:
+        """Note a tenant as finished, with the files that another process wrote for it, and save the manifest."""
+        self.files.update(files or {})
         self.manifest.tenants[tenant] = entry
         self._save_manifest()
 
@@ -229,6 +241,9 @@ class RunWriter:
         return Run(self.path)
 
     def _save_manifest(self) -> None:
+        # In an order of their own: tenants may have been finished in any.
+        self.manifest.files = dict(sorted(self.files.items()))
+        self.manifest.tenants = dict(sorted(self.manifest.tenants.items()))
         with _replacing(self.path / "manifest.json") as temporary:
             temporary.write_text(self.manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

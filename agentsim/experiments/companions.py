@@ -7,6 +7,7 @@ scenario with other seeds, so nothing of the judged run is known before it is ju
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -61,8 +62,8 @@ def _open_or_simulate(scenario: Scenario, path: Path, progress: bool) -> tuple[R
     try:
         run = Run(path)
     except RunError:
-        return simulate(scenario, path, progress=progress), False
+        return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False
     same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
     if same and run.manifest.versions.get("agentsim") == version("agentsim"):
         return run, True
-    return simulate(scenario, path, progress=progress), False
+    return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 from tqdm.auto import tqdm
 
 from agentsim.lineage.rules.bounds import check_expiry, check_levels, check_registration, check_sets
@@ -73,7 +74,7 @@ def check(run: Run, *, progress: bool = False) -> list[Violation]:
     for name, rule in tqdm(RULES.items(), desc="Checking", unit="rule", disable=not progress, leave=False):
         try:
             found += rule.check(evidence)
-        except (RunError, duckdb.Error, OSError) as exc:
+        except (RunError, duckdb.Error, pa.ArrowException, OSError) as exc:
             # Tables that cannot be read are a finding, not a crash; the rule files names them.
             found.append(Violation(name, None, "tables", f"cannot be checked: {str(exc).splitlines()[0]}"))
     return found

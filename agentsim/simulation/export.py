@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from sqlalchemy import Table, select
 
-from agentsim.run import RunWriter, TenantEntry
+from agentsim.run import PartWriter, TenantEntry
 from agentsim.server.schema import Agent, AuditRow, IssuedToken, RevocationMark
 from agentsim.server.store import Store, table
 from agentsim.tables import SCHEMAS, make_table
@@ -25,8 +25,8 @@ _SOURCES: dict[str, Table] = {
 }
 
 
-def export_tenant(store: Store, writer: RunWriter, tenant: int, extra: dict[str, int]) -> None:
-    """Write what a tenant's server holds, and note the tenant as finished.
+def export_tenant(store: Store, writer: PartWriter, tenant: int, extra: dict[str, int]) -> TenantEntry:
+    """Write what a tenant's server holds; returns the tenant's entry for the manifest.
 
     Parameters
     ----------
@@ -34,11 +34,10 @@ def export_tenant(store: Store, writer: RunWriter, tenant: int, extra: dict[str,
     """
     counts = {name: _export(store, writer, name, tenant) for name in _SOURCES}
     head = store.head(tenant)
-    entry = TenantEntry(audit_head=head.row_hash.hex(), audit_rows=head.length, counts=counts | extra)
-    writer.finish_tenant(tenant, entry)
+    return TenantEntry(audit_head=head.row_hash.hex(), audit_rows=head.length, counts=counts | extra)
 
 
-def _export(store: Store, writer: RunWriter, name: str, tenant: int) -> int:
+def _export(store: Store, writer: PartWriter, name: str, tenant: int) -> int:
     total = 0
     for part in _parts(store, name, tenant):
         writer.write(name, tenant, part)

@@ -5,6 +5,7 @@ tool call and, after it, how the call went. The answers that come with the trace
 """
 
 import hashlib
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
             "timing": read.timing,
         },
         policy=_POLICY.model_dump(mode="json"),
-        reproduce=f"agentsim replay {Path(traces).name}",
+        reproduce=shlex.join(["agentsim", "replay", str(traces)]),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     writer = RunWriter(out, manifest)
@@ -108,9 +109,10 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
         with tqdm(total=2 * len(read.calls), unit="op", disable=not progress, desc="replay") as bar:
             for count in stage.perform(play.intended(), play):
                 bar.update(count)
-        export_tenant(server.store, writer, 0, {})
+        entry = export_tenant(server.store, writer, 0, {})
         writer.write("labels", 0, play.labels())
         writer.write("windows", 0, log.table())
+    writer.finish_tenant(0, entry)
     last = int(read.calls["time"].max()) if len(read.calls) else 0
     end = _START + _RUNS_BEGIN + last
     return writer.finish(start=_START, end=end, wall_seconds=time.perf_counter() - began)

@@ -1,15 +1,17 @@
 """A scenario played into a Run, tenant by tenant."""
 
+import shlex
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import select
 from tqdm.auto import tqdm
 
-from agentsim.run import Manifest, Run, RunWriter
+from agentsim.run import FileEntry, Manifest, PartWriter, Run, RunWriter, TenantEntry
 from agentsim.server.schema import AuditRow
 from agentsim.server.store import Store, table
 from agentsim.simulation.engine import AttackRecord, TenantPlay
@@ -17,18 +19,29 @@ from agentsim.simulation.export import export_tenant
 from agentsim.simulation.intents import make_intents
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
+from agentsim.simulation.shards import deal
 from agentsim.simulation.tenant import open_tenant
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
 
 
-def simulate(scenario: Scenario, out: Path, *, batch_size: int = 1000, progress: bool = False) -> Run:
+def simulate(
+    scenario: Scenario,
+    out: Path,
+    *,
+    batch_size: int = 1000,
+    jobs: int = 1,
+    source: Path | str | None = None,
+    progress: bool = False,
+) -> Run:
     """Play a scenario into a Run.
 
     Parameters
     ----------
     out : directory of the Run; a Run that is there is replaced.
-    batch_size : operations in one call of the server at most; changes nothing but the wall time.
+    batch_size : operations in one call of the server at most.
+    jobs : processes that tenants are dealt to. Neither it nor ``batch_size`` changes any table but ``windows``.
+    source : the file that the scenario was read from, for the command that makes the Run again.
     progress : show a bar.
 
     Raises
@@ -37,49 +50,77 @@ def simulate(scenario: Scenario, out: Path, *, batch_size: int = 1000, progress:
         If the directory cannot be used.
     """
     began = time.perf_counter()
+    agents = scenario.population.agents
     manifest = Manifest(
         kind="simulation",
         name=scenario.name,
         seed=scenario.seed,
         source=scenario.resolved(),
         policy=scenario.policy.server_policy().model_dump(mode="json"),
-        reproduce=f"agentsim simulate {scenario.name}.yaml --agents {scenario.population.agents} --seed {scenario.seed}",
+        reproduce=shlex.join(
+            [
+                *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
+                *("--agents", str(agents), "--seed", str(scenario.seed)),
+            ]
+        ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     writer = RunWriter(out, manifest)
+    sizes = scenario.tenant_agents()
+    # The largest first: what is begun last should not be what takes longest.
+    tenants = sorted(range(len(sizes)), key=lambda tenant: -sizes[tenant])
     end = scenario.start_us
-    with tqdm(total=scenario.population.agents, unit="agent", disable=not progress, desc="simulate") as bar:
-        for tenant, agents in enumerate(scenario.tenant_agents()):
-            end = max(end, _play_tenant(scenario, tenant, writer, batch_size, bar, agents))
+    with tqdm(total=agents, unit="agent", disable=not progress, desc="simulate") as bar:
+        work = _Work(scenario, writer.path, batch_size)
+        for tenant, outcome in deal(work, tenants, jobs, bar.update):
+            writer.finish_tenant(tenant, outcome.entry, outcome.files)
+            end = max(end, outcome.end)
     return writer.finish(start=scenario.start_us, end=end, wall_seconds=time.perf_counter() - began)
 
 
-def _play_tenant(
-    scenario: Scenario, tenant: int, writer: RunWriter, batch_size: int, bar: Any, agents: int
-) -> int:
-    """Play one tenant and write its tables; returns the end of its last window."""
-    intents = make_intents(scenario, tenant)
-    policy = scenario.policy.server_policy()
-    with open_tenant(writer.path, tenant, scenario.seed, policy) as (server, database):
-        log = WindowLog(tenant, server, database)
-        stage = Stage(server, log, start=scenario.start_us, window=scenario.window, batch_size=batch_size)
-        play = TenantPlay(scenario, tenant, intents)
-        windows = done = 0
-        shown = 0
-        for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
-            windows += 1
-            done += count
-            # Follow-ups are not known beforehand: the bar shows the share of intents, in agents.
-            now = min(agents, agents * done // len(intents))
-            bar.update(now - shown)
-            shown = now
-        bar.update(agents - shown)
-        extra = {"intents": len(intents), "skipped": play.skipped.total(), "operations": done}
-        labels = _labels(server.store, tenant, play.attacks)
-        export_tenant(server.store, writer, tenant, extra)
-        writer.write("labels", tenant, labels)
-        writer.write("windows", tenant, log.table())
-    return scenario.start_us + windows * scenario.window
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a worker leaves: the manifest's entries, and the end of its last window."""
+
+    entry: TenantEntry
+    files: dict[str, FileEntry]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Plays tenants of a scenario; it can be sent to another process."""
+
+    scenario: Scenario
+    path: Path
+    batch_size: int
+
+    def __call__(self, tenant: int, advance: Callable[[int], object]) -> _Outcome:
+        """Play one tenant and write its tables."""
+        scenario = self.scenario
+        writer = PartWriter(self.path)
+        intents = make_intents(scenario, tenant)
+        policy = scenario.policy.server_policy()
+        with open_tenant(self.path, tenant, scenario.seed, policy) as (server, database):
+            log = WindowLog(tenant, server, database)
+            stage = Stage(
+                server, log, start=scenario.start_us, window=scenario.window, batch_size=self.batch_size
+            )
+            play = TenantPlay(scenario, tenant, intents)
+            agents, windows, done, shown = len(intents.population), 0, 0, 0
+            for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
+                windows += 1
+                done += count
+                # Follow-ups are not known beforehand: what is shown is the share of intents, in agents.
+                now = min(agents, agents * done // len(intents))
+                advance(now - shown)
+                shown = now
+            advance(agents - shown)
+            counts = {"intents": len(intents), "skipped": play.skipped.total(), "operations": done}
+            writer.write("labels", tenant, _labels(server.store, tenant, play.attacks))
+            entry = export_tenant(server.store, writer, tenant, counts)
+            writer.write("windows", tenant, log.table())
+        return _Outcome(entry, writer.files, scenario.start_us + windows * scenario.window)
 
 
 def _labels(store: Store, tenant: int, attacks: list[AttackRecord]) -> pa.Table:

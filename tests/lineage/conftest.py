@@ -117,7 +117,7 @@ class Story:
         )
 
     def write(self, writer: RunWriter) -> None:
-        export_tenant(self.server.store, writer, self.tenant, {})
+        writer.finish_tenant(self.tenant, export_tenant(self.server.store, writer, self.tenant, {}))
         writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
 
 

@@ -17,47 +17,82 @@ _PLACES = {"caller": "caller", "source_ip": "address"}
 _ODD = np.log(5)
 #: Reasons shown for each alert.
 _REASONS = 3
+#: Alerts that are explained at most.
+_EXPLAINED = 5000
+#: False alarms at which a grant of recorded traces counts as an alert.
+_FALSE_ALARMS = 0.05
 
 
-def first_alerts(run: Run, result: DetectionResult, companion_agents: int, count: int = 12) -> Table | Note:
-    """The grants with the highest scores, what was unusual about each, and what was behind it.
+def alerts(run: Run, result: DetectionResult, companion_agents: int, most: int = 10) -> list[Table | Note]:
+    """Why there were alerts, and the ones that come first.
 
     Parameters
     ----------
     run : the judged Run.
-    result : what :func:`agentsim.experiments.detection.judge` said of it.
+    result : what :func:`agentsim.experiments.judge` said of it.
     companion_agents : as it was given to ``judge``.
-    count : alerts at most.
+    most : rows of each table at most.
     """
-    score = result.scores[result.chosen]
-    if result.threshold is not None:
-        score = score[score >= result.threshold.value]
-    first = score.sort_values(ascending=False, kind="stable").head(count)
-    if first.empty:
-        return Note("No grant reached the threshold, so there is no alert to show.")
+    raised = _raised(result)
+    if raised.empty:
+        return [Note("No grant reached the threshold, so there is no alert to show.")]
     evidence = gather(run)
-    chosen = evidence.features.index.get_indexer(first.index)
-    mask = np.zeros(len(evidence), dtype=bool)
-    mask[chosen] = True
-    reasons = (
-        Novelty().fit(_reference(run, evidence, companion_agents)).reasons(evidence.take(mask), _REASONS)
+    mask = evidence.features.index.isin(raised.index)
+    reasons = _reasons(_reference(run, evidence, companion_agents), evidence.take(mask))
+    told = pd.DataFrame(
+        {
+            "because": [_tell(found[:1], odds=False) for found in reasons],
+            "unusual": [_tell(found) for found in reasons],
+        },
+        index=evidence.features.index[mask],
     )
-    told = pd.Series([_tell(found) for found in reasons], index=evidence.features.index[mask])
+    explained = raised.join(told)
+    return [_by_reason(result, explained, most), _first(run, explained, most)]
+
+
+def _raised(result: DetectionResult) -> pd.DataFrame:
+    """The alerts, highest score first: ``score``, ``attacked`` and ``truth`` in words."""
+    score, attacked = result.scores[result.chosen], result.scores["attacked"].astype(bool)
+    # Recorded traces have no budget: there, the share of false alarms that the report speaks of.
+    threshold = result.threshold.value if result.threshold else score[~attacked].quantile(1 - _FALSE_ALARMS)
+    kept = pd.DataFrame({"score": score, "attacked": attacked, "truth": _in_truth(result.scores)})
+    kept = kept[score >= threshold] if result.threshold else kept[score > threshold]
+    return kept.sort_values("score", ascending=False, kind="stable").head(_EXPLAINED)
+
+
+def _by_reason(result: DetectionResult, explained: pd.DataFrame, most: int) -> Table:
+    groups = explained.groupby("because")["attacked"].agg(["size", "sum"])
+    groups = groups.sort_values(["size", "sum"], ascending=False).reset_index()
+    right = words.percent(explained["attacked"].mean())
+    at = "" if result.threshold else f" at {words.percent(_FALSE_ALARMS)} false alarms"
+    finding = (
+        f"{words.plural(len(explained), 'alert')}{at}, {right} of them attacks, and why they were raised"
+    )
+    table = pd.DataFrame(
+        {
+            "most unusual": groups["because"],
+            "alerts": groups["size"],
+            "attacks": groups["sum"],
+            "right (%)": 100 * groups["sum"] / groups["size"],
+        }
+    )
+    return Table(table.head(most), finding)
+
+
+def _first(run: Run, explained: pd.DataFrame, most: int) -> Table:
+    first = explained.drop_duplicates("unusual").head(most)
     grants = _grants(run, first.index)
-    truth = result.scores.loc[first.index]
-    right = int(truth["attacked"].sum())
     table = pd.DataFrame(
         {
             "agent": grants["agent_name"],
             "role": grants["role"],
             "task": grants["task"],
-            "unusual": told.reindex(first.index),
-            "score": [f"{value:.2f}" for value in first],
-            "in truth": _in_truth(truth),
+            "unusual": first["unusual"],
+            "score": [f"{value:.2f}" for value in first["score"]],
+            "in truth": first["truth"],
         }
     )
-    finding = f"{right} of the first {words.plural(len(first), 'alert')} are attacks"
-    return Table(table.reset_index(drop=True), finding)
+    return Table(table.reset_index(drop=True), "The highest scores, one alert for each set of reasons")
 
 
 def _reference(run: Run, evidence: Evidence, agents: int) -> Evidence:
@@ -74,10 +109,10 @@ def _reasons(usual: Evidence, alerts: Evidence) -> list[list[tuple[str, float]]]
     return [sorted(found, key=lambda reason: -reason[1])[:_REASONS] for found in together]
 
 
-def _tell(reasons: list[tuple[str, float]]) -> str:
+def _tell(reasons: list[tuple[str, float]], *, odds: bool = True) -> str:
     """Reasons in words. A surprise of s nats is something that one grant in e^s does."""
     said = [
-        f"{_in_words(word)} (1 in {words.count(np.exp(surprise))})"
+        _in_words(word) + (f" (1 in {words.count(np.exp(surprise))})" if odds else "")
         for word, surprise in reasons
         if surprise > _ODD
     ]

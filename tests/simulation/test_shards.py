@@ -1,0 +1,47 @@
+"""Tenants dealt to processes."""
+
+import time
+
+import pytest
+
+from agentsim.simulation import simulate
+from agentsim.simulation.shards import deal
+
+
+def double(tenant, advance):
+    advance(1)
+    return 2 * tenant
+
+
+def fail_at_two(tenant, advance):
+    if tenant == 2:
+        raise ValueError("tenant two")
+    for _ in range(100):
+        time.sleep(0.05)
+        advance(1)
+    return tenant
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_tenant_is_worked_on_once_and_progress_is_told(jobs):
+    told = []
+    outcomes = dict(deal(double, [3, 1, 2], jobs, told.append))
+    assert outcomes == {1: 2, 2: 4, 3: 6}
+    assert sum(told) == 3
+
+
+def test_a_tenant_that_fails_stops_the_others_at_their_next_word():
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="tenant two"):
+        list(deal(fail_at_two, [1, 2], 2, lambda done: None))
+    # Alone, the other tenant would have gone on for five seconds after the failure.
+    assert time.monotonic() - began < 30
+
+
+def test_the_number_of_processes_changes_no_table(scenario, tmp_path):
+    small = scenario(population={"agents": 200}, tenants=3)
+    alone = simulate(small, tmp_path / "alone", jobs=1)
+    together = simulate(small, tmp_path / "together", jobs=2)
+    assert together.manifest.digests() == alone.manifest.digests()
+    assert list(together.manifest.files) == list(alone.manifest.files)
+    assert together.damaged_files() == []

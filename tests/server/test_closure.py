@@ -220,3 +220,32 @@ def test_a_client_mark_spares_what_it_was_given_later_in_the_same_tree(world: An
     assert closed.tasks == ["old"]
     assert [row["is_revoked"] for row in world.rows(IssuedToken)] == [False, True, False]
     assert (world.why_not(root), world.why_not(old), world.why_not(new)) == (None, "revoked", None)
+
+
+@pytest.mark.parametrize(("shape", "size"), [("star", 400), ("chain", 60), ("tree of four", 341)])
+def test_a_tree_of_any_shape_ends_to_its_last_leaf(make_world: Any, shape: str, size: int) -> None:
+    world = make_world(max_depth=64)
+    agent = world.agent()
+    parent = {"star": lambda n: 0, "chain": lambda n: n - 1, "tree of four": lambda n: (n - 1) // 4}[shape]
+    grants = [world.root(agent, "t0")]
+    while len(grants) < size:
+        # In rounds: a child is asked for once its parent is there.
+        now = [n for n in range(len(grants), size) if parent(n) < len(grants)]
+        grants += world.server.execute(
+            [
+                IssueChild(
+                    by=agent,
+                    parent_token=grants[parent(n)].access_token,
+                    task_id=f"t{n}",
+                    scope="file_read:github",
+                )
+                for n in now
+            ]
+        )
+    world.revoke(grants[0])
+    assert {world.why_not(grant) for grant in grants} == {"revoked"}
+    (closed,) = world.fill(limit=50)
+    assert (closed.affected_grants, closed.tasks) == (size, [f"t{n}" for n in range(size)])
+    assert {row["token_id"] for row in world.audit(event_type="token_ended")} == {
+        grant.grant_id for grant in grants
+    }

@@ -71,8 +71,8 @@ KINDS = (
     *["verify"] * 3,
     *["introspect"] * 2,
     *["execution"] * 2,
-    *["revoke_token"] * 2,
-    *["revoke_name"] * 2,
+    "revoke_token",
+    "revoke_name",
     *["advance"] * 4,
     "fill",
 )
@@ -441,6 +441,7 @@ OPENING = (
     ("confirm", 0, 0, 0, 0),
     ("issue", 0, 3, 0, 2),
     ("child", 0, 7, 0, 1),
+    ("child", 0, 7, 0, 2),
 )
 
 
@@ -452,7 +453,7 @@ OPENING = (
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
-    commands=st.lists(COMMANDS, min_size=10, max_size=60),
+    commands=st.lists(COMMANDS, min_size=15, max_size=60),
     cuts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     grace=st.sampled_from([0, 0, 20 * SECOND]),
 )

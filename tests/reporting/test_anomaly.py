@@ -10,8 +10,8 @@ import pytest
 from agentsim.errors import UserError
 from agentsim.experiments import DetectionResult, KeyNumber, judge
 from agentsim.reporting import ReportError, anomaly
-from agentsim.reporting.anomaly import alerts
-from agentsim.reporting.figures import Note, Picture, Table
+from agentsim.reporting.anomaly.explained import _in_words, _tell
+from agentsim.reporting.figures import Note, Picture, Table, table_html
 from agentsim.run import Run
 
 AGENTS = 250
@@ -110,15 +110,17 @@ def test_recorded_traces_are_told_per_left_out_suite_and_detector(real):
     assert table.table["within agent (95%)"].iloc[0] == "0.900 (0.870–0.930)"
 
 
-def test_the_first_alerts_are_told_with_reasons_and_truth(run, result):
-    table = anomaly.first_alerts(run, result, AGENTS, count=5).table
-    assert len(table) == 5
-    assert table["score"].astype(float).is_monotonic_decreasing
-    first = result.scores[result.chosen].idxmax()
-    agent = run.sql(f"select agent_name from agents join tokens using (client_id) where token_id = {first}")
-    assert table["agent"].iloc[0] == agent["agent_name"].iloc[0]
-    assert set(table["in truth"]) <= {"no attack", "token theft", "scope escalation"}
-    assert (table["unusual"].str.len() > 5).all()
+def test_alerts_are_told_with_reasons_and_truth(run, result):
+    reasons, first = (item.table for item in anomaly.alerts(run, result, AGENTS, most=1000))
+    assert reasons["alerts"].sum() == result.report.alerts > 0
+    assert reasons["attacks"].sum() / reasons["alerts"].sum() == pytest.approx(result.report.precision.value)
+    assert first["score"].astype(float).is_monotonic_decreasing
+    highest = result.scores[result.chosen].idxmax()
+    agent = run.sql(f"select agent_name from agents join tokens using (client_id) where token_id = {highest}")
+    assert first["agent"].iloc[0] == agent["agent_name"].iloc[0]
+    assert set(first["in truth"]) <= {"no attack", "token theft", "scope escalation"}
+    assert len(first) == reasons["most unusual"].nunique()
+    assert len(anomaly.alerts(run, result, AGENTS, most=2)[1].table) == 2
 
 
 def test_what_a_detector_says_is_put_into_words():
@@ -132,17 +134,18 @@ def test_what_a_detector_says_is_put_into_words():
         "then login > pay": "pay right after login",
         "on crm": "on crm",
     }
-    assert {word: alerts._in_words(word) for word in told} == told
+    assert {word: _in_words(word) for word in told} == told
 
 
 def test_what_everybody_does_is_no_reason():
-    assert alerts._tell([("use a #1", np.log(900)), ("use b #1", np.log(2))]) == "used a (1 in 900)"
-    assert alerts._tell([("use b #1", np.log(2))]) == "many small things"
+    assert _tell([("use a #1", np.log(900)), ("use b #1", np.log(2))]) == "used a (1 in 900)"
+    assert _tell([("use b #1", np.log(2))]) == "many small things"
 
 
 def test_nobody_reached_the_threshold(run, result):
     threshold = replace(result.threshold, value=np.inf)
-    assert isinstance(anomaly.first_alerts(run, replace(result, threshold=threshold), AGENTS), Note)
+    (note,) = anomaly.alerts(run, replace(result, threshold=threshold), AGENTS)
+    assert isinstance(note, Note)
 
 
 def test_an_attack_that_nobody_made_is_not_drawn(result):
@@ -191,8 +194,6 @@ def test_hostile_names_are_text_among_the_alerts(run, result, rewrite, tmp_path)
     shutil.copytree(run.path.with_name("story-companions"), tmp_path / "copy-companions")
     name = "<script>alert(1)</script>"
     copy = rewrite(Run(tmp_path / "copy"), "agents", lambda agents: agents.assign(agent_name=name))
-    shown = anomaly.first_alerts(copy, result, AGENTS, count=3)
-    assert set(shown.table["agent"]) == {name}
-    from agentsim.reporting.figures import table_html
-
-    assert "<script" not in table_html(shown.table, shown.finding)
+    _, first = anomaly.alerts(copy, result, AGENTS)
+    assert set(first.table["agent"]) == {name}
+    assert "<script" not in table_html(first.table, first.finding)

@@ -38,7 +38,7 @@ def alerts(run: Run, result: DetectionResult, companion_agents: int, most: int =
         return [Note("No grant reached the threshold, so there is no alert to show.")]
     evidence = gather(run)
     mask = evidence.features.index.isin(raised.index)
-    reasons = _reasons(_reference(run, evidence, companion_agents), evidence.take(mask))
+    reasons = _reasons(result.chosen, _reference(run, evidence, companion_agents), evidence.take(mask))
     told = pd.DataFrame(
         {
             "because": [_tell(found[:1], odds=False) for found in reasons],
@@ -80,7 +80,7 @@ def _by_reason(result: DetectionResult, explained: pd.DataFrame, most: int) -> T
 
 
 def _first(run: Run, explained: pd.DataFrame, most: int) -> Table:
-    first = explained.drop_duplicates("unusual").head(most)
+    first = explained.drop_duplicates("because").head(most)
     grants = _grants(run, first.index)
     table = pd.DataFrame(
         {
@@ -92,7 +92,7 @@ def _first(run: Run, explained: pd.DataFrame, most: int) -> Table:
             "in truth": first["truth"],
         }
     )
-    return Table(table.reset_index(drop=True), "The highest scores, one alert for each set of reasons")
+    return Table(table.reset_index(drop=True), "The highest scores, one alert for each main reason")
 
 
 def _reference(run: Run, evidence: Evidence, agents: int) -> Evidence:
@@ -102,10 +102,14 @@ def _reference(run: Run, evidence: Evidence, agents: int) -> Evidence:
     return gather(make_companions(run, agents=agents).reference)
 
 
-def _reasons(usual: Evidence, alerts: Evidence) -> list[list[tuple[str, float]]]:
-    """The most surprising words of each alert, about what it did and in which order."""
-    of_each = [Novelty(order=order).fit(usual).reasons(alerts, _REASONS) for order in (False, True)]
-    together = [[*done, *order] for done, order in zip(*of_each, strict=True)]
+def _reasons(chosen: str, usual: Evidence, alerts: Evidence) -> list[list[tuple[str, float]]]:
+    """The most surprising words of each alert: about what it did, its order, or, as the detector does, both."""
+    novelties = [Novelty(), Novelty(order=True)]
+    of_each = [
+        novelty.fit(usual).reasons(alerts, _REASONS)
+        for novelty in [one for one in novelties if one.name == chosen] or novelties
+    ]
+    together = [[reason for part in parts for reason in part] for parts in zip(*of_each, strict=True)]
     return [sorted(found, key=lambda reason: -reason[1])[:_REASONS] for found in together]
 
 

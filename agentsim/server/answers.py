@@ -88,7 +88,10 @@ class Introspection:
 
 @dataclass(slots=True, kw_only=True)
 class Revocation:
-    """What a revocation ended. ``count`` is grants; it and the chain grow until ``closure`` is ``closed``."""
+    """What a revocation ended. ``count`` is grants, known once ``closure`` is ``closed``: to revoke again tells it.
+
+    ``affected_task_chain`` is what was named; the tasks of all that hung below are told by the fill.
+    """
 
     log_id: int
     revocation_id: int | None

@@ -164,6 +164,7 @@ class Server:
             began = perf_counter_ns()
             now = self._clock.now() if at is None else at
             closed, self._head = self._filler.step(self._take_head(), limit, now)
+            self._marks.closed.update((mark.revocation_id, mark.affected_grants) for mark in closed)
             self._spend("fill", began)
         return closed
 

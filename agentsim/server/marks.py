@@ -24,6 +24,8 @@ class MarkIndex:
     )
     #: The newest mark in the index.
     newest: int = 0
+    #: Of marks whose rows are all filled in: how many grants each ended.
+    closed: dict[int, int] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row of ``revocations`` in."""
@@ -32,6 +34,8 @@ class MarkIndex:
         # The newest stands, in whatever order they come.
         marks[row["key"]] = max(mark, marks.get(row["key"], mark))
         self.newest = max(self.newest, row["revocation_id"])
+        if row["closure"] == "closed":
+            self.closed[row["revocation_id"]] = row["affected_grants"]
 
     def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
         """The revocation that ended a grant, or None while it is active."""

@@ -7,7 +7,7 @@ from agentsim.server.answers import Revocation
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
 from agentsim.server.checks import authenticate, check_text
-from agentsim.server.credentials import digest, parse_client_name, parse_keyed_token
+from agentsim.server.credentials import digest, matches, parse_client_name, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidRequest, InvalidToken
 from agentsim.server.lineage import Lineage, principal_key, task_key, unpack
 from agentsim.server.operations import Admin, Client, Revoke
@@ -19,6 +19,8 @@ MOST_TASKS = 1_000
 def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     """Mark what is to end. A token that is not ours is no error (RFC 7009 section 2.2): nothing is revoked."""
     entry.reason = request.reason[:80]
+    by = request.by.owner if isinstance(request.by, Admin) else request.by.client_id
+    entry.details = {"by": by[:80]}
     named = [request.token, request.task_id, request.client_id, request.principal]
     if sum(name is not None for name in named) != 1:
         raise InvalidRequest("invalid_request", "name exactly one of token, task_id, client_id and principal")
@@ -55,15 +57,15 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     else:
         kind, key, subject = _by_name(batch, request, owner)
         tasks = [request.task_id] if request.task_id is not None else []
-    by = owner if caller is None else f"agent_{caller['client_id']}"
     for task in request.affected_task_chain:
         check_text(affected_task_chain=task)
     standing_marks = len(batch.inserts["revocations"])
-    revocation_id = _mark(batch, kind, key, subject, owner, request.reason, by, entry.timestamp)
-    for task in request.affected_task_chain:
-        _mark(batch, "task", task_key(owner, task), task, owner, request.reason, by, entry.timestamp)
+    named_keys = [(kind, key, subject)]
+    named_keys += [("task", task_key(owner, task), task) for task in request.affected_task_chain]
+    marks = [_mark(batch, *named, owner, request.reason, by, entry.timestamp) for named in named_keys]
+    revocation_id = marks[0]
     tasks = list(dict.fromkeys([*tasks, *request.affected_task_chain]))
-    entry.details = {
+    entry.details |= {
         "kind": kind,
         "subject": subject,
         "revocation_id": revocation_id,
@@ -71,7 +73,14 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
         "cascade": request.cascade,
         "tasks": tasks[:20],
     }
-    return Revocation(log_id=0, revocation_id=revocation_id, affected_task_chain=tasks)
+    closed = batch.old_marks.closed
+    return Revocation(
+        log_id=0,
+        revocation_id=revocation_id,
+        affected_task_chain=tasks,
+        count=sum(closed.get(mark, 0) for mark in dict.fromkeys(marks)),
+        closure="closed" if all(mark in closed for mark in marks) else "pending",
+    )
 
 
 def end_grant(batch: Batch, row: Row, *, reason: str, revoked_by: str, now: int) -> int:
@@ -85,7 +94,7 @@ def _grant_of(batch: Batch, token: str, entry: Entry) -> tuple[Lineage, str, str
     token_id = parse_keyed_token("rt", token)
     if token_id is not None:
         row = batch.loaded.tokens.get(token_id)
-        if row is not None and digest(token) == row["refresh_token_hash"]:
+        if row is not None and matches(token, row["refresh_token_hash"]):
             entry.token_id, entry.grant_id, entry.root_grant_id = (
                 token_id,
                 row["grant_id"],

@@ -1,5 +1,6 @@
 """Revocation: what is named, and all that hangs below, is dead when the answer comes; who may name what."""
 
+import json
 from typing import Any
 
 import pytest
@@ -212,6 +213,33 @@ def test_to_revoke_again_changes_nothing(world: Any) -> None:
     once, again, *_ = world.audit(event_type="token_revoked")
     assert f'"marks":[{first.revocation_id}]' in once["details"]
     assert '"marks":[]' in again["details"]
+
+
+def test_to_revoke_again_tells_how_far_the_fill_is(world: Any) -> None:
+    agent = world.agent()
+    root, *_ = world.chain(agent, depth=2)
+    world.root(agent, "another")
+    ask = {"token": root.access_token, "affected_task_chain": ["another", "another"]}
+    for limit in (1, 2):
+        answer = world.revoke(**ask)
+        assert (answer.closure, answer.count) == ("pending", 0)
+        world.server.fill(limit)
+    world.fill()
+    for _ in range(2):
+        answer = world.revoke(**ask)
+        assert (answer.closure, answer.count) == ("closed", 4)
+        world.reopen()
+
+
+def test_the_audit_row_says_who_revoked(world: Any) -> None:
+    agent, stranger = world.agent(), world.agent()
+    grant = world.root(agent)
+    world.revoke(grant)
+    world.revoke(grant, by=agent)
+    world.refusal(Revoke(by=stranger, token=grant.access_token))
+    world.refusal(Revoke(by=Admin("globex"), token=grant.access_token))
+    told = [json.loads(row["details"])["by"] for row in world.audit(event_type="token_revoked")]
+    assert told == ["acme", agent.client_id, stranger.client_id, "globex"]
 
 
 def test_an_expired_token_can_still_be_revoked(world: Any) -> None:

@@ -44,7 +44,7 @@ from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.streams import STREAM, generator
 
 #: Steps that follow from answers, beside the kinds of intents.
-_REFRESH, _ATTACK = 100, 101
+_REFRESH, _ATTACK, _ATTACK_OUTCOME = 100, 101, 102
 #: Between a refusal and the reaction to it, microseconds: a client's round trip.
 _REACTION = SECOND // 4
 #: How long a child waits for a parent that has no token yet.
@@ -108,6 +108,8 @@ class TenantPlay:
         self._agents: dict[int, _Agent] = {}
         self._instances, self._wakes = _cast(scenario, tenant, intents)
         self._orders = count(len(intents) + len(self._instances))
+        #: Outcomes that attackers' calls will report, by the order of their step.
+        self._outcomes: dict[int, RecordExecution] = {}
         #: Attackers' operations, in order.
         self.attacks: list[AttackRecord] = []
         #: Intents that came to nothing because their agent had no token any more, by kind.
@@ -131,6 +133,8 @@ class TenantPlay:
             return self._register(step.actor)
         if step.kind == _ATTACK:
             return self._attack(step)
+        if step.kind == _ATTACK_OUTCOME:
+            return self._outcomes.pop(step.order)
         if step.kind == Kind.CANCEL:
             return Revoke(
                 by=self._admin,
@@ -146,8 +150,8 @@ class TenantPlay:
 
     def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         """Take an answer in and say what follows from it."""
-        if step.kind == _ATTACK:
-            return self._settle_attack(step, answer)
+        if step.kind in (_ATTACK, _ATTACK_OUTCOME):
+            return self._settle_attack(step, operation, answer)
         if isinstance(answer, Registration):
             client = Client(answer.client_id, answer.client_secret)
             self._agents[step.actor] = _Agent(client, answer.registration_token)
@@ -286,14 +290,19 @@ class TenantPlay:
         if agent.open_call != call:
             return None
         agent.open_call = -1
+        tool = self._intents.population.catalogue.tools[self._call.tool[call]]
+        return self._report(token, tool, self._resource(call), call)
+
+    def _report(self, token: str, tool: str, resource: str, call: int) -> RecordExecution:
+        """How a call went: as the drawn call of this number did."""
         calls = self._call
         return RecordExecution(
             token=token,
-            tool=self._intents.population.catalogue.tools[calls.tool[call]],
-            resource=self._resource(call),
+            tool=tool,
+            resource=resource,
             outcome="error" if calls.error[call] else "success",
             duration_us=int(calls.duration[call]),
-            args_digest=f"{int(calls.arguments[call]):012x}",
+            args_digest=calls.args_digest(call),
             n_args=int(calls.n_args[call]),
             arg_chars=int(calls.arg_chars[call]),
             result_chars=int(calls.result_chars[call]),
@@ -388,15 +397,29 @@ class TenantPlay:
             return None
         return instance.attacker.act(self._victim(instance.victim, agent, token))
 
-    def _settle_attack(self, step: Step, answer: Answer | OAuthError) -> Iterable[Step]:
+    def _settle_attack(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         instance = self._instances[step.ref]
         attacker = instance.attacker
         assert answer.log_id is not None
         self.attacks.append(AttackRecord(answer.log_id, attacker.kind, instance.attack_id, attacker.stealth))
-        if not attacker.observe(answer):
-            return ()
-        pause = attacker.pause(self._intents.gap(instance.victim))
-        return (step._replace(time=step.time + pause, order=next(self._orders)),)
+        if step.kind == _ATTACK_OUTCOME:
+            return
+        if isinstance(operation, Verify) and isinstance(answer, Verification) and answer.is_valid:
+            yield self._outcome(step, operation, attacker.rng)
+        if attacker.observe(answer):
+            pause = attacker.pause(self._intents.gap(instance.victim))
+            yield step._replace(time=step.time + pause, order=next(self._orders))
+
+    def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Step:
+        """The report of an attacker's call: it goes as some honest call went, or its absence would betray it."""
+        model = int(rng.integers(len(self._call)))
+        done = step._replace(
+            time=step.time + int(self._call.duration[model]), order=next(self._orders), kind=_ATTACK_OUTCOME
+        )
+        outcome = self._report(call.token, call.required_tools[0], call.required_resources[0], model)
+        outcome.args_digest = rng.bytes(6).hex()
+        self._outcomes[done.order] = outcome
+        return done
 
     def _victim(self, number: int, agent: _Agent, token: str) -> Victim:
         intents = self._intents

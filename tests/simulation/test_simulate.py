@@ -66,7 +66,9 @@ def test_every_attackers_operation_is_labelled_and_no_honest_one(attacked, tmp_p
     )
     assert set(labels["attack"]) == set(ATTACKS)
     assert len(labels) == len(attacked.frame("labels"))
-    stolen = labels[labels["attack"].isin(["token_theft", "refresh_replay"])]
+    # Outcomes are reported by whoever received the call.
+    asked = labels[labels["event_type"] != "task_execution"]
+    stolen = asked[asked["attack"].isin(["token_theft", "refresh_replay"])]
     assert stolen["source_ip"].str.startswith("203.0.113.").all()
     elsewhere = count(attacked, "source_ip like '203.0.113.%'")
     assert elsewhere == len(stolen)
@@ -132,3 +134,13 @@ def test_a_run_is_replaced_by_the_next_one_in_its_directory(attacked, scenario_f
     second = simulate(scenario_factory(seed=43), tmp_path / "run")
     assert Run(tmp_path / "run").manifest.seed == 43
     assert second.damaged_files() == []
+
+
+def test_attackers_calls_report_their_outcome_as_honest_ones_do(attacked):
+    """Or the missing report alone would betray them, whatever they do."""
+    share = attacked.sql(
+        "select count(*) filter (a.event_type = 'task_execution') / "
+        "count(*) filter (a.event_type = 'token_verified' and a.status = 'granted') s "
+        "from labels l join audit a using (log_id)"
+    )["s"][0]
+    assert share == pytest.approx(1.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
-from agentsim.reporting.summary import Summary, find_summary, open_run
+from agentsim.reporting.summary import Summary, find_summary, label_of, open_run
 
 if TYPE_CHECKING:
     import nbformat
@@ -71,7 +71,7 @@ def make_report(
     except ReportError as exc:
         raise ReportError(f"report {name}: {exc}") from exc
     _leave(executed, summary)
-    stem = f"{name}-{_file_name(opened.name)}"
+    stem = f"{name}-{_file_name(label_of(opened))}"
     html, copy = out / f"{stem}.html", out / f"{stem}.ipynb"
     text = nbformat.writes(executed)  # type: ignore[no-untyped-call]
     try:

@@ -71,6 +71,11 @@ def open_run(run: Run | Path | str) -> Run:
     return opened
 
 
+def label_of(run: Run) -> str:
+    """What a report calls a Run: its directory, since every seed and size of a scenario has the same name."""
+    return run.path.resolve().name
+
+
 def commands(report: str, run: Run, given: Path | str, **parameters: object) -> tuple[str, ...]:
     """The commands that make a report again from nothing: the Run's own, then the report's.
 
@@ -110,11 +115,11 @@ def publish(
     """
     summary = Summary(
         report=report,
-        title=f"{report.replace('-', ' ').capitalize()}: {run.name}",
+        title=f"{report.replace('-', ' ').capitalize()}: {label_of(run)}",
         verdict=verdict,
         tone=tone,
         numbers=tuple(numbers),  # type: ignore[arg-type]  # pydantic counts them
-        run=run.name,
+        run=label_of(run),
         kind=run.manifest.kind,
         seed=run.manifest.seed,
         run_at=run.manifest.created_at,

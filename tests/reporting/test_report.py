@@ -152,11 +152,12 @@ def test_a_run_of_a_newer_version_is_told(shelf, copy, tmp_path):
 
 
 def test_a_run_with_a_hostile_name_stays_in_its_folder_and_is_text(shelf, copy, tmp_path):
-    name = "../../<script>alert(1)</script>"
-    copy.manifest.name = name
+    name = "..<script>alert(1)<script>"
+    copy.manifest.name = f"../../{name}"
     save_manifest(copy)
+    hostile = copy.path.rename(tmp_path / name)
     shelf("tiny", PUBLISH)
-    made = make_report("tiny", copy.path, {}, tmp_path / "out")
+    made = make_report("tiny", hostile, {}, tmp_path / "out")
     assert made.html.parent == tmp_path / "out"
     assert files(tmp_path / "out") == [
         "index.html",

@@ -11,7 +11,7 @@ from agentsim.reporting.anomaly.replayed import found, left_out, within_agent
 from agentsim.reporting.anomaly.simulated import budgets, detectors, recall
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.figures import Note, Picture, Table
-from agentsim.reporting.summary import Number, open_run
+from agentsim.reporting.summary import Number, label_of, open_run
 
 #: Less than this share of the attacks found, or of the alerts right, deserves a look.
 _HALF = 0.5
@@ -83,7 +83,7 @@ def beside(result: DetectionResult, replayed: str, alert_budget: float) -> list[
             f"replayed={replayed}: this run is a {run.manifest.kind}, not a replay of recorded traces"
         )
     real = judge(run, alert_budget=alert_budget)
-    return [Note(f"Recorded traces, run {run.name}: {real.verdict}"), within_agent(real), found(real)]
+    return [Note(f"Recorded traces, run {label_of(run)}: {real.verdict}"), within_agent(real), found(real)]
 
 
 def method(result: DetectionResult) -> list[str]:

@@ -162,7 +162,7 @@ def _locate(path: Path) -> Path:
 def _html(summary: Summary) -> str:
     style = (TEMPLATES / "summary.css").read_text(encoding="utf-8")
     seed = "" if summary.seed is None else f" · seed {summary.seed}"
-    about = f"{summary.kind.capitalize()} {summary.run}{seed} · made on {_day(summary.run_at)}"
+    about = f"{summary.kind.capitalize()} {summary.run}{seed} · run of {_day(summary.run_at)}"
     tiles = "".join(
         f"<div><dt>{escape(number.label)}</dt><dd><strong>{escape(number.value)}</strong>"
         f"<span>{escape(number.note)}</span></dd></div>"

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from matplotlib.colors import to_rgb
 
 from agentsim.reporting import figures
+from agentsim.reporting.charts import bars, clock
 from agentsim.reporting.figures import (
     ACCENT,
     ALARM,
@@ -17,9 +18,7 @@ from agentsim.reporting.figures import (
     PALE,
     Note,
     Picture,
-    bars,
     canvas,
-    clock,
     show,
     table_html,
 )

@@ -9,7 +9,8 @@ import pandas as pd
 from agentsim.experiments import DetectionResult
 from agentsim.reporting import words
 from agentsim.reporting.anomaly.simulated import interval
-from agentsim.reporting.figures import OTHER, SOFT, Picture, Table, canvas, dots, pairs
+from agentsim.reporting.charts import dots, pairs
+from agentsim.reporting.figures import OTHER, SOFT, Picture, Table, canvas
 
 
 def within_agent(result: DetectionResult) -> Picture:

@@ -8,17 +8,8 @@ from matplotlib.axes import Axes
 
 from agentsim.experiments import DetectionResult
 from agentsim.reporting import words
-from agentsim.reporting.figures import (
-    ACCENT,
-    MAIN,
-    SOFT,
-    Note,
-    Picture,
-    canvas,
-    dots,
-    pairs,
-    thousands,
-)
+from agentsim.reporting.charts import dots, pairs, thousands
+from agentsim.reporting.figures import ACCENT, MAIN, SOFT, Note, Picture, canvas
 
 #: Budgets that a reader may have in mind, in alerts a day.
 _BUDGETS = (10, 30, 100, 300, 1000, 3000, 10_000)

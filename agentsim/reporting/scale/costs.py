@@ -6,19 +6,8 @@ import numpy as np
 import pandas as pd
 
 from agentsim.reporting import words
-from agentsim.reporting.figures import (
-    ACCENT,
-    MAIN,
-    PALE,
-    SOFT,
-    Note,
-    Picture,
-    bars,
-    canvas,
-    clock,
-    pairs,
-    thousands,
-)
+from agentsim.reporting.charts import bars, clock, pairs, thousands
+from agentsim.reporting.figures import ACCENT, MAIN, PALE, SOFT, Note, Picture, canvas
 from agentsim.reporting.scale.tables import Scale
 from agentsim.reporting.scale.wall import OPERATIONS, STAGES
 

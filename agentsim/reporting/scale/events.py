@@ -7,17 +7,8 @@ import pandas as pd
 
 from agentsim.lineage import draw_tree, pick_tree, tree_graph
 from agentsim.reporting import words
-from agentsim.reporting.figures import (
-    ALARM,
-    PALE,
-    Note,
-    Picture,
-    bar_places,
-    bars,
-    canvas,
-    pairs,
-    thousands,
-)
+from agentsim.reporting.charts import bar_places, bars, pairs, thousands
+from agentsim.reporting.figures import ALARM, PALE, Note, Picture, canvas
 from agentsim.reporting.scale.tables import COMPLETED, Scale
 
 #: Inches for one row of a drawn tree, and rows from which on the drawing folds some.

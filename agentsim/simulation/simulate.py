@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from agentsim.run import FileEntry, Manifest, PartWriter, Run, RunWriter, TenantEntry
 from agentsim.server.schema import AuditRow
 from agentsim.server.store import Store, table
-from agentsim.simulation.engine import AttackRecord, TenantPlay
+from agentsim.simulation.adversaries import AttackRecord
+from agentsim.simulation.engine import TenantPlay
 from agentsim.simulation.export import export_tenant
 from agentsim.simulation.intents import make_intents
 from agentsim.simulation.rounds import Stage

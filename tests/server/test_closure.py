@@ -111,6 +111,7 @@ def test_however_a_fill_is_cut_and_whenever_it_crashes_it_leaves_the_same(
         closed, steps = [], 0
         while True:
             steps += 1
+            assert steps < 200, "the fill does not move"
             # Every second step: to look at a finished tree once more is all that a step of one token can do.
             if crashing and steps % 2:
                 world.server.close()

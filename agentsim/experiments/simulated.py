@@ -158,9 +158,9 @@ def _verdict(best: _Trial, budget: float) -> str:
     kinds = report.recall.drop(index="all")["recall"]
     worst = str(kinds.idxmin())
     return (
-        f"With {budget:,.0f} alerts a day, {report.found} of {report.attacks} attacks ({percent(report.overall.value)}) are seen by "
-        f"'{best.name}', and {percent(report.precision.value)} of its alerts are attacks; "
-        f"hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})."
+        f"Chosen for {budget:,.0f} alerts a day, '{best.name}' raises {report.alerts_per_day.value:,.0f} and sees "
+        f"{report.found} of {report.attacks} attacks ({percent(report.overall.value)}); "
+        f"{percent(report.precision.value)} of its alerts are attacks; hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})."
     )
 
 

@@ -98,7 +98,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
             "timing": read.timing,
         },
         policy=_POLICY.model_dump(mode="json"),
-        reproduce=shlex.join(["agentsim", "replay", str(traces)]),
+        reproduce=shlex.join(["agentsim", "replay", str(traces), "--out", str(out)]),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     writer = RunWriter(out, manifest)

@@ -61,7 +61,7 @@ def simulate(
         reproduce=shlex.join(
             [
                 *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
-                *("--agents", str(agents), "--seed", str(scenario.seed)),
+                *("--agents", str(agents), "--seed", str(scenario.seed), "--out", str(out)),
             ]
         ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,6 +12,7 @@ from agentsim.experiments import DetectionResult, KeyNumber, judge
 from agentsim.reporting import ReportError, anomaly
 from agentsim.reporting.anomaly.explained import _in_words, _tell
 from agentsim.reporting.figures import Note, Picture, Table, table_html
+from agentsim.risk import Estimate
 from agentsim.run import Run
 
 AGENTS = 250
@@ -157,15 +158,35 @@ def test_an_attack_that_nobody_made_is_not_drawn(result):
     )
     shown = anomaly.findings(calm)
     assert [type(item) for item in shown[:4]] == [Note] * 4
-    assert anomaly.tone(calm) == "good"
 
 
-def test_the_tone_follows_what_is_seen(result, real):
-    seen = (KeyNumber("found", 0.9, ""), KeyNumber("right", 0.8, ""), KeyNumber("a day", 10, ""))
-    missed = (KeyNumber("found", 0.2, ""), *seen[1:])
-    assert anomaly.tone(replace(result, numbers=seen)) == "good"
-    assert anomaly.tone(replace(result, numbers=missed)) == "watch"
-    assert anomaly.tone(real) == "good"
+@pytest.mark.parametrize(
+    ("found", "right", "alerts", "tone"),
+    [
+        (0.95, 0.8, 40, "good"),
+        (0.8, 0.8, 40, "watch"),  # one attack in five is missed
+        (0.95, 0.3, 40, "watch"),  # most alerts are wrong
+        (0.95, 0.8, 80, "watch"),  # more alerts than were allowed
+    ],
+)
+def test_it_is_in_order_only_where_most_is_found_within_the_budget(result, found, right, alerts, tone):
+    report = replace(
+        result.report,
+        attacks=100,
+        found=round(100 * found),
+        precision=Estimate(right, 0, 1),
+        alerts_per_day=Estimate(alerts, alerts, alerts),
+    )
+    attacked = result.scores.assign(attacked=True)
+    assert anomaly.tone(replace(result, report=report, alert_budget=50, scores=attacked)) == tone
+
+
+def test_recorded_traces_are_in_order_only_where_few_false_alarms_find_most(real):
+    def told(share):
+        first, _, last = real.numbers
+        return anomaly.tone(replace(real, numbers=(first, KeyNumber("found at 1 %", share, ""), last)))
+
+    assert (told(0.12), told(0.95)) == ("watch", "good")
 
 
 def test_without_recorded_traces_it_says_how_to_name_them(result, real):

@@ -13,20 +13,21 @@ from agentsim.reporting.errors import ReportError
 from agentsim.reporting.figures import Note, Picture, Table
 from agentsim.reporting.summary import Number, label_of, open_run
 
-#: Less than this share of the attacks found, or of the alerts right, deserves a look.
-_HALF = 0.5
-#: ROC-AUC within agent from which a ranking is of use.
-_USEFUL = 0.8
+#: Who misses more than a tenth of the attacks, or is wrong more often than right, should not call it in order.
+_MOST, _HALF = 0.9, 0.5
 
 
 def tone(result: DetectionResult) -> Literal["good", "watch"]:
-    """Whether the attacks can be seen."""
+    """Whether the attacks can be seen within the budget; for recorded traces, at 1 % false alarms."""
     if result.report is None:
-        return "good" if result.numbers[0].value >= _USEFUL else "watch"
-    if not result.scores["attacked"].any():
-        return "good"
-    # The first two numbers: the share of attacks found, and of alerts that are attacks.
-    return "good" if all(number.value >= _HALF for number in result.numbers[:2]) else "watch"
+        seen = result.numbers[1].value >= _MOST
+    else:
+        report, attacked = result.report, result.scores["attacked"].any()
+        kept = report.alerts_per_day.low <= result.alert_budget
+        seen = kept and bool(
+            not attacked or (report.overall.value >= _MOST and report.precision.value >= _HALF)
+        )
+    return "good" if seen else "watch"
 
 
 def numbers(result: DetectionResult) -> list[Number]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from agentsim.server import grants, introspection, registration, revocation, verification
+from agentsim.server import grants, introspection, refresh, registration, revocation, verification
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry, Head, Trail
@@ -48,7 +48,7 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     Confirm: ("agent_confirmed", registration.confirm),
     Issue: ("token_issued", grants.issue),
     IssueChild: ("child_token_issued", grants.issue_child),
-    Refresh: ("token_refreshed", grants.refresh),
+    Refresh: ("token_refreshed", refresh.refresh),
     Verify: ("token_verified", verification.verify),
     RecordExecution: ("task_execution", verification.record_execution),
     Introspect: ("token_introspected", introspection.introspect),

@@ -1,0 +1,79 @@
+"""Refresh: a grant's next tokens for its refresh token, once (RFC 6749 section 6, RFC 9700 section 4.14.2)."""
+
+from agentsim.server.answers import TokenGrant
+from agentsim.server.audit import Entry
+from agentsim.server.batch import Batch, Row
+from agentsim.server.checks import authenticate
+from agentsim.server.credentials import digest, matches, parse_keyed_token
+from agentsim.server.errors import InvalidGrant
+from agentsim.server.lineage import Lineage, unpack
+from agentsim.server.minting import give, make_claims, whole_second
+from agentsim.server.operations import Refresh
+from agentsim.server.revocation import end_grant
+from agentsim.server.terms import refreshed_terms
+
+
+def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
+    """Consume a refresh token and issue the grant's next tokens; a replay ends the grant (RFC 9700 4.14.2)."""
+    now = entry.timestamp
+    agent = authenticate(batch, request.by, entry)
+    old, first = _presented(batch, request, entry)
+    if old["client_id"] != agent["client_id"]:
+        raise InvalidGrant("wrong_client", "the refresh token was issued to another client")
+    lineage = unpack(first["lineage"])
+    if batch.ended_by(lineage, first["owner"], first["principal"]) is not None:
+        raise InvalidGrant("refresh_revoked", "the grant has been revoked", hint="ask for a new grant")
+    consumed = old["refresh_consumed_at"]
+    # Without a window two uses in the same microsecond are a replay, too; clocks of two writers may differ.
+    if consumed is not None and abs(now - consumed) >= batch.policy.refresh_grace_us:
+        revocation_id = end_grant(batch, first, reason="refresh_token_reuse", revoked_by="server", now=now)
+        entry.details = {"revocation_id": revocation_id, "marks": [revocation_id]}
+        raise InvalidGrant("refresh_reused", "the refresh token had been used; its grant is ended")
+    if now >= first["grant_expires_at"]:
+        raise InvalidGrant("refresh_expired", "the grant has expired", hint="ask for a new grant")
+    claims = make_claims(
+        refreshed_terms(first, request.scope),
+        token_id=batch.ids.next(now),
+        lineage=lineage,
+        tasks=_task_chain(batch, first["grant_id"], lineage),
+        principal=first["principal"],
+        owner=first["owner"],
+        now=now,
+        expires_at=min(whole_second(now + batch.policy.access_ttl_us), first["grant_expires_at"]),
+        grant_expires_at=first["grant_expires_at"],
+    )
+    grant = give(
+        batch,
+        entry,
+        claims,
+        agent,
+        first["task_description"],
+        inheritance=first["scope_inheritance_type"],
+        parent_token_id=first["parent_token_id"],
+        previous_token_id=old["token_id"],
+    )
+    if consumed is None:
+        batch.consumed.append((old["token_id"], now))
+        batch.loaded.tokens[old["token_id"]] = {**old, "refresh_consumed_at": now}
+    batch.change_grant(first["grant_id"]).refreshes += 1
+    return grant
+
+
+def _presented(batch: Batch, request: Refresh, entry: Entry) -> tuple[Row, Row]:
+    """The row of the presented refresh token and the first row of its grant."""
+    token_id = parse_keyed_token("rt", request.refresh_token)
+    row = None if token_id is None else batch.loaded.tokens.get(token_id)
+    if row is None or not matches(request.refresh_token, row["refresh_token_hash"]):
+        entry.access_token_hash = digest(request.refresh_token)
+        raise InvalidGrant("refresh_invalid", "unknown refresh token")
+    first = batch.loaded.tokens[row["grant_id"]]
+    entry.token_id, entry.grant_id = row["token_id"], row["grant_id"]
+    entry.parent_grant_id, entry.root_grant_id = row["parent_grant_id"], row["root_grant_id"]
+    entry.task_id, entry.parent_task_id = row["task_id"], row["parent_task_id"]
+    return row, first
+
+
+def _task_chain(batch: Batch, grant_id: int, lineage: Lineage) -> tuple[str, ...]:
+    """Task ids from the root down: known from this batch, or from the loaded rows of the lineage."""
+    known = batch.task_chains.get(grant_id)
+    return known or tuple(batch.loaded.tokens[grant]["task_id"] for grant, _, _ in lineage)

@@ -1,0 +1,111 @@
+"""Terms: what a grant is for, held against what bounds it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from agentsim.server import scopes
+from agentsim.server.batch import Batch, Row
+from agentsim.server.checks import decide_level, within
+from agentsim.server.errors import InvalidRequest, InvalidScope
+from agentsim.server.operations import Issue, IssueChild
+from agentsim.server.tokens import Claims
+
+
+@dataclass(slots=True, kw_only=True)
+class Terms:
+    """What a grant is for: canonical texts."""
+
+    scope: str
+    tools: str
+    resources: str
+    level: str
+
+
+def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent: Claims | None) -> Terms:
+    """Hold what is asked for against the parent's token, where there is one, and the registration."""
+    registered_tools, registered_resources = (
+        agent["registered_allowed_tools"],
+        agent["registered_allowed_res"],
+    )
+    registered = scopes.union(
+        scopes.product(registered_tools, registered_resources), agent["registered_scope"]
+    )
+    if isinstance(request, IssueChild) and request.scope_inheritance != "restricted":
+        if request.scope_inheritance != "full" or parent is None:
+            raise InvalidRequest(
+                "invalid_request",
+                "unknown scope_inheritance",
+                asked=request.scope_inheritance,
+                allowed=["restricted", "full"],
+            )
+        scope = scopes.overlap(parent.scope, registered)
+        tools = scopes.overlap(parent.tools, registered_tools)
+        resources = scopes.overlap(parent.resources, registered_resources)
+    else:
+        scope, tools, resources = _asked_sets(request)
+        if parent is not None:
+            within("scope", scope, parent.scope, "parent")
+            within("tools", tools, parent.tools, "parent")
+            within("resources", resources, parent.resources, "parent")
+        within("scope", scope, registered, "registration")
+        within("tools", tools, registered_tools, "registration")
+        within("resources", resources, registered_resources, "registration")
+    if not scope:
+        raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or tools and resources")
+    needed = scopes.members(scopes.union(tools, scopes.actions(scope)))
+    level = decide_level(
+        batch, request.scope_level, agent["max_scope_level"], parent.level if parent else None, needed
+    )
+    return Terms(scope=scope, tools=tools, resources=resources, level=level)
+
+
+def refreshed_terms(first: Row, asked: str | None) -> Terms:
+    """The grant's own terms; a narrower scope takes the tools and resources along that only it named."""
+    granted, tools, resources = first["scope"], first["granted_tools"], first["granted_resources"]
+    scope = granted
+    if asked is not None:
+        scope = scopes.canonical_scope(asked)
+        if not scope:
+            raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or leave it out")
+        if scopes.excess(scope, granted):
+            raise InvalidScope("scope_widened", "a refresh may narrow the scope, never widen it", asked=scope)
+        tools = _left(tools, scopes.actions(granted), scopes.actions(scope))
+        resources = _left(resources, scopes.resources_of(granted), scopes.resources_of(scope))
+    return Terms(scope=scope, tools=tools, resources=resources, level=first["max_scope_level"])
+
+
+def asked_details(request: Issue | IssueChild) -> dict[str, Any]:
+    """What a refused request asked for, cut to a size that an audit row can hold."""
+    return {
+        "scope": None if request.scope is None else request.scope[:1024],
+        "tools": None
+        if request.required_tools is None
+        else [name[:80] for name in request.required_tools[:50]],
+        "resources": None
+        if request.required_resources is None
+        else [name[:80] for name in request.required_resources[:50]],
+        "level": request.scope_level,
+    }
+
+
+def _asked_sets(request: Issue | IssueChild) -> tuple[str, str, str]:
+    """Scope, tools and resources as asked for, each from the others where it is not named."""
+    tools = None if request.required_tools is None else scopes.canonical_tools(request.required_tools)
+    resources = (
+        None if request.required_resources is None else scopes.canonical_resources(request.required_resources)
+    )
+    if request.scope is not None:
+        scope = scopes.canonical_scope(request.scope)
+    else:
+        scope = scopes.product(tools or "", resources or "")
+    return (
+        scope,
+        scopes.actions(scope) if tools is None else tools,
+        scopes.resources_of(scope) if resources is None else resources,
+    )
+
+
+def _left(names: str, named: str, still_named: str) -> str:
+    """What is left of granted names: those that the scope still names, and those that it never named."""
+    never = " ".join(scopes.excess(names, named))
+    return scopes.union(never, scopes.overlap(names, still_named))

@@ -64,7 +64,7 @@ def open_run(run: Run | Path | str) -> Run:
     """
     opened = run if isinstance(run, Run) else Run(_locate(Path(run)))
     if opened.manifest.status != "complete":
-        raise RunError(f"{opened.path}: this Run is not finished; give the command that makes it again")
+        raise RunError(f"{opened.path}: this Run is not finished; make it again: {opened.manifest.reproduce}")
     gone = [name for name in opened.manifest.files if not (opened.path / name).is_file()]
     if gone:
         raise RunError(f"{opened.path}: {len(gone)} of its files are missing, the first is {gone[0]}")

@@ -4,10 +4,13 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from queue import Empty
 from threading import Thread
 from typing import Any, TypeVar
+
+from agentsim.run import RunError
 
 _Outcome = TypeVar("_Outcome")
 #: Takes how much has been done since the last call.
@@ -34,6 +37,11 @@ def deal(
     Yields
     ------
     Each tenant and its outcome, as they come.
+
+    Raises
+    ------
+    RunError
+        If a worker process dies. What ``work`` raises ends the others at their next word, and is raised here.
     """
     if jobs <= 1 or len(tenants) <= 1:
         for tenant in tenants:
@@ -50,6 +58,8 @@ def deal(
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
+            except BrokenProcessPool as exc:
+                raise RunError("a process of the run died (out of memory?); fewer --jobs need less") from exc
             except BaseException:
                 stop.set()
                 executor.shutdown(wait=True, cancel_futures=True)

@@ -1,9 +1,12 @@
 """Tenants dealt to processes."""
 
+import os
+import signal
 import time
 
 import pytest
 
+from agentsim.run import RunError
 from agentsim.simulation import simulate
 from agentsim.simulation.shards import deal
 
@@ -20,6 +23,17 @@ def fail_at_two(tenant, advance):
         time.sleep(0.05)
         advance(1)
     return tenant
+
+
+def die_at_two(tenant, advance):
+    if tenant == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tenant
+
+
+def test_a_worker_that_is_killed_is_told_in_words():
+    with pytest.raises(RunError, match="a process of the run died"):
+        list(deal(die_at_two, [1, 2], 2, lambda done: None))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

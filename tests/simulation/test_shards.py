@@ -3,12 +3,19 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from agentsim.run import RunError
 from agentsim.simulation import simulate
 from agentsim.simulation.shards import deal
+
+
+@pytest.fixture(autouse=True)
+def found_by_workers(monkeypatch):
+    """Worker processes find the functions below where this one does."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
 
 
 def double(tenant, advance):

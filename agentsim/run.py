@@ -31,6 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agentsim.errors import UserError
 from agentsim.tables import DETERMINISTIC, FORMAT, SCHEMAS
 
+#: Begins the names of folders that a run works in and removes; one that was killed leaves them to the next.
+WORK = ".work-"
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "pyjwt", "scikit-learn", "sqlalchemy")
 
 
@@ -244,12 +246,11 @@ class RunWriter(PartWriter):
         # In an order of their own: tenants may have been finished in any.
         self.manifest.files = dict(sorted(self.files.items()))
         self.manifest.tenants = dict(sorted(self.manifest.tenants.items()))
-        with _replacing(self.path / "manifest.json") as temporary:
-            temporary.write_text(self.manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        save_manifest(self)
 
 
-def save_manifest(run: Run) -> None:
-    """Write an opened Run's manifest back, for example after a table file was replaced on purpose."""
+def save_manifest(run: Run | RunWriter) -> None:
+    """Write a Run's manifest, for example after a table file was replaced on purpose."""
     with _replacing(run.path / "manifest.json") as temporary:
         temporary.write_text(run.manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -277,7 +278,7 @@ def _prepare(path: Path) -> None:
         if path.exists() and any(path.iterdir()):
             if not (path / "manifest.json").is_file():
                 raise RunError(f"{path}: not empty and no Run; choose another directory")
-            for name in ("manifest.json", *SCHEMAS):
+            for name in ("manifest.json", *SCHEMAS, *(left.name for left in path.glob(f"{WORK}*"))):
                 _remove(path / name)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -329,6 +330,9 @@ def _commit() -> str | None:
         return done.stdout.strip()
 
     try:
+        # Installed below somebody else's checkout, that one's commit would say nothing of us.
+        if not (Path(git("rev-parse", "--show-toplevel")) / "agentsim" / "run.py").is_file():
+            return None
         return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -193,8 +193,10 @@ class Server:
         """
         marks, self._marks_read = self.store.marks_after(connection, self._marks_read)
         for row in marks:
+            # Our own come back here, too; those have woken the filler when they were made.
+            if not self._marks.knows(row):
+                self._filler.wake()
             self._marks.add(row)
-            self._filler.wake()
             self._ids.pass_by(row["revocation_id"])
         if any(isinstance(operation, Revoke) and operation.token is None for operation in operations):
             self._ids.pass_by(self.store.newest_token(connection))

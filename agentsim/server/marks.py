@@ -37,6 +37,11 @@ class MarkIndex:
         if row["closure"] == "closed":
             self.closed[row["revocation_id"]] = row["affected_grants"]
 
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether this very row of ``revocations`` stands in the index."""
+        standing = self.by_kind[row["kind"]].get(row["key"])
+        return standing is not None and standing[0] == row["revocation_id"]
+
     def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
         """The revocation that ended a grant, or None while it is active."""
         grants, tasks, clients = self.by_kind["grant"], self.by_kind["task"], self.by_kind["client"]

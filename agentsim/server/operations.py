@@ -112,8 +112,8 @@ class Verify:
     #: Who presented the token, as the resource server saw it.
     caller: str | None = None
     source_ip: str | None = None
-    #: Also answer previous tasks of the agent.
-    include_history: bool = False
+    #: Whether to answer the agent's previous tasks and execution patterns; without, a verify costs one query less.
+    include_history: bool = True
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from agentsim.server import (
     Verify,
 )
 from agentsim.server.answers import Answer
+from agentsim.server.clock import SECOND
 
-_SECOND = 1_000_000
 #: Where stolen tokens are used from.
 _ELSEWHERE = "203.0.113."
 
@@ -76,7 +76,7 @@ class Attacker(ABC):
 
     def pause(self, gap: int) -> int:
         """Microseconds until the next operation: a burst when loud, the role's own mean ``gap`` when quiet."""
-        mean = self.stealth * gap + (1 - self.stealth) * _SECOND
+        mean = self.stealth * gap + (1 - self.stealth) * SECOND
         return int(self.rng.exponential(mean)) + 100_000
 
     def count(self, *, loud: int, quiet: int) -> int:
@@ -87,16 +87,24 @@ class Attacker(ABC):
         """One of these, all alike."""
         return names[int(self.rng.integers(len(names)))]
 
-    def call(self, victim: Victim, tools: dict[str, tuple[str, ...]], **presented: str) -> Verify:
-        """A tool call that looks as the victim's own would, but for what is presented differently."""
+    def call(
+        self,
+        victim: Victim,
+        tools: dict[str, tuple[str, ...]],
+        *,
+        token: str | None = None,
+        host: str | None = None,
+    ) -> Verify:
+        """A tool call that looks as the victim's own would, but for the token and the host, where given."""
         tool = self.choose(sorted(tools))
         return Verify(
-            token=presented.get("token", victim.access_token),
+            token=victim.access_token if token is None else token,
             task_id=victim.task_id,
             required_tools=(tool,),
             required_resources=(self.choose(tools[tool]),),
-            caller=presented.get("caller", victim.caller),
-            source_ip=presented.get("source_ip", victim.source_ip),
+            caller=victim.caller if host is None else f"host-{host}",
+            source_ip=victim.source_ip if host is None else host,
+            include_history=False,
         )
 
 
@@ -154,7 +162,7 @@ class TokenTheft(Attacker):
         tools = victim.tools
         if self.rng.random() > self.stealth:
             tools = {**tools, "secrets_read": ("vault",), "file_write": ("prod",)}
-        return self.call(victim, tools, token=self._token, caller=f"host-{self._host}", source_ip=self._host)
+        return self.call(victim, tools, token=self._token, host=self._host)
 
     def observe(self, answer: Answer | OAuthError) -> bool:
         """Give up once the token is dead."""
@@ -181,9 +189,7 @@ class RefreshReplay(Attacker):
     def act(self, victim: Victim) -> Operation | None:
         """Steal the refresh token, redeem it, and use what it gives."""
         if self._access is not None:
-            return self.call(
-                victim, victim.tools, token=self._access, caller=f"host-{self._host}", source_ip=self._host
-            )
+            return self.call(victim, victim.tools, token=self._access, host=self._host)
         self._stolen = self._stolen or victim.refresh_token
         if self._stolen is None:
             return None
@@ -203,7 +209,7 @@ class TaskHijack(Attacker):
     kind = "task_hijack"
 
     def act(self, victim: Victim) -> Operation:
-        """Call what is granted but not what this task does; when quiet, mostly what it does."""
+        """Call what is granted but not what this task does; when quiet, half of the time what it does."""
         imitate = not victim.unusual or self.rng.random() < self.stealth / 2
         return self.call(victim, victim.tools if imitate else victim.unusual)
 

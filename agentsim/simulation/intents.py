@@ -1,7 +1,7 @@
 """What honest agents intend: every event of one tenant, in order of time, as flat arrays.
 
 An intent says who wants what when; what becomes of it is the server's decision and the engine's reaction. An agent
-whose access token has run out refreshes as its plan says, one whose grant has ended stops. Intents depend on the
+whose access token has run out refreshes as its plan says, one whose grant has ended asks for another, or stops. Intents depend on the
 scenario's seed, population, roles and workload alone: attacks and policy change none of them.
 """
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from agentsim.server.clock import SECOND
 from agentsim.simulation.calls import Calls, make_calls
 from agentsim.simulation.catalogue import Masks
 from agentsim.simulation.population import Population
@@ -16,11 +17,10 @@ from agentsim.simulation.streams import STREAM, generator
 
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-_SECOND = 1_000_000
 #: How many agents share a host on average, and the most hosts that a tenant's addresses have room for.
 _AGENTS_PER_HOST, _MOST_HOSTS = 100, 65_536
 #: Time that belongs to the registration of the first trees, before the first of them starts.
-LEAD = 60 * _SECOND
+LEAD = 60 * SECOND
 
 
 class Ask(IntEnum):
@@ -75,7 +75,7 @@ def make_plans(scenario: Scenario, population: Population) -> tuple[Plans, Calls
     issued = _begin(scenario, population, calls, tasks)
     endings = generator(scenario.seed, STREAM.ENDINGS, population.tenant)
     ended = _end(population, calls, issued, endings)
-    registered = issued - (5 * _SECOND + tasks.random(size) * (LEAD - 10 * _SECOND)).astype(np.int64)
+    registered = issued - (5 * SECOND + tasks.random(size) * (LEAD - 10 * SECOND)).astype(np.int64)
     need_tools = _gather(population, catalogue.kind_tools[kind])
     need_resources = _gather(population, catalogue.kind_resources[kind])
     tools, resources = _held(population, ask, need_tools, need_resources)
@@ -120,7 +120,7 @@ def _begin(scenario: Scenario, population: Population, calls: Calls, rng: np.ran
     arrivals = generator(scenario.seed, STREAM.ARRIVALS, population.tenant)
     issued = np.zeros(size, np.int64)
     issued[roots] = scenario.start_us + LEAD + scenario.workload.profile.arrivals(len(roots), share, arrivals)
-    into = (rng.random(size) * _own_time(calls)[parent]).astype(np.int64) + _SECOND
+    into = (rng.random(size) * _own_time(calls)[parent]).astype(np.int64) + SECOND
     for children in list(population.levels())[1:]:
         issued[children] = issued[parent[children]] + into[children]
     return issued
@@ -136,7 +136,7 @@ def _end(population: Population, calls: Calls, issued: Longs, rng: np.random.Gen
     """When each agent is done: after its last call, and mostly not before its children are."""
     size, parent, catalogue = len(population), population.parent, population.catalogue
     waits = rng.random(size) < catalogue.setting("waits")[population.role]
-    closing = (rng.exponential(size=size) * _SECOND).astype(np.int64) + _SECOND // 10
+    closing = (rng.exponential(size=size) * SECOND).astype(np.int64) + SECOND // 10
     ended = issued + _own_time(calls) + closing
     for children in list(population.levels())[:0:-1]:
         awaited = children[waits[parent[children]]]

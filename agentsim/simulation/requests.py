@@ -98,6 +98,7 @@ class Requests:
             required_resources=(self._resource(call),),
             caller=f"host-{host}",
             source_ip=host,
+            include_history=False,
         )
 
     def introspect(self, token: str, call: int) -> Introspect:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
+from agentsim.server.ids import WRITERS
 from agentsim.server.policy import Policy
 from agentsim.simulation import faults
 from agentsim.simulation.durations import Duration, format_duration
@@ -26,6 +27,8 @@ from agentsim.simulation.strict import CheckedWith, Count, Fault, Name, Share, S
 from agentsim.simulation.workload import Workload
 from agentsim.simulation.yamlfile import read_yaml
 
+#: Ids count from 2020 on, for 69 years; a run may last for some of them.
+_YEARS = range(2020, 2080)
 #: The attacks that there are.
 ATTACKS = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
 #: Tools, and resources, that all roles of a scenario may name together: sets of them are 64-bit masks.
@@ -164,8 +167,8 @@ class AttackSettings(Strict):
 def _tenants(value: Any) -> Any:
     """A number of tenants stands for that many of the same size."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= 10_000:
-            raise ValueError(f"must be 1 to 10000 tenants, got {value}")
+        if not 1 <= value <= WRITERS:
+            raise ValueError(f"must be 1 to {WRITERS} tenants, got {value}")
         return [{"name": f"org-{number}"} for number in range(1, value + 1)]
     return value
 
@@ -205,7 +208,9 @@ class Scenario(Strict):
     tenants: Annotated[
         tuple[Tenant, ...],
         BeforeValidator(_tenants),
-        Field(min_length=1, description="The organisations, or how many of the same size."),
+        Field(
+            min_length=1, max_length=WRITERS, description="The organisations, or how many of the same size."
+        ),
     ] = (Tenant(name="org-1"),)
     population: Annotated[Population, Field(description="Who there is.", examples=[{"agents": 10_000}])]
     workload: Annotated[
@@ -319,6 +324,8 @@ def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
             f"must be at least 1 for each of {len(names)} tenants, got {agents}",
             agents,
         )
+    if scenario.start.year not in _YEARS:
+        yield ("start",), f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}", scenario.start
     duration = scenario.workload.profile.duration
     for number, attack in enumerate(scenario.attacks):
         if duration is not None and attack.start >= duration:

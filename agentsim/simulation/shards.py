@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from queue import Empty
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -66,7 +65,9 @@ def deal(
                 raise
     finally:
         progress.put(None)
-        told.join()
+        # A worker that was killed in the middle of a word leaves a queue that nobody can read any more.
+        told.join(timeout=5)
+        progress.cancel_join_thread()
 
 
 #: What a worker process was given when it began.
@@ -89,11 +90,5 @@ def _work_in_worker(work: Work[_Outcome], tenant: int) -> _Outcome:
 
 
 def _listen(progress: Any, advance: Advance) -> None:
-    while True:
-        try:
-            done = progress.get(timeout=60)
-        except Empty:
-            continue
-        if done is None:
-            return
+    while (done := progress.get()) is not None:
         advance(done)

@@ -117,7 +117,7 @@ class _Work:
                 advance(now - shown)
                 shown = now
             advance(agents - shown)
-            counts = {"intents": len(intents), "skipped": play.skipped.total(), "operations": done}
+            counts = {"intents": len(intents), "skipped": play.skipped, "operations": done}
             writer.write("labels", tenant, _labels(server.store, tenant, play.attacks))
             entry = export_tenant(server.store, writer, tenant, counts)
             writer.write("windows", tenant, log.table())

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agentsim.run import WORK
 from agentsim.server import Policy, SeededSecrets, Server, SigningKey, Store
 from agentsim.simulation.streams import STREAM, generator
 
@@ -17,19 +18,24 @@ def open_tenant(run: Path, tenant: int, entropy: int, policy: Policy) -> Iterato
     ------
     The server and its database file. Keys and secrets are derived from the seed and marked as simulated.
     """
-    folder = Path(run) / f".work-t{tenant:04d}"
+    folder = Path(run) / f"{WORK}t{tenant:04d}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     database = folder / "server.db"
-    server = Server(
-        Store(database, synchronous="NORMAL"),
-        policy=policy,
-        key=SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32)),
-        secrets=SeededSecrets(generator(entropy, STREAM.SECRETS, tenant).bytes(32)),
-        writer=tenant,
-    )
+    store = None
     try:
-        yield server, database
+        store = Store(database, synchronous="NORMAL")
+        yield (
+            Server(
+                store,
+                policy=policy,
+                key=SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32)),
+                secrets=SeededSecrets(generator(entropy, STREAM.SECRETS, tenant).bytes(32)),
+                writer=tenant,
+            ),
+            database,
+        )
     finally:
-        server.close()
+        if store is not None:
+            store.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -22,8 +22,8 @@ _FLAGS = ("error", "attack_attempted", "utility")
 COLUMNS = (*_TEXTS, *_NUMBERS, *_FLAGS)
 _NEVER_NULL = ("run_id", "agent", "suite", "task_id", "tool", "step", "error")
 _NEVER_EMPTY = ("run_id", "agent", "suite", "task_id", "tool")
-#: A year: no run of an agent is longer, and microseconds of it still fit an integer many times over.
-_LONGEST_RUN = 366 * 86_400
+#: A year in seconds: no run of an agent is longer, and its microseconds fit an integer many times over.
+LONGEST_RUN = 366 * 86_400
 
 
 class TraceError(UserError):
@@ -113,11 +113,15 @@ def _value_faults(rows: pd.DataFrame) -> Iterable[str]:
     for name in _NEVER_EMPTY:
         if (rows[name] == "").any():
             yield f"column {name} has {(rows[name] == '').sum()} empty values"
+    for name in _TEXTS:
+        odd = sorted({text for text in rows[name].dropna().unique() if not text.isprintable()})
+        if odd:
+            yield f"column {name} has texts with control characters, first {odd[0]!r}"
     for name in ("step", *_SIZES):
         bad = rows[name].notna() & ~((rows[name] >= 0) & (rows[name] % 1 == 0) & (rows[name] < 2**53))
         if bad.any():
             yield f"column {name} must hold whole numbers from 0 on, not {_first(rows[name], bad)}"
-    bad = rows["t"].notna() & ~((rows["t"] >= 0) & (rows["t"] <= _LONGEST_RUN))
+    bad = rows["t"].notna() & ~((rows["t"] >= 0) & (rows["t"] <= LONGEST_RUN))
     if bad.any():
         yield f"column t must hold seconds since the run began, from 0 to a year, not {_first(rows['t'], bad)}"
     bad = rows["label"].notna() & ~rows["label"].isin([-1, 0, 1])

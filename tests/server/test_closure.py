@@ -67,6 +67,14 @@ def test_a_fill_marks_the_rows_below_and_counts_them(world: Any) -> None:
     assert {row["details"] for row in rows} == {f'{{"revocation_id":{answer.revocation_id}}}'}
 
 
+def test_a_finished_fill_has_nothing_to_do_after_the_next_request(world: Any) -> None:
+    agent = world.agent()
+    world.revoke(world.root(agent, "root"))
+    world.fill()
+    world.root(agent, "another")
+    assert not world.server.pending()
+
+
 def test_a_mark_that_ends_nothing_is_closed(world: Any) -> None:
     agent = world.agent()
     world.revoke(task_id="never begun")

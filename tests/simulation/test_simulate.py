@@ -129,6 +129,15 @@ def test_a_directory_that_holds_something_else_is_refused(scenario_factory, tmp_
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
+def test_what_a_killed_run_left_is_removed_by_the_next(scenario_factory, tmp_path):
+    run = simulate(scenario_factory(), tmp_path / "run")
+    left = run.path / ".work-t0007"
+    left.mkdir()
+    (left / "server.db").write_bytes(b"half")
+    simulate(scenario_factory(), tmp_path / "run")
+    assert not left.exists()
+
+
 def test_a_run_is_replaced_by_the_next_one_in_its_directory(attacked, scenario_factory, tmp_path):
     simulate(scenario_factory(), tmp_path / "run")
     second = simulate(scenario_factory(seed=43), tmp_path / "run")

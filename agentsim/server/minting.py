@@ -71,42 +71,16 @@ def give(
     if batch.policy.refresh_tokens:
         refresh_token = keyed_token("rt", claims.token_id, batch.secrets.new())
     batch.task_chains[claims.grant_id] = claims.tasks
-    batch.add_token(
-        {
-            "token_id": claims.token_id,
-            "client_id": claims.client_id,
-            "access_token_hash": digest(access_token),
-            "refresh_token_hash": None if refresh_token is None else digest(refresh_token),
-            "scope": claims.scope,
-            "granted_tools": claims.tools,
-            "granted_resources": claims.resources,
-            "max_scope_level": claims.level,
-            "task_id": claims.task_id,
-            "parent_task_id": claims.parent_task_id,
-            "parent_token_id": parent_token_id,
-            "task_description": task_description,
-            "scope_inheritance_type": inheritance,
-            "issued_at": claims.issued_at,
-            "expires_at": claims.expires_at,
-            "is_revoked": False,
-            "revoked_at": None,
-            "revocation_reason": None,
-            "revocation_id": None,
-            "grant_id": claims.grant_id,
-            "parent_grant_id": claims.parent_grant_id,
-            "root_grant_id": claims.root_grant_id,
-            "depth": claims.depth,
-            "lineage": pack(claims.lineage),
-            "task_key": claims.lineage[-1][2],
-            "grant_expires_at": claims.grant_expires_at,
-            "previous_token_id": previous_token_id,
-            "refresh_consumed_at": None,
-            "principal": claims.principal,
-            "owner": claims.owner,
-            "role": agent["role"],
-            "actor_class": agent["actor_class"],
-        }
-    )
+    row = _token_row(claims, access_token, refresh_token)
+    row |= {
+        "task_description": task_description,
+        "scope_inheritance_type": inheritance,
+        "parent_token_id": parent_token_id,
+        "previous_token_id": previous_token_id,
+        "role": agent["role"],
+        "actor_class": agent["actor_class"],
+    }
+    batch.add_token(row)
     about_grant(entry, claims)
     tools, resources = scopes.members(claims.tools), scopes.members(claims.resources)
     entry.details = {"scope": claims.scope, "tools": tools, "resources": resources, "level": claims.level}
@@ -126,6 +100,38 @@ def give(
         root_grant_id=claims.root_grant_id,
         depth=claims.depth,
     )
+
+
+def _token_row(claims: Claims, access_token: str, refresh_token: str | None) -> Row:
+    """What a token's row says of the token itself."""
+    return {
+        "token_id": claims.token_id,
+        "client_id": claims.client_id,
+        "access_token_hash": digest(access_token),
+        "refresh_token_hash": None if refresh_token is None else digest(refresh_token),
+        "scope": claims.scope,
+        "granted_tools": claims.tools,
+        "granted_resources": claims.resources,
+        "max_scope_level": claims.level,
+        "task_id": claims.task_id,
+        "parent_task_id": claims.parent_task_id,
+        "issued_at": claims.issued_at,
+        "expires_at": claims.expires_at,
+        "is_revoked": False,
+        "revoked_at": None,
+        "revocation_reason": None,
+        "revocation_id": None,
+        "grant_id": claims.grant_id,
+        "parent_grant_id": claims.parent_grant_id,
+        "root_grant_id": claims.root_grant_id,
+        "depth": claims.depth,
+        "lineage": pack(claims.lineage),
+        "task_key": claims.lineage[-1][2],
+        "grant_expires_at": claims.grant_expires_at,
+        "refresh_consumed_at": None,
+        "principal": claims.principal,
+        "owner": claims.owner,
+    }
 
 
 def whole_second(moment: int) -> int:

@@ -53,7 +53,12 @@ def test_the_metrics_of_a_simulated_run_add_up(simulated):
 
 def test_a_tree_of_a_simulated_run_can_be_drawn(simulated):
     mpl.use("Agg")
-    draw_tree(tree_graph(simulated, pick_tree(simulated))).figure.canvas.draw()
+    root = pick_tree(simulated)
+    graph = tree_graph(simulated, root)
+    axes = draw_tree(graph)
+    axes.figure.canvas.draw()
+    texts = {text.get_text() for text in axes.findobj(mpl.text.Text)}
+    assert graph.nodes[root]["agent_name"] in texts
     pyplot.close("all")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pandas as pd
 
@@ -16,12 +18,7 @@ from agentsim.reporting.figures import OTHER, SOFT, Picture, Table, canvas
 def within_agent(result: DetectionResult) -> Picture:
     """ROC-AUC inside each agent, per left-out suite and detector."""
     groups = _by_suite(result, "within_roc_auc")
-    with canvas(
-        0.6 + sum(0.55 + 0.3 * len(rows) for _, rows in groups), len(groups), sharex=True, squeeze=False
-    ) as (
-        figure,
-        grid,
-    ):
+    with _panels(groups) as (figure, grid):
         for axes, (suite, rows) in zip(grid[:, 0], groups, strict=True):
             estimates = _estimates(rows, "within_roc_auc")
             notes = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in estimates]
@@ -41,12 +38,7 @@ def within_agent(result: DetectionResult) -> Picture:
 def found(result: DetectionResult) -> Picture:
     """Attacks found at 1 % and 5 % false alarms, per left-out suite and detector."""
     groups = _by_suite(result, "recall_at_5")
-    with canvas(
-        0.6 + sum(0.55 + 0.3 * len(rows) for _, rows in groups), len(groups), sharex=True, squeeze=False
-    ) as (
-        figure,
-        grid,
-    ):
+    with _panels(groups) as (figure, grid):
         for axes, (suite, rows) in zip(grid[:, 0], groups, strict=True):
             at_1, at_5 = (_estimates(rows, name, 100) for name in ("recall_at_1", "recall_at_5"))
             notes = [
@@ -108,6 +100,12 @@ def _table(result: DetectionResult) -> pd.DataFrame:
             "at 5% (%)": 100 * rows["recall_at_5"],
         }
     )
+
+
+def _panels(groups: list[tuple[str, pd.DataFrame]]) -> AbstractContextManager[tuple[Any, Any]]:
+    """A figure with one panel for each suite, as high as its detectors need."""
+    height = 0.6 + sum(0.55 + 0.3 * len(rows) for _, rows in groups)
+    return canvas(height, len(groups), sharex=True, squeeze=False)
 
 
 def _by_suite(result: DetectionResult, column: str) -> list[tuple[str, pd.DataFrame]]:

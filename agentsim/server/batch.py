@@ -15,7 +15,8 @@ from agentsim.server.ids import IdGenerator
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
-from agentsim.server.tokens import Claims, TokenCodec
+from agentsim.server.claims import Claims
+from agentsim.server.tokens import TokenCodec
 
 #: A row of a table, by column name.
 Row = dict[str, Any]

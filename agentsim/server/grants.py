@@ -14,7 +14,7 @@ from agentsim.server.lineage import task_key
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
 from agentsim.server.terms import asked_details, bounded_terms
-from agentsim.server.tokens import Claims
+from agentsim.server.claims import Claims
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:

@@ -9,7 +9,8 @@ from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import Lineage, pack
 from agentsim.server.terms import Terms
-from agentsim.server.tokens import LONGEST_TOKEN, Claims
+from agentsim.server.claims import Claims
+from agentsim.server.tokens import LONGEST_TOKEN
 
 
 def make_claims(

@@ -8,7 +8,7 @@ from agentsim.server.checks import check_text
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
-from agentsim.server.tokens import Claims
+from agentsim.server.claims import Claims
 
 OUTCOMES = ("success", "error")
 

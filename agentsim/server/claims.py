@@ -74,12 +74,17 @@ def authorization_details(
     ]
 
 
+def actor_chain(lineage: Lineage) -> dict[str, Any]:
+    """The agents that act, as ``act`` names them: the current one outermost (RFC 8693 section 4.1)."""
+    act: dict[str, Any] = {}
+    for _, client, _ in lineage:
+        act = {"sub": client_name(client), "act": act} if act else {"sub": client_name(client)}
+    return act
+
+
 def write_claims(claims: Claims, issuer: str, audience: tuple[str, ...]) -> dict[str, Any]:
     """The payload of a token for these (at least one)."""
-    act: dict[str, Any] = {}
-    for _, client, _ in claims.lineage:
-        act = {"sub": client_name(client), "act": act} if act else {"sub": client_name(client)}
-    payload = {
+    payload: dict[str, Any] = {
         "iss": issuer,
         "sub": claims.principal,
         "aud": audience[0] if len(audience) == 1 else audience,
@@ -96,7 +101,7 @@ def write_claims(claims: Claims, issuer: str, audience: tuple[str, ...]) -> dict
         "owner": claims.owner,
         "grant_exp": claims.grant_expires_at // SECOND,
         "lineage": {"grants": [str(grant) for grant, _, _ in claims.lineage], "tasks": claims.tasks},
-        "act": act,
+        "act": actor_chain(claims.lineage),
     }
     if claims.may_act is not None:
         payload["may_act"] = {"sub": client_name(claims.may_act)}

@@ -8,13 +8,13 @@ from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
 from agentsim.server.checks import authenticate, check_not_an_agent, check_text
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken
 from agentsim.server.lineage import task_key
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
 from agentsim.server.terms import asked_details, bounded_terms
-from agentsim.server.claims import Claims
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:

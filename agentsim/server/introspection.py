@@ -7,11 +7,11 @@ import orjson
 from agentsim.server.answers import Introspection
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
+from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, digest
 from agentsim.server.errors import InvalidToken
 from agentsim.server.operations import Introspect
-from agentsim.server.claims import Claims
 
 
 def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection:

@@ -6,9 +6,9 @@ from typing import Any
 from agentsim.server import scopes
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import decide_level, within
+from agentsim.server.claims import Claims
 from agentsim.server.errors import InvalidRequest, InvalidScope
 from agentsim.server.operations import Issue, IssueChild
-from agentsim.server.claims import Claims
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentsim.server.audit import Entry, Trail
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
-from agentsim.server.tokens import Claims, TokenCodec
+from agentsim.server.tokens import TokenCodec
 
 #: A row of a table, by column name.
 Row = dict[str, Any]

@@ -7,9 +7,9 @@ registered like agents) and about those in whose lineage it stands, which may be
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import authenticate
+from agentsim.server.claims import Claims
 from agentsim.server.errors import AccessDenied
 from agentsim.server.operations import Admin, Credentials
-from agentsim.server.tokens import Claims
 
 
 def identify(batch: Batch, by: Admin | Credentials | None, entry: Entry) -> Row | None:

@@ -32,8 +32,10 @@ from agentsim.server.credentials import Secrets, SystemSecrets
 from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
+from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.marks import MarkIndex
+from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
     Confirm,
     Disable,
@@ -53,7 +55,6 @@ from agentsim.server.operations import (
     UpdateAgent,
     Verify,
 )
-from agentsim.server.needs import Needs, collect
 from agentsim.server.policy import Policy
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.tokens import TokenCodec
@@ -90,7 +91,7 @@ class Server:
     ----------
     store : its database; by default one in memory.
     policy : what the organisation allows.
-    clock, secrets, key : time, randomness and the signing key; by default the system's and a new key.
+    clock, secrets, keyring : time, randomness and the signing keys; by default the system's and a new key.
     matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
     writer : number of this writer: of its ids and of its audit chain.
     """
@@ -102,7 +103,7 @@ class Server:
         policy: Policy | None = None,
         clock: Clock | None = None,
         secrets: Secrets | None = None,
-        key: SigningKey | None = None,
+        keyring: KeyRing | None = None,
         matcher: PatternMatcher | None = None,
         writer: int = 0,
     ) -> None:
@@ -110,7 +111,8 @@ class Server:
         self.policy = policy or Policy()
         self._clock = clock or SystemClock()
         self._secrets = secrets or SystemSecrets()
-        self._codec = TokenCodec(self.policy.issuer, self.policy.audience, key or SigningKey.generate())
+        keyring = keyring or KeyRing(SigningKey.generate())
+        self._codec = TokenCodec(self.policy.issuer, (self.policy.audience,), keyring)
         self._matcher = matcher
         self._writer = writer
         self._head: Head | None = self.store.head(writer)

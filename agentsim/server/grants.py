@@ -8,6 +8,7 @@ from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
 from agentsim.server.checks import authenticate, check_grant_type, check_not_an_agent, check_text
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest, task_name
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken
 from agentsim.server.lineage import task_key
@@ -15,7 +16,6 @@ from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
 from agentsim.server.terms import asked_details, bounded_terms
-from agentsim.server.tokens import Claims
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:

@@ -9,12 +9,12 @@ from agentsim.server.answers import Introspection
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
 from agentsim.server.callers import check_concerned, identify, is_in_lineage
+from agentsim.server.claims import Claims, actor_chain
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, digest, matches, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidToken
 from agentsim.server.lineage import unpack
 from agentsim.server.operations import Admin, Introspect
-from agentsim.server.tokens import Claims, actor_chain
 
 
 def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from agentsim.server import scopes
 from agentsim.server.answers import AgentProfile
-from agentsim.server.assertions import check_jwks
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import check_text
+from agentsim.server.clientkeys import check_jwks
 from agentsim.server.credentials import client_name
 from agentsim.server.errors import InvalidClientMetadata, InvalidRedirectUri
 

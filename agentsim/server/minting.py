@@ -4,13 +4,14 @@ from agentsim.server import scopes
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import Lineage, pack
 from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.terms import Terms
-from agentsim.server.tokens import LONGEST_TOKEN, Claims
+from agentsim.server.tokens import LONGEST_TOKEN
 
 
 def make_claims(

@@ -6,10 +6,10 @@ from typing import Any
 from agentsim.server import scopes
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import decide_audience, decide_level, within
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import InvalidRequest, InvalidScope
 from agentsim.server.operations import Issue, IssueChild, Refresh
-from agentsim.server.tokens import Claims
 
 
 @dataclass(slots=True, kw_only=True)

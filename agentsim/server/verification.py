@@ -4,12 +4,12 @@ from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
-from agentsim.server.checks import check_text
 from agentsim.server.callers import check_concerned, identify
+from agentsim.server.checks import check_text
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
-from agentsim.server.tokens import Claims
 
 OUTCOMES = ("success", "error")
 

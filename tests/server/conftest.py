@@ -16,6 +16,7 @@ from agentsim.server import (
     GrantState,
     Issue,
     IssueChild,
+    KeyRing,
     ManualClock,
     OAuthError,
     Operation,
@@ -64,7 +65,7 @@ class World:
             policy=self.policy,
             clock=self.clock,
             secrets=secrets,
-            key=SigningKey.from_seed(self.seed),
+            keyring=KeyRing(SigningKey.from_seed(self.seed)),
             **others,
         )
 

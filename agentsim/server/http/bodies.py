@@ -30,7 +30,9 @@ async def read_form(request: Request) -> dict[str, Any]:
     try:
         pairs = parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=200)
     except (UnicodeDecodeError, ValueError):
-        raise InvalidRequest("malformed_body", "the body is not a form in UTF-8 of at most 200 parameters") from None
+        raise InvalidRequest(
+            "malformed_body", "the body is not a form in UTF-8 of at most 200 parameters"
+        ) from None
     form: dict[str, Any] = {}
     for name, value in pairs:
         if name in _REPEATABLE:
@@ -71,7 +73,9 @@ def checked(model: type[_Model], data: Any) -> _Model:
         return model.model_validate(data)
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_input=False, include_context=False)
-        words = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:20])
+        words = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:20]
+        )
         raise InvalidRequest("malformed_body", words[:2000]) from None
 
 

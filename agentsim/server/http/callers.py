@@ -133,7 +133,9 @@ def _basic(header: str) -> Client:
     """Id and secret of an Authorization header, each form-encoded before base64 (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise InvalidClient("unsupported_authentication", "the client must authenticate with Basic or in the body")
+        raise InvalidClient(
+            "unsupported_authentication", "the client must authenticate with Basic or in the body"
+        )
     try:
         name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("ascii").partition(":")
         client_id, client_secret = unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict")

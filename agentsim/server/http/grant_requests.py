@@ -115,7 +115,7 @@ def _terms(form: TokenForm) -> dict[str, Any]:
 
 def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
     """The same, said with authorization details; nothing may be said twice and differently."""
-    if not (form.scope is form.required_tools is form.required_resources is None):
+    if any(said is not None for said in (form.scope, form.required_tools, form.required_resources)):
         raise InvalidAuthorizationDetails(
             "said_twice", "authorization_details stand for scope, required_tools and required_resources"
         )

@@ -54,9 +54,12 @@ class TokenForm(ClientForm):
     required_resources: Names | None = None
     scope_level: str | None = None
     authorization_details: str | list[Any] | None = Field(
-        None, description="RFC 9396, of type agent_task: tools, resources, task and level in the standard way."
+        None,
+        description="RFC 9396, of type agent_task: tools, resources, task and level in the standard way.",
     )
-    may_act: str | None = Field(None, description="The one agent of another owner that may take a child token.")
+    may_act: str | None = Field(
+        None, description="The one agent of another owner that may take a child token."
+    )
     parent_token: str | None = Field(None, description="Makes it a request for a child token.")
     parent_task_id: str | None = None
     scope_inheritance: str = "restricted"

@@ -1,7 +1,7 @@
 """Authorization details (RFC 9396) of type ``agent_task``: tools as actions, resources as locations, the task named.
 
-    {"type": "agent_task", "identifier": "review-7", "actions": ["file_read"], "locations": ["github"],
-     "privileges": ["restricted"]}
+{"type": "agent_task", "identifier": "review-7", "actions": ["file_read"], "locations": ["github"],
+"privileges": ["restricted"]}
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,9 @@ def read_details(value: str | Sequence[Any]) -> AskedDetails:
         scope=scope,
         tools=sorted(set(tools)),
         resources=sorted(set(resources)),
-        task_id=_only("identifier", {details["identifier"] for details in objects if "identifier" in details}),
+        task_id=_only(
+            "identifier", {details["identifier"] for details in objects if "identifier" in details}
+        ),
         level=_only("privileges", {level for details in objects for level in details.get("privileges", [])}),
     )
 
@@ -95,4 +97,6 @@ def _only(name: str, found: set[str]) -> str | None:
 
 
 def _fault(description: str, *, asked: Any = None, allowed: Any = None) -> InvalidAuthorizationDetails:
-    return InvalidAuthorizationDetails("invalid_authorization_details", description, asked=asked, allowed=allowed)
+    return InvalidAuthorizationDetails(
+        "invalid_authorization_details", description, asked=asked, allowed=allowed
+    )

@@ -28,9 +28,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.pool import StaticPool
 
 from agentsim.server.audit import Head
-from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Needs, Row
+from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Row
 from agentsim.server.history import GrantState
 from agentsim.server.lineage import unpack
+from agentsim.server.needs import Needs
 from agentsim.server.schema import (
     Agent,
     AuditChain,
@@ -39,6 +40,7 @@ from agentsim.server.schema import (
     GrantStateRow,
     IssuedToken,
     RevocationMark,
+    UsedAssertion,
 )
 
 #: SQLite's limit on bound values is 32,766; smaller lists also plan better.
@@ -58,6 +60,7 @@ def table(model: type[Base]) -> Table:
 
 _AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 _MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
+_ASSERTIONS = table(UsedAssertion)
 _PLACE = literal_column("revocations.rowid", Integer)
 
 # Statements are made once: making and hashing one costs as much as a small batch's rows.
@@ -69,6 +72,7 @@ _BY_KEY = {
         (_AGENTS, _AGENTS.c.client_id),
         (_TOKENS, _TOKENS.c.token_id),
         (_STATES, _STATES.c.grant_id),
+        (_ASSERTIONS, _ASSERTIONS.c.assertion_key),
     )
 }
 _NEWEST_TASKS = (
@@ -88,6 +92,13 @@ _CONFIRM = (
     .where(_AGENTS.c.client_id == bindparam("id"), _AGENTS.c.registration_token.is_not(None))
     .values(is_active=True, registration_token=None, updated_at=bindparam("at"))
 )
+_CHANGE_AGENT = (
+    update(_AGENTS)
+    .where(_AGENTS.c.client_id == bindparam("id"))
+    .values(
+        {column.name: bindparam(f"new_{column.name}") for column in _AGENTS.columns if not column.primary_key}
+    )
+)
 _CONSUME = (
     update(_TOKENS)
     .where(_TOKENS.c.token_id == bindparam("id"), _TOKENS.c.refresh_consumed_at.is_(None))
@@ -104,7 +115,8 @@ def _upsert(target: Table, key: str, where: Any = None) -> Any:
 # Bulk writes go to the driver as they are: preparing a row's values costs as much as SQLite's insert of it.
 _NAMED = sqlite.dialect(paramstyle="named")
 _INSERT = {
-    target: str(target.insert().compile(dialect=_NAMED)) for target in (_AGENTS, _TOKENS, _MARKS, _AUDIT)
+    target: str(target.insert().compile(dialect=_NAMED))
+    for target in (_AGENTS, _TOKENS, _MARKS, _ASSERTIONS, _AUDIT)
 }
 _PUT_STATE = str(_upsert(_STATES, "grant_id").compile(dialect=_NAMED))
 _PUT_HEAD = _upsert(_CHAINS, "chain", where=_CHAINS.c.length == bindparam("before"))
@@ -192,6 +204,9 @@ class Store:
             loaded.agents[row["client_id"]] = row
         for row in _by_key(connection, _STATES, needs.grants):
             loaded.grants[row["grant_id"]] = GrantState.from_json(row["state"])
+        loaded.assertions.update(
+            row["assertion_key"] for row in _by_key(connection, _ASSERTIONS, needs.assertions)
+        )
         for client in needs.task_history_of:
             newest = connection.execute(_NEWEST_TASKS, {"client": client})
             loaded.tasks[client] = [(row.grant_id, row.task_id) for row in newest]
@@ -213,10 +228,14 @@ class Store:
             (_AGENTS, batch.inserts["agents"]),
             (_TOKENS, batch.inserts["issued_tokens"]),
             (_MARKS, batch.inserts["revocations"]),
+            (_ASSERTIONS, batch.inserts["used_assertions"]),
         ):
             if rows:
                 connection.exec_driver_sql(_INSERT[target], rows)
         _conditionally(connection, _CONFIRM, batch.confirmed)
+        if batch.changed_agents:
+            changed = [batch.loaded.agents[client] for client in sorted(batch.changed_agents)]
+            connection.execute(_CHANGE_AGENT, [_agent_values(row) for row in changed])
         _conditionally(connection, _CONSUME, batch.consumed)
         if batch.changed_grants:
             states = [
@@ -258,7 +277,13 @@ def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in result]
 
 
-def _by_key(connection: Connection, source: Table, values: set[int]) -> Iterator[Row]:
+def _agent_values(row: Row) -> Row:
+    return {"id": row["client_id"]} | {
+        f"new_{name}": value for name, value in row.items() if name != "client_id"
+    }
+
+
+def _by_key(connection: Connection, source: Table, values: set[Any]) -> Iterator[Row]:
     ordered = sorted(values)
     for start in range(0, len(ordered), _CHUNK):
         yield from rows_of(connection, _BY_KEY[source], keys=ordered[start : start + _CHUNK])

@@ -112,7 +112,7 @@ class Server:
         self._clock = clock or SystemClock()
         self._secrets = secrets or SystemSecrets()
         keyring = keyring or KeyRing(SigningKey.generate())
-        self._codec = TokenCodec(self.policy.issuer, (self.policy.audience,), keyring)
+        self._codec = TokenCodec(self.policy.issuer, self.policy.audiences, keyring)
         self._matcher = matcher
         self._writer = writer
         self._head: Head | None = self.store.head(writer)

@@ -102,6 +102,8 @@ def _routes(issuer: str) -> list[Route]:
 async def _tick(context: Context, log: AccessLog) -> None:
     while True:
         await asyncio.sleep(_TICK)
+        # Another worker may have rotated: sign with its key, too.
+        context.server.keyring.reload()
         await _write_down(context, log)
 
 

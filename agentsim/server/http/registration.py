@@ -180,7 +180,7 @@ def _named(request: Request) -> str:
 
 
 def _client_uri(issuer: str, client_id: str) -> str:
-    return f"{issuer}/register/{quote(client_id)}"
+    return f"{issuer.rstrip('/')}/register/{quote(client_id)}"
 
 
 def _name_of(client_name: str | None, agent_name: str | None) -> str | None:

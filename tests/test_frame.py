@@ -28,8 +28,7 @@ MAY_IMPORT = {
     "risk": FOUNDATIONS,
     "experiments": {"server", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"lineage", "risk", "experiments", *FOUNDATIONS},
-    "terminal": set(),
-    "cli": {"terminal", "server", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
+    "cli": {"server", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
 }
 MODULES = sorted((ROOT / "agentsim").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

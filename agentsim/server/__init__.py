@@ -16,6 +16,7 @@ from agentsim.server.core import Server
 from agentsim.server.credentials import Secrets, SeededSecrets, SystemSecrets
 from agentsim.server.errors import OAuthError
 from agentsim.server.history import Assessment, GrantState, PatternMatcher
+from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.operations import (
     Admin,
@@ -50,6 +51,7 @@ __all__ = [
     "Introspection",
     "Issue",
     "IssueChild",
+    "KeyRing",
     "ManualClock",
     "OAuthError",
     "Operation",

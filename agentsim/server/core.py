@@ -13,30 +13,47 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from agentsim.server import grants, introspection, refresh, registration, revocation, verification
+from agentsim.server import (
+    agents,
+    grants,
+    introspection,
+    notes,
+    refresh,
+    registration,
+    revocation,
+    verification,
+)
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry, Head, Trail
-from agentsim.server.batch import Batch, Needs
+from agentsim.server.batch import Batch
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
-from agentsim.server.credentials import Secrets, SystemSecrets, parse_client_name, parse_keyed_token
-from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError
+from agentsim.server.credentials import Secrets, SystemSecrets
+from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
+from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.marks import MarkIndex
+from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
-    Client,
     Confirm,
+    Disable,
+    Enable,
     Introspect,
     Issue,
     IssueChild,
+    NoteKeyRotation,
+    NoteRefusal,
     Operation,
+    ReadAgent,
     RecordExecution,
     Refresh,
     Register,
     Revoke,
+    RotateSecret,
+    UpdateAgent,
     Verify,
 )
 from agentsim.server.policy import Policy
@@ -47,6 +64,11 @@ from agentsim.server.tokens import TokenCodec
 _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     Register: ("agent_registered", registration.register),
     Confirm: ("agent_confirmed", registration.confirm),
+    ReadAgent: ("agent_read", agents.read_agent),
+    UpdateAgent: ("agent_updated", agents.update_agent),
+    RotateSecret: ("agent_secret_rotated", agents.rotate_secret),
+    Disable: ("agent_disabled", agents.disable),
+    Enable: ("agent_enabled", agents.enable),
     Issue: ("token_issued", grants.issue),
     IssueChild: ("child_token_issued", grants.issue_child),
     Refresh: ("token_refreshed", refresh.refresh),
@@ -54,6 +76,8 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     RecordExecution: ("task_execution", verification.record_execution),
     Introspect: ("token_introspected", introspection.introspect),
     Revoke: ("token_revoked", revocation.revoke),
+    NoteRefusal: ("request_refused", notes.note_refusal),
+    NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
 }
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
@@ -68,7 +92,7 @@ class Server:
     ----------
     store : its database; by default one in memory.
     policy : what the organisation allows.
-    clock, secrets, key : time, randomness and the signing key; by default the system's and a new key.
+    clock, secrets, keyring : time, randomness and the signing keys; by default the system's and a new key.
     matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
     writer : number of this writer: of its ids and of its audit chain.
     """
@@ -80,7 +104,7 @@ class Server:
         policy: Policy | None = None,
         clock: Clock | None = None,
         secrets: Secrets | None = None,
-        key: SigningKey | None = None,
+        keyring: KeyRing | None = None,
         matcher: PatternMatcher | None = None,
         writer: int = 0,
     ) -> None:
@@ -88,7 +112,8 @@ class Server:
         self.policy = policy or Policy()
         self._clock = clock or SystemClock()
         self._secrets = secrets or SystemSecrets()
-        self._codec = TokenCodec(self.policy.issuer, self.policy.audience, key or SigningKey.generate())
+        keyring = keyring or KeyRing(SigningKey.generate())
+        self._codec = TokenCodec(self.policy.issuer, (self.policy.audience,), keyring)
         self._matcher = matcher
         self._writer = writer
         self._head: Head | None = self.store.head(writer)
@@ -235,7 +260,7 @@ class Server:
         needs = Needs()
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
-                _collect(self._codec, operation, needs, with_role=self._matcher is not None)
+                collect(self._codec, operation, needs, with_role=self._matcher is not None)
         return Batch(
             policy=self.policy,
             codec=self._codec,
@@ -258,8 +283,14 @@ class Server:
 
 
 def _is_exclusive(operation: Operation) -> bool:
-    """Whether an operation marks by name: what is issued before and after its mark must be told apart by ids."""
-    return isinstance(operation, Revoke) and operation.token is None
+    """Whether no other batch may be under way beside this operation.
+
+    What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
+    its row is written as a whole, so nobody else may change it meanwhile.
+    """
+    if isinstance(operation, Revoke):
+        return operation.token is None
+    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
 
 
 def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
@@ -280,60 +311,3 @@ def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> 
             entry.details["excess"] = error.asked
     result.log_id = batch.trail.append(entry)
     return result
-
-
-def _collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
-    """Add the keys that an operation leads to."""
-    match operation:
-        case Register():
-            pass
-        case Confirm(registration_token=token):
-            _add(needs.clients, parse_keyed_token("reg", token))
-        case Issue(by=by):
-            _add(needs.clients, parse_client_name(by.client_id))
-        case IssueChild(by=by, parent_token=token):
-            _add(needs.clients, parse_client_name(by.client_id))
-            _collect_token(codec, token, needs)
-        case Refresh(by=by, refresh_token=token):
-            _add(needs.clients, parse_client_name(by.client_id))
-            _add(needs.tokens, parse_keyed_token("rt", token))
-        case Verify(token=token, include_history=history):
-            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
-        case Introspect(token=token, include_task_history=history):
-            _collect_token(codec, token, needs, with_role=with_role, logs=history)
-        case RecordExecution(token=token):
-            _collect_token(codec, token, needs)
-        case Revoke(by=by, token=revoked, client_id=client_id):
-            if isinstance(by, Client):
-                _add(needs.clients, parse_client_name(by.client_id))
-            if revoked is not None:
-                _add(needs.tokens, parse_keyed_token("rt", revoked))
-            if client_id is not None:
-                _add(needs.clients, parse_client_name(client_id))
-
-
-def _collect_token(
-    codec: TokenCodec,
-    token: str,
-    needs: Needs,
-    *,
-    with_role: bool = False,
-    tasks: bool = False,
-    logs: bool = False,
-) -> None:
-    try:
-        claims = codec.decode(token)
-    except InvalidToken:
-        return
-    needs.grants.add(claims.grant_id)
-    if with_role:
-        needs.clients.add(claims.client_id)
-    if tasks:
-        needs.task_history_of.add(claims.client_id)
-    if logs:
-        needs.logs_of.add(claims.grant_id)
-
-
-def _add(keys: set[int], key: int | None) -> None:
-    if key is not None:
-        keys.add(key)

@@ -9,27 +9,37 @@ two writers can never both consume it.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from random import SystemRandom
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, RootTransaction, Table, bindparam, func, select, text, update
+from sqlalchemy import Connection, RootTransaction, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from agentsim.server.audit import Head
-from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Needs, Row
-from agentsim.server.databases import ConflictError, Database, open_database
+from agentsim.server.batch import Batch, Loaded, Row
+from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
 from agentsim.server.lineage import unpack
-from agentsim.server.schema import (
-    Agent,
-    AuditChain,
-    AuditRow,
-    Base,
-    GrantStateRow,
-    IssuedToken,
-    RevocationMark,
+from agentsim.server.needs import Needs
+from agentsim.server.statements import (
+    AGENTS,
+    ASSERTIONS,
+    AUDIT,
+    CHAINS,
+    CHANGE_AGENT,
+    CONFIRM,
+    CONSUME,
+    MARKS,
+    NEWEST_LOGS,
+    NEWEST_TASKS,
+    NEWEST_TOKEN,
+    STATES,
+    TOKENS,
+    Statements,
+    table,
 )
 
 __all__ = ["ConflictError", "Store", "rows_of", "table"]
@@ -38,42 +48,6 @@ __all__ = ["ConflictError", "Store", "rows_of", "table"]
 _CHUNK = 5_000
 #: The longest pause, in seconds, before a batch that lost a race for the first time is decided anew.
 _PAUSE = 0.002
-
-
-def table(model: type[Base]) -> Table:
-    """A model's table, for SQLAlchemy Core."""
-    found = model.__table__
-    assert isinstance(found, Table)
-    return found
-
-
-_AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
-_MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
-
-# Statements are made once: making and hashing one costs as much as a small batch's rows.
-_NEWEST_TOKEN = select(func.max(_TOKENS.c.token_id))
-_NEWEST_TASKS = (
-    select(_TOKENS.c.grant_id, _TOKENS.c.task_id)
-    .where(_TOKENS.c.client_id == bindparam("client"), _TOKENS.c.token_id == _TOKENS.c.grant_id)
-    .order_by(_TOKENS.c.token_id.desc())
-    .limit(MOST_HISTORY + 1)
-)
-_NEWEST_LOGS = (
-    select(_AUDIT)
-    .where(_AUDIT.c.grant_id == bindparam("grant"))
-    .order_by(_AUDIT.c.log_id.desc())
-    .limit(MOST_HISTORY)
-)
-_CONFIRM = (
-    update(_AGENTS)
-    .where(_AGENTS.c.client_id == bindparam("id"), _AGENTS.c.registration_token.is_not(None))
-    .values(is_active=True, registration_token=None, updated_at=bindparam("at"))
-)
-_CONSUME = (
-    update(_TOKENS)
-    .where(_TOKENS.c.token_id == bindparam("id"), _TOKENS.c.refresh_consumed_at.is_(None))
-    .values(refresh_consumed_at=bindparam("at"))
-)
 
 
 class Store:
@@ -95,7 +69,7 @@ class Store:
         self._database = open_database(database, synchronous)
         self._database.create_tables()
         self.engine = self._database.engine
-        self._statements = _Statements(self._database)
+        self._statements = Statements(self._database)
         self._connection = self.engine.connect()
         self._lock = Lock()
 
@@ -177,7 +151,7 @@ class Store:
     def head(self, chain: int) -> Head:
         """The end of an audit chain."""
         with self.transaction() as connection:
-            row = connection.execute(select(_CHAINS).where(_CHAINS.c.chain == chain)).one_or_none()
+            row = connection.execute(select(CHAINS).where(CHAINS.c.chain == chain)).one_or_none()
         return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
 
     def marks_after(self, connection: Connection, place: int) -> tuple[list[Row], int]:
@@ -203,28 +177,31 @@ class Store:
 
     def newest_token(self, connection: Connection) -> int:
         """The largest token_id, of whichever writer."""
-        return connection.execute(_NEWEST_TOKEN).scalar_one() or 0
+        return connection.execute(NEWEST_TOKEN).scalar_one() or 0
 
     def load(self, connection: Connection, needs: Needs) -> Loaded:
         """Load what a batch needs; keys without a row are left out."""
         loaded = Loaded()
-        for row in self._by_key(connection, _TOKENS, needs.tokens):
+        for row in self._by_key(connection, TOKENS, needs.tokens):
             loaded.tokens[row["token_id"]] = row
         # A refresh needs the first row of its grant, and those above it for the task chain.
         above = {grant for row in loaded.tokens.values() for grant, _, _ in unpack(row["lineage"])}
-        for row in self._by_key(connection, _TOKENS, above - loaded.tokens.keys()):
+        for row in self._by_key(connection, TOKENS, above - loaded.tokens.keys()):
             loaded.tokens[row["token_id"]] = row
         needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
-        for row in self._by_key(connection, _AGENTS, needs.clients):
+        for row in self._by_key(connection, AGENTS, needs.clients):
             loaded.agents[row["client_id"]] = row
-        for row in self._by_key(connection, _STATES, needs.grants):
+        for row in self._by_key(connection, STATES, needs.grants):
             loaded.grants[row["grant_id"]] = GrantState.from_json(row["state"])
         loaded.stored = set(loaded.grants)
+        loaded.assertions.update(
+            row["assertion_key"] for row in self._by_key(connection, ASSERTIONS, needs.assertions)
+        )
         for client in needs.task_history_of:
-            newest = connection.execute(_NEWEST_TASKS, {"client": client})
+            newest = connection.execute(NEWEST_TASKS, {"client": client})
             loaded.tasks[client] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
-            loaded.logs[grant] = rows_of(connection, _NEWEST_LOGS, grant=grant)
+            loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded
 
     def write(self, connection: Connection, batch: Batch) -> None:
@@ -237,17 +214,23 @@ class Store:
         """
         # First, because it notices another writer of this chain before its ids could collide with ours.
         self.write_trail(connection, batch.trail.rows, batch.trail.head)
-        self._insert(connection, _AGENTS, batch.inserts["agents"])
-        self._insert(connection, _TOKENS, batch.inserts["issued_tokens"])
-        _conditionally(connection, _CONFIRM, batch.confirmed)
-        _conditionally(connection, _CONSUME, batch.consumed)
+        self._insert(connection, AGENTS, batch.inserts["agents"])
+        self._insert(connection, TOKENS, batch.inserts["issued_tokens"])
+        # In the order of keys here and below, so that two batches never wait for each other.
+        used = sorted(batch.inserts["used_assertions"], key=itemgetter("assertion_key"))
+        self._insert(connection, ASSERTIONS, used)
+        _conditionally(connection, CONFIRM, batch.confirmed)
+        if batch.changed_agents:
+            changed = [batch.loaded.agents[client] for client in sorted(batch.changed_agents)]
+            connection.execute(CHANGE_AGENT, [_agent_values(row) for row in changed])
+        _conditionally(connection, CONSUME, batch.consumed)
         if batch.changed_grants:
             states = {grant: batch.loaded.grants[grant].to_json() for grant in sorted(batch.changed_grants)}
             self._database.put_states(connection, states, batch.loaded.stored)
         # Last, so that the lock on marks is held for no longer than a commit takes.
         if marks := batch.inserts["revocations"]:
             self._database.lock_marks(connection)
-            self._insert(connection, _MARKS, marks)
+            self._insert(connection, MARKS, marks)
 
     def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
         """Write audit rows and move their chain's head.
@@ -271,50 +254,17 @@ class Store:
         )
         if moved.rowcount != 1:
             raise ConflictError("the audit chain has grown")
-        self._insert(connection, _AUDIT, rows)
+        self._insert(connection, AUDIT, rows)
 
     def _insert(self, connection: Connection, target: Table, rows: list[Row]) -> None:
         if rows:
             self._database.insert(connection, target, rows)
 
-    def _by_key(self, connection: Connection, source: Table, values: set[int]) -> Iterator[Row]:
+    def _by_key(self, connection: Connection, source: Table, values: set[Any]) -> Iterator[Row]:
         ordered = sorted(values)
         for start in range(0, len(ordered), _CHUNK):
             query = self._statements.by_key[source]
             yield from rows_of(connection, query, keys=ordered[start : start + _CHUNK])
-
-
-class _Statements:
-    """The statements that depend on the database."""
-
-    def __init__(self, database: Database) -> None:
-        place = database.place
-        self.marks_after = (
-            select(_MARKS, place.label("place")).where(place > bindparam("after")).order_by(place)
-        )
-        self.last_place = select(func.max(place)).select_from(_MARKS)
-        self.next_pending = (
-            # A literal: with a bound value no database can know that the partial index serves.
-            select(_MARKS, place.label("place"))
-            .where(text("closure = 'pending'"))
-            .order_by(_MARKS.c.revocation_id)
-            .limit(1)
-        )
-        self.by_key = {
-            source: select(source).where(database.among(key))
-            for source, key in (
-                (_AGENTS, _AGENTS.c.client_id),
-                (_TOKENS, _TOKENS.c.token_id),
-                (_STATES, _STATES.c.grant_id),
-            )
-        }
-        # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,
-        # so that two batches never wait for each other. SQLite has no such locks and needs none.
-        states = self.by_key[_STATES]
-        self.by_key[_STATES] = states.order_by(_STATES.c.grant_id).with_for_update()
-        put_head = database.upsert(_CHAINS, "chain", where=_CHAINS.c.length == bindparam("before"))
-        # Of an INSERT the count is not kept unless asked for.
-        self.put_head = put_head.execution_options(preserve_rowcount=True)
 
 
 def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
@@ -325,9 +275,14 @@ def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in result]
 
 
+def _agent_values(row: Row) -> Row:
+    return {"id": row["client_id"]} | {
+        f"new_{name}": value for name, value in row.items() if name != "client_id"
+    }
+
+
 def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:
     if changes:
-        # In the order of keys, so that two batches never wait for each other.
         done = connection.execute(statement, [{"id": key, "at": at} for key, at in sorted(changes)])
         if done.rowcount != len(changes):
             raise ConflictError("consumed by another writer")

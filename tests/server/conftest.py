@@ -18,6 +18,7 @@ from agentsim.server import (
     GrantState,
     Issue,
     IssueChild,
+    KeyRing,
     ManualClock,
     OAuthError,
     Operation,
@@ -66,7 +67,7 @@ class World:
             policy=self.policy,
             clock=self.clock,
             secrets=secrets,
-            key=SigningKey.from_seed(self.seed),
+            keyring=KeyRing(SigningKey.from_seed(self.seed)),
             **others,
         )
 
@@ -166,7 +167,16 @@ class World:
         return sum(head["length"] for head in heads.values())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Most stories tell what is decided, and that is the same wherever it is kept: those take SQLite only."""
+    if "new_database" in metafunc.fixturenames:
+        on_both = metafunc.definition.get_closest_marker("on_both") is not None
+        metafunc.parametrize(
+            "new_database", ["sqlite", "postgresql"] if on_both else ["sqlite"], indirect=True
+        )
+
+
+@pytest.fixture
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path | str]:
     """Makes databases of one kind: SQLite files, or schemas of one PostgreSQL."""
     if request.param == "postgresql":

@@ -63,7 +63,7 @@ class Database(ABC):
         """Write grant states by grant, in the order of keys; ``stored`` are those that the database has."""
 
     @abstractmethod
-    def among(self, column: ColumnElement[int]) -> ColumnElement[bool]:
+    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         """The condition that a column is one of the bound ``keys``."""
 
     @abstractmethod

@@ -103,8 +103,8 @@ class PostgreSQL(Database):
             # Plain: a state that another writer has added meanwhile must not be written over.
             connection.exec_driver_sql(_ADD_STATES, (new, [states[grant] for grant in new]))
 
-    def among(self, column: ColumnElement[int]) -> ColumnElement[bool]:
-        return column == any_(bindparam("keys", type_=ARRAY(BigInteger)))
+    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        return column == any_(bindparam("keys", type_=ARRAY(column.type)))
 
     def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:
         connection.exec_driver_sql(_LOCK if exclusive else _LOCK_SHARED, (self._space, _BARRIER))

@@ -75,7 +75,7 @@ class SQLite(Database):
         rows = [{"grant_id": grant, "state": state} for grant, state in states.items()]
         connection.exec_driver_sql(self._put_states, rows)
 
-    def among(self, column: ColumnElement[int]) -> ColumnElement[bool]:
+    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         return column.in_(bindparam("keys", expanding=True))
 
     def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:

@@ -1,0 +1,153 @@
+"""Commands that make Runs and look at them: simulate, replay, inspect."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentsim.cli.app import Json, app, print_json, progress
+
+# Whatever takes long to import is imported by the command that needs it: help answers at once.
+if TYPE_CHECKING:
+    from agentsim.run import Run
+
+RUNS = Path("data/runs")
+#: What ``simulate`` and ``replay`` tell of a new Run; ``inspect`` tells the rest.
+_SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
+_BatchSize = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Operations per transaction; changes the speed, nothing else.")
+]
+_OUT = "Directory of the Run; a Run that is there is replaced."
+
+
+@app.command(epilog="Example: `agentsim simulate data/scenarios/demo.yaml --agents 20000 --seed 7`")
+def simulate(
+    scenario: Annotated[Path, typer.Argument(help="The scenario, a YAML file.", metavar="SCENARIO")],
+    agents: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of agents, instead of the scenario's.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Seed of all draws, instead of the scenario's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/NAME-SEED")
+    ] = None,
+    batch_size: _BatchSize = 1000,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate a scenario against the token server and keep the outcome as a Run.
+
+    The same scenario and seed always give the same Run, whatever the batch size and the number of processes.
+    """
+    from agentsim.simulation import load_scenario
+    from agentsim.simulation import simulate as run_simulation
+
+    chosen = load_scenario(scenario)
+    if agents is not None:
+        chosen = chosen.with_agents(agents)
+    if seed is not None:
+        chosen = chosen.with_seed(seed)
+    target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
+    run = run_simulation(
+        chosen,
+        target,
+        batch_size=batch_size,
+        jobs=jobs or os.cpu_count() or 1,
+        source=scenario,
+        progress=progress(),
+    )
+    _present(run, as_json, "agentsim report scale")
+
+
+@app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
+def replay(
+    traces: Annotated[
+        Path, typer.Argument(help="Tool calls of agents, one row each, as Parquet.", metavar="TRACES")
+    ],
+    out: Annotated[Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/FILE")] = None,
+    batch_size: _BatchSize = 1000,
+    as_json: Json = False,
+) -> None:
+    """Replay real agent traces through the token server; gives the same kind of Run as a simulation.
+
+    The columns that hold answers (was it an attack, did it succeed) become labels and nothing else.
+    """
+    from agentsim.simulation import replay as run_replay
+
+    target = out or RUNS / _file_name(traces.stem)
+    run = run_replay(traces, target, batch_size=batch_size, progress=progress())
+    _present(run, as_json, "agentsim report anomaly")
+
+
+@app.command(epilog="Example: `agentsim inspect data/runs/demo --check`")
+def inspect(
+    run: Annotated[Path, typer.Argument(help="The directory of a Run.", metavar="RUN")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Look for broken invariants, too; exit status 1 if there are any.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a Run holds: agents, grants, trees, depth, events, refusals, attacks."""
+    from agentsim.lineage import check as find_violations
+    from agentsim.run import Run, RunError
+
+    opened = Run(run)
+    violations = find_violations(opened, progress=progress()) if check else []
+    try:
+        figures = _figures(opened)
+    except RunError:
+        # Whoever asks for faults gets them, even those that leave nothing to count.
+        if not violations:
+            raise
+        figures = {"run": str(run)}
+    if as_json:
+        checked = {"violations": [asdict(violation) for violation in violations]} if check else {}
+        print_json({**figures, **checked})
+    else:
+        from agentsim.cli.terminal import print_summary
+
+        print_summary(figures)
+        if check:
+            typer.echo("\n" + "\n".join([*map(str, violations), _verdict(len(violations))]))
+    if violations:
+        raise typer.Exit(1)
+
+
+def _verdict(violations: int) -> str:
+    return f"Violations: {violations}" if violations else "Checked: no invariant is broken."
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def _present(run: Run, as_json: bool, following: str) -> None:
+    """Say where a new Run is, what is in it, and what to do next."""
+    figures = _figures(run)
+    if as_json:
+        print_json(figures)
+        return
+    from agentsim.cli.terminal import print_figures
+
+    print_figures({name: figures[name] for name in _SHORT})
+    typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    from agentsim.lineage import summarise
+
+    manifest = run.manifest
+    named = {"run": str(run.path), "name": manifest.name, "seed": manifest.seed}
+    return {**named, **summarise(run).as_dict(), "wall_seconds": round(manifest.wall_seconds, 3)}

@@ -1,6 +1,7 @@
 """Introspection (RFC 7662), revocation (RFC 7009) and verification: what may be asked about a token."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -8,6 +9,8 @@ from starlette.responses import Response
 
 from agentsim.server.answers import Introspection, Revocation, Verification
 from agentsim.server.claims import authorization_details
+from agentsim.server.closure import Closure
+from agentsim.server.core import Server
 from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.context import Context, context_of, source_of
@@ -117,22 +120,25 @@ async def wait_for_closure(context: Context, answer: Revocation) -> dict[str, An
     """How far the fill has come within a second: tasks (at most a thousand), grants, and ``closure``."""
     pause, waited = _FIRST_LOOK, 0.0
     while True:
-        closures = [
-            await asyncio.to_thread(context.server.closure, revocation_id)
-            for revocation_id in answer.revocation_ids
-        ]
-        if all(closure.status == "closed" for closure in closures) or waited >= _LONGEST_WAIT:
+        closures = await asyncio.to_thread(_closures, context.server, answer.revocation_ids)
+        closed = all(each.closure == "closed" for each in closures)
+        if closed or waited >= _LONGEST_WAIT:
             break
         await asyncio.sleep(pause)
         waited += pause
         pause = min(2 * pause, 0.1)
     tasks = dict.fromkeys([*answer.affected_task_chain, *(task for each in closures for task in each.tasks)])
     return {
-        "revocation_id": str(answer.revocation_ids[0]),
+        "revocation_id": str(answer.revocation_id),
         "affected_task_chain": list(tasks)[:MOST_TASKS],
-        "count": sum(closure.affected_grants for closure in closures),
-        "closure": "closed" if all(closure.status == "closed" for closure in closures) else "pending",
+        "count": sum(each.affected_grants for each in closures),
+        "closure": "closed" if closed else "pending",
     }
+
+
+def _closures(server: Server, revocation_ids: Sequence[int]) -> list[Closure]:
+    found = (server.closure(revocation_id, MOST_TASKS) for revocation_id in revocation_ids)
+    return [closure for closure in found if closure is not None]
 
 
 async def verify(request: Request) -> Response:

@@ -70,14 +70,13 @@ def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    server = uvicorn.Server(config)
     if workers == 1:
-        server.run(sockets=[bound])
+        uvicorn.Server(config).run(sockets=[bound])
         return
     with tempfile.TemporaryDirectory(prefix="agentsim-metrics-") as folder:
         # Each worker keeps its counts in a file there, and whichever is asked adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        Multiprocess(config, target=server.run, sockets=[bound]).run()
+        Multiprocess(config, sockets=[bound]).run()
 
 
 def application(settings: Settings) -> Starlette:

@@ -11,7 +11,7 @@ from agentsim.server.answers import (
     Verification,
 )
 from agentsim.server.clock import Clock, ManualClock, SystemClock
-from agentsim.server.closure import Closed
+from agentsim.server.closure import Closed, Closure
 from agentsim.server.core import Server
 from agentsim.server.credentials import Secrets, SeededSecrets, SystemSecrets
 from agentsim.server.errors import OAuthError
@@ -44,6 +44,7 @@ __all__ = [
     "Client",
     "Clock",
     "Closed",
+    "Closure",
     "Confirm",
     "ExecutionReceipt",
     "GrantState",

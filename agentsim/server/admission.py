@@ -44,8 +44,8 @@ def find_fault(operation: Operation) -> str | None:
 
 
 def is_text(value: object) -> bool:
-    """Whether this is a string that can be encoded: no lone surrogates."""
-    return isinstance(value, str) and (value.isascii() or _encodes(value))
+    """Whether this is a string that any database can keep: no lone surrogates, no NUL."""
+    return isinstance(value, str) and "\0" not in value and (value.isascii() or _encodes(value))
 
 
 def _encodes(text: str) -> bool:
@@ -57,7 +57,7 @@ def _encodes(text: str) -> bool:
 
 
 def _is_optional_text(value: object) -> bool:
-    return value is None or (isinstance(value, str) and (value.isascii() or _encodes(value)))
+    return value is None or is_text(value)
 
 
 def _is_names(value: object) -> bool:

@@ -32,6 +32,8 @@ class Loaded:
     agents: dict[int, Row] = field(default_factory=dict)
     tokens: dict[int, Row] = field(default_factory=dict)
     grants: dict[int, GrantState] = field(default_factory=dict)
+    #: The grants whose state the database has.
+    stored: set[int] = field(default_factory=set)
     #: (grant_id, task_id) of a client's newest grants, newest first.
     tasks: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     #: A grant's newest audit rows, newest first.

@@ -68,6 +68,21 @@ class IssuedToken(Base):
         Index("ix_issued_tokens_client", "client_id"),
         Index("ix_issued_tokens_root", "root_grant_id", "token_id"),
         Index("ix_issued_tokens_task", "task_key"),
+        # A principal is the same in a whole tree, so its roots tell where to look.
+        Index(
+            "ix_issued_tokens_principal",
+            "principal",
+            "token_id",
+            sqlite_where=text("token_id = root_grant_id"),
+            postgresql_where=text("token_id = root_grant_id"),
+        ),
+        Index(
+            "ix_issued_tokens_ended",
+            "revocation_id",
+            "token_id",
+            sqlite_where=text("revocation_id IS NOT NULL"),
+            postgresql_where=text("revocation_id IS NOT NULL"),
+        ),
     )
 
     token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -157,7 +172,12 @@ class RevocationMark(Base):
 
     __tablename__ = "revocations"
     __table_args__ = (
-        Index("ix_revocations_pending", "revocation_id", sqlite_where=text("closure = 'pending'")),
+        Index(
+            "ix_revocations_pending",
+            "revocation_id",
+            sqlite_where=text("closure = 'pending'"),
+            postgresql_where=text("closure = 'pending'"),
+        ),
     )
 
     revocation_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -174,6 +194,16 @@ class RevocationMark(Base):
     cursor: Mapped[int]
     affected_grants: Mapped[int]
     affected_tokens: Mapped[int]
+
+
+class Administrator(Base):
+    """Whose bearer token opens the administrators' endpoints, where none is given from outside."""
+
+    __tablename__ = "administrators"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    token_hash: Mapped[bytes]
+    created_at: Mapped[int]
 
 
 class UsedAssertion(Base):

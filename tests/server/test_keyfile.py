@@ -110,7 +110,7 @@ def test_what_is_no_file_is_refused_in_words(path: Path, clock: ManualClock) -> 
     with pytest.raises(KeyFileError, match="no such file or folder"):
         KeyFile.ensure(path / "below" / "keys.json", clock)
     path.mkdir()
-    with pytest.raises(KeyFileError, match="not a file"):
+    with pytest.raises(KeyFileError, match="directory"):
         KeyFile(path, clock)
     pipe = path.with_name("pipe")
     os.mkfifo(pipe, 0o600)

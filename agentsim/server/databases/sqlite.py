@@ -34,8 +34,8 @@ class SQLite(Database):
 
     shared = False
     place = literal_column("revocations.rowid", Integer)
-    _begin = "BEGIN IMMEDIATE"
-    _begin_reading = "BEGIN"
+    _begin = ("BEGIN IMMEDIATE",)
+    _begin_reading = ("PRAGMA query_only=ON", "BEGIN")
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
@@ -58,6 +58,11 @@ class SQLite(Database):
             cursor.execute("PRAGMA busy_timeout=30000")
             # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
             cursor.execute("PRAGMA wal_autocheckpoint=10000")
+
+        @event.listens_for(engine, "checkin")
+        def _let_write(connection: Any, _record: Any) -> None:
+            if connection is not None:
+                connection.execute("PRAGMA query_only=OFF")
 
         return engine
 

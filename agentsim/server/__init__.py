@@ -16,7 +16,8 @@ from agentsim.server.core import Server
 from agentsim.server.credentials import Secrets, SeededSecrets, SystemSecrets
 from agentsim.server.errors import OAuthError
 from agentsim.server.history import Assessment, GrantState, PatternMatcher
-from agentsim.server.keyring import KeyRing
+from agentsim.server.keyfile import KeyFile
+from agentsim.server.keyring import KeyFileError, KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.operations import (
     Admin,
@@ -51,6 +52,8 @@ __all__ = [
     "Introspection",
     "Issue",
     "IssueChild",
+    "KeyFile",
+    "KeyFileError",
     "KeyRing",
     "ManualClock",
     "OAuthError",

@@ -153,6 +153,8 @@ class Revocation:
 
     log_id: int
     revocation_id: int | None
+    #: All marks that stand for it: the one above, and one for each further task that was named.
+    revocation_ids: list[int] = field(default_factory=list)
     revoked: bool = True
     affected_task_chain: list[str] = field(default_factory=list)
     affected_tasks_terminated: bool = True

@@ -123,9 +123,10 @@ def _verified(assertion: str, jwks_text: str) -> bytes:
         raise _refused("its header asks for extensions that are not understood")
     key = _key_for(_ALGORITHMS[named], header.get("kid"), jwks_text)
     try:
-        return _JWS.decode(assertion, key.verifying.public, algorithms=[named])
+        payload: bytes = _JWS.decode(assertion, key.verifying.public, algorithms=[named])
     except jwt.PyJWTError:
         raise _refused("the signature does not verify") from None
+    return payload
 
 
 def _key_for(alg: str, kid: str | None, jwks_text: str) -> ClientKey:
@@ -167,7 +168,7 @@ def _moment(payload: dict[str, Any], name: str) -> int | None:
     # JSON knows one kind of number; booleans are none, and what is beyond any date would not fit.
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
         raise _refused(f"{name} is no date")
-    return math.floor(seconds * SECOND)
+    return math.floor(float(seconds) * SECOND)
 
 
 def _is_id(jti: object) -> TypeGuard[str]:

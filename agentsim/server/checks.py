@@ -99,7 +99,8 @@ def _check_assertion(batch: Batch, client: ClientAssertion, agent: Row, now: int
     if agent["jwks"] is None or agent["token_endpoint_auth_method"] != "private_key_jwt":
         raise InvalidClient("assertion_invalid", "the client is not registered for private_key_jwt")
     issuer = batch.policy.issuer
-    checked = check(client.assertion, agent["jwks"], client.client_id, (issuer, f"{issuer}/token"), now)
+    audiences = (issuer, f"{issuer.rstrip('/')}/token")
+    checked = check(client.assertion, agent["jwks"], client.client_id, audiences, now)
     if not batch.use_assertion(checked.key, checked.expires_at_us):
         raise InvalidClient("assertion_used", "the assertion has been used before", hint="sign a new one")
 

@@ -27,14 +27,14 @@ from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Batch
-from agentsim.server.clock import Clock, SystemClock
+from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
 from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
-from agentsim.server.keys import SigningKey
+from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
@@ -82,6 +82,9 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
 
+#: How long other workers may go on with the old key before they notice a rotation.
+NOTICE_US = 60 * SECOND
+
 _Value = TypeVar("_Value")
 
 
@@ -112,8 +115,8 @@ class Server:
         self.policy = policy or Policy()
         self._clock = clock or SystemClock()
         self._secrets = secrets or SystemSecrets()
-        keyring = keyring or KeyRing(SigningKey.generate())
-        self._codec = TokenCodec(self.policy.issuer, (self.policy.audience,), keyring)
+        self.keyring = keyring or KeyRing(SigningKey.generate())
+        self._codec = TokenCodec(self.policy.issuer, self.policy.audiences, self.keyring)
         self._matcher = matcher
         self._writer = writer
         self._head: Head | None = self.store.head(writer)
@@ -177,6 +180,21 @@ class Server:
         """Whether marks wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
             return self._filler.pending()
+
+    def rotate_key(self, alg: Algorithm) -> SigningKey:
+        """Let a new key sign; the old one is served until the last token that it may have signed has expired.
+
+        Raises
+        ------
+        KeyFileError
+            If these keys cannot be rotated here.
+        """
+        now = self._clock.now()
+        return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys (RFC 7517 section 5)."""
+        return self.keyring.jwks(self._clock.now())
 
     def closure(self, revocation_id: int, most: int = 1_000) -> Closure | None:
         """How far the fill of a revocation has come, whichever worker does it; None where there is no such one.

@@ -60,19 +60,13 @@ class Keys:
         try:
             members = _members(text)
             signing = [jwk for jwk in members if "exp" not in jwk]
+            old = [jwk for jwk in members if "exp" in jwk]
             if len(signing) != 1:
                 raise ValueError(f"{len(signing)} keys without exp; exactly one must sign")
-            keys = cls(
-                SigningKey.from_jwk(signing[0]),
-                _moment(signing[0], "iat"),
-                tuple(
-                    RetiredKey(VerifyingKey.from_jwk(jwk), _moment(jwk, "exp"))
-                    for jwk in members
-                    if "exp" in jwk
-                ),
-            )
-            kids = {keys.signing.kid, *(retired.key.kid for retired in keys.retired)}
-            if kids != {jwk.get("kid") for jwk in members} or len(kids) != len(members):
+            retired = tuple(RetiredKey(VerifyingKey.from_jwk(jwk), _moment(jwk, "exp")) for jwk in old)
+            keys = cls(SigningKey.from_jwk(signing[0]), _moment(signing[0], "iat"), retired)
+            kids = [keys.signing.kid, *(kept.key.kid for kept in retired)]
+            if kids != [jwk.get("kid") for jwk in (*signing, *old)] or len(set(kids)) != len(kids):
                 raise ValueError("each key must bear its own thumbprint (RFC 7638) as kid, and be there once")
         except ValueError as exc:
             raise KeyFileError(f"these are not the keys of a server: {exc}") from None

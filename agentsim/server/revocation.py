@@ -85,6 +85,7 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     return Revocation(
         log_id=0,
         revocation_id=revocation_id,
+        revocation_ids=list(dict.fromkeys(marks)),
         affected_task_chain=tasks,
         count=sum(closed.get(mark, 0) for mark in dict.fromkeys(marks)),
         closure="closed" if all(mark in closed for mark in marks) else "pending",

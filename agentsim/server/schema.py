@@ -196,6 +196,16 @@ class RevocationMark(Base):
     affected_tokens: Mapped[int]
 
 
+class Administrator(Base):
+    """Whose bearer token opens the administrators' endpoints, where none is given from outside."""
+
+    __tablename__ = "administrators"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    token_hash: Mapped[bytes]
+    created_at: Mapped[int]
+
+
 class UsedAssertion(Base):
     """A client assertion that has been used, once (RFC 7523 section 3, ``jti``); of no use after its expiry."""
 

@@ -117,6 +117,11 @@ class Store:
         with self.engine.connect().execution_options(reading=True) as connection, connection.begin():
             yield connection
 
+    def ping(self) -> None:
+        """Ask the database for nothing: an error says that it cannot be reached."""
+        with self.reading() as connection:
+            connection.execute(select(1))
+
     def claim_writer(self) -> int:
         """A writer number that no other process holds, until the store is closed. SQLite has one writer: 0."""
         return self._database.claim_writer()

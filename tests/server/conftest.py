@@ -59,6 +59,7 @@ class World:
         self.policy = Policy(**policy)
         self.clock = ManualClock(now)
         self.admin = Admin("acme")
+        self.keyring = KeyRing(SigningKey.from_seed(seed))
         self.server = self._open(SeededSecrets(seed))
 
     def _open(self, secrets: SeededSecrets, **others: Any) -> Server:
@@ -67,7 +68,7 @@ class World:
             policy=self.policy,
             clock=self.clock,
             secrets=secrets,
-            keyring=KeyRing(SigningKey.from_seed(self.seed)),
+            keyring=self.keyring,
             **others,
         )
 

@@ -13,6 +13,7 @@ from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
 from agentsim.server.operations import NoteRefusal, Operation
+from agentsim.server.overview import Overview
 
 #: Different refusals that are kept apart between two notes; what comes beyond is counted under ``other``.
 _MOST_KINDS = 1_000
@@ -52,6 +53,7 @@ class Context:
     server: Server
     gatherer: Gatherer
     gate: AdminGate
+    overview: Overview
     refusals: Refusals = field(default_factory=Refusals)
 
 

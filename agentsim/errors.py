@@ -3,6 +3,7 @@
     UserError
     ├── RunError        agentsim.run         a directory is no Run, or a damaged or newer one
     ├── ScenarioError   agentsim.simulation  all mistakes of a scenario at once, each with its path
+    ├── BenchError      agentsim.experiments.bench  a server did not come up, or not every request was granted
     ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
     └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have
 

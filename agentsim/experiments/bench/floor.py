@@ -81,4 +81,6 @@ if __name__ == "__main__":
         http="httptools",
         access_log=False,
         log_level="warning",
+        proxy_headers=False,
+        server_header=False,
     )

@@ -86,13 +86,11 @@ def bench_http(
             bare = stack.enter_context(running("the floor", "agentsim.experiments.bench.floor"))
             serve = ("agentsim.cli", "serve", "--db", url, "--workers", str(workers), "--port")
             served = stack.enter_context(running("agentsim serve", *serve))
-            path = _token_path(served)
+            one, many = _endpoints(served)
             contenders = {
                 FLOOR: Contender(bare, single_requests(credentials, TOKEN_PATH)),
-                "one grant a request": Contender(served, single_requests(credentials, path)),
-                f"{BATCH} grants a request": Contender(
-                    served, batch_requests(credentials, f"{path}/batch", BATCH)
-                ),
+                "one grant a request": Contender(served, single_requests(credentials, one)),
+                f"{BATCH} grants a request": Contender(served, batch_requests(credentials, many, BATCH)),
             }
             samples = measure(
                 contenders, connections=connections, seconds=seconds, rounds=rounds, progress=progress
@@ -154,10 +152,11 @@ def _require_grants(name: str, sample: Sample) -> None:
         raise BenchError(f"{name}: nothing was answered in {sample.seconds} seconds; measure longer")
 
 
-def _token_path(served: Child) -> str:
-    """The token endpoint's path, from the server's metadata (RFC 8414)."""
+def _endpoints(served: Child) -> tuple[str, str]:
+    """Paths of the token endpoint and of its batch form, from the server's metadata (RFC 8414)."""
     try:
         metadata = orjson.loads(served.get(_METADATA) or b"")
-        return urlsplit(str(metadata["token_endpoint"])).path
+        one, many = metadata["token_endpoint"], metadata["token_batch_endpoint"]
     except (ValueError, KeyError, TypeError):
-        raise BenchError(f"{served.name} tells no token_endpoint at {_METADATA}") from None
+        raise BenchError(f"{served.name} tells no token endpoints at {_METADATA}") from None
+    return urlsplit(str(one)).path, urlsplit(str(many)).path

@@ -27,6 +27,7 @@ from agentsim.experiments.bench.requests import Requests
 WARM_UP = 0.2
 #: Seconds that the last requests may take.
 _PATIENCE = 60
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LONGEST_HEAD = 65_536
 _TOKEN = b'"access_token":'
@@ -163,6 +164,7 @@ class _Connection(asyncio.Protocol):
         #: How long the answer is; 0 before its head is here.
         self._length = 0
         self._waiting = False
+        self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -183,7 +185,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._length = 0
-        if self._load.take(answer, self._sent_at):
+        if self._load.take(answer, self._sent_at) and not self._closing:
             self._send()
         else:
             self._transport.close()
@@ -215,4 +217,5 @@ class _Connection(asyncio.Protocol):
             self._waiting = False
             self._transport.abort()
             return 0
+        self._closing = _CLOSE.search(self._received, 0, end) is not None
         return end + 4 + int(found[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -37,6 +37,15 @@ def print_summary(figures: Mapping[str, Any]) -> None:
     attacks = [(name, *counts.values()) for name, counts in figures.get("attacks", {}).items()]
     print_table(("Attack", "instances", "operations", "honoured"), attacks)
     print_table(("Labels", "grants"), (figures.get("labels") or {}).items())
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print the named columns of rows under their names; what is missing stays empty."""
+    table = Table(*map(_words, columns), box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        cells = (row.get(name) for name in columns)
+        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+    _print(table)
 
 
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:

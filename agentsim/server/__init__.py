@@ -11,11 +11,13 @@ from agentsim.server.answers import (
     Verification,
 )
 from agentsim.server.clock import Clock, ManualClock, SystemClock
-from agentsim.server.closure import Closed
+from agentsim.server.closure import Closed, Closure
 from agentsim.server.core import Server
 from agentsim.server.credentials import Secrets, SeededSecrets, SystemSecrets
 from agentsim.server.errors import OAuthError
 from agentsim.server.history import Assessment, GrantState, PatternMatcher
+from agentsim.server.keyfile import KeyFile
+from agentsim.server.keyring import KeyFileError, KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.operations import (
     Admin,
@@ -42,6 +44,7 @@ __all__ = [
     "Client",
     "Clock",
     "Closed",
+    "Closure",
     "Confirm",
     "ExecutionReceipt",
     "GrantState",
@@ -49,6 +52,9 @@ __all__ = [
     "Introspection",
     "Issue",
     "IssueChild",
+    "KeyFile",
+    "KeyFileError",
+    "KeyRing",
     "ManualClock",
     "OAuthError",
     "Operation",

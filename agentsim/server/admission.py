@@ -9,7 +9,14 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, get_args
 
-from agentsim.server.operations import Admin, Client, Operation
+from agentsim.server.operations import (
+    Admin,
+    Client,
+    ClientAssertion,
+    Credentials,
+    Operation,
+    RegistrationAccess,
+)
 
 #: Longest ``source_ip``, in characters.
 LONGEST_ADDRESS = 64
@@ -37,8 +44,8 @@ def find_fault(operation: Operation) -> str | None:
 
 
 def is_text(value: object) -> bool:
-    """Whether this is a string that can be encoded: no lone surrogates."""
-    return isinstance(value, str) and (value.isascii() or _encodes(value))
+    """Whether this is a string that any database can keep: no lone surrogates, no NUL."""
+    return isinstance(value, str) and "\0" not in value and (value.isascii() or _encodes(value))
 
 
 def _encodes(text: str) -> bool:
@@ -50,7 +57,7 @@ def _encodes(text: str) -> bool:
 
 
 def _is_optional_text(value: object) -> bool:
-    return value is None or (isinstance(value, str) and (value.isascii() or _encodes(value)))
+    return value is None or is_text(value)
 
 
 def _is_names(value: object) -> bool:
@@ -77,12 +84,26 @@ def _is_admin(value: object) -> bool:
     return isinstance(value, Admin) and is_text(value.owner)
 
 
-def _is_client(value: object) -> bool:
-    return isinstance(value, Client) and is_text(value.client_id) and is_text(value.client_secret)
+def _is_credentials(value: object) -> bool:
+    if isinstance(value, Client):
+        words: tuple[object, ...] = (value.client_id, value.client_secret)
+    elif isinstance(value, ClientAssertion):
+        words = (value.client_id, value.assertion)
+    else:
+        return False
+    return all(map(is_text, words)) and _is_optional_text(value.owner)
+
+
+def _is_asker(value: object) -> bool:
+    return value is None or _is_admin(value) or _is_credentials(value)
 
 
 def _is_caller(value: object) -> bool:
-    return _is_admin(value) or _is_client(value)
+    return _is_admin(value) or _is_credentials(value)
+
+
+def _is_manager(value: object) -> bool:
+    return _is_admin(value) or (isinstance(value, RegistrationAccess) and is_text(value.token))
 
 
 def _is_address(value: object) -> bool:
@@ -99,8 +120,10 @@ _CHECKS: dict[Any, tuple[_Check, str]] = {
     bool: (_is_flag, "true or false"),
     int | None: (_is_optional_count, "a count from 0 to 2**63 - 1, or null"),
     Admin: (_is_admin, "an administrator"),
-    Client: (_is_client, "a client"),
-    Admin | Client: (_is_caller, "an administrator or a client"),
+    Credentials: (_is_credentials, "a client"),
+    Admin | Credentials: (_is_caller, "an administrator or a client"),
+    Admin | Credentials | None: (_is_asker, "an administrator, a client or null"),
+    Admin | RegistrationAccess: (_is_manager, "an administrator or a registration access token"),
 }
 
 

@@ -12,15 +12,60 @@ from agentsim.server.errors import OAuthError
 
 
 @dataclass(slots=True, kw_only=True)
+class AgentProfile:
+    """What is registered of an agent; times in microseconds."""
+
+    client_id: str
+    #: ``pending`` until confirmed, then ``active``; ``disabled`` after.
+    status: str
+    agent_name: str
+    description: str
+    allowed_tools: list[str]
+    resource_access: list[str]
+    scope: str
+    allowed_scopes: list[str]
+    max_scope_level: str
+    role: str
+    owner: str
+    actor_class: str
+    grant_types: list[str]
+    redirect_uris: list[str]
+    token_endpoint_auth_method: str
+    jwks: str | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentRecord:
+    """An agent's profile, as it is or has become."""
+
+    log_id: int
+    profile: AgentProfile
+
+
+@dataclass(slots=True, kw_only=True)
+class NewSecret:
+    """An agent's new secret, told here and never again."""
+
+    log_id: int
+    client_id: str
+    client_secret: str
+
+
+@dataclass(slots=True, kw_only=True)
 class Registration:
     """A registered agent's credentials. The secret and the token are told here and never again."""
 
     log_id: int
     client_id: str
-    client_secret: str
+    #: None for an agent that authenticates itself with its own key.
+    client_secret: str | None
     allowed_scopes: list[str]
     registration_token: str
     registration_expires_at: int
+    registration_access_token: str
+    profile: "AgentProfile"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +95,10 @@ class TokenGrant:
     grant_id: int
     root_grant_id: int
     depth: int
+    audience: list[str]
+    level: str
+    #: Whether the grant was asked for with ``authorization_details`` (RFC 9396).
+    authorization_details: bool = False
     token_type: str = "Bearer"
     task_bound: bool = True
 
@@ -82,7 +131,16 @@ class Introspection:
     exp: int | None = None
     iat: int | None = None
     jti: str | None = None
+    aud: list[str] | None = None
+    act: dict[str, Any] | None = None
     task_id: str | None = None
+    parent_task_id: str | None = None
+    allowed_tools: list[str] | None = None
+    allowed_resources: list[str] | None = None
+    level: str | None = None
+    #: ``Bearer``, or ``refresh_token`` for one of those.
+    token_type: str | None = None
+    authorization_details: bool = False
     task_history: dict[str, Any] | None = None
 
 
@@ -95,12 +153,21 @@ class Revocation:
 
     log_id: int
     revocation_id: int | None
+    #: All marks that stand for it: the one above, and one for each further task that was named.
+    revocation_ids: list[int] = field(default_factory=list)
     revoked: bool = True
     affected_task_chain: list[str] = field(default_factory=list)
     affected_tasks_terminated: bool = True
     count: int = 0
     #: ``pending`` while rows below are being filled in, ``closed`` after. What was marked is dead at once.
     closure: str = "pending"
+
+
+@dataclass(slots=True, kw_only=True)
+class Noted:
+    """It has been written down."""
+
+    log_id: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,4 +178,15 @@ class ExecutionReceipt:
 
 
 #: Any of the answers.
-Answer = Registration | Activation | TokenGrant | Verification | Introspection | Revocation | ExecutionReceipt
+Answer = (
+    Registration
+    | Activation
+    | AgentRecord
+    | NewSecret
+    | TokenGrant
+    | Verification
+    | Introspection
+    | Revocation
+    | ExecutionReceipt
+    | Noted
+)

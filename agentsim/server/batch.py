@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentsim.server.audit import Entry, Trail
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
-from agentsim.server.tokens import Claims, TokenCodec
+from agentsim.server.tokens import TokenCodec
 
 #: A row of a table, by column name.
 Row = dict[str, Any]
@@ -25,28 +26,20 @@ MOST_HISTORY = 10
 
 
 @dataclass(slots=True)
-class Needs:
-    """The keys that a batch's operations lead to: what to load for it."""
-
-    clients: set[int] = field(default_factory=set)
-    tokens: set[int] = field(default_factory=set)
-    grants: set[int] = field(default_factory=set)
-    #: Clients whose previous tasks, and grants whose execution logs, are wanted.
-    task_history_of: set[int] = field(default_factory=set)
-    logs_of: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
 class Loaded:
     """The rows that a batch needs."""
 
     agents: dict[int, Row] = field(default_factory=dict)
     tokens: dict[int, Row] = field(default_factory=dict)
     grants: dict[int, GrantState] = field(default_factory=dict)
+    #: The grants whose state the database has.
+    stored: set[int] = field(default_factory=set)
     #: (grant_id, task_id) of a client's newest grants, newest first.
     tasks: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     #: A grant's newest audit rows, newest first.
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    #: Keys of client assertions that have been used.
+    assertions: set[bytes] = field(default_factory=set)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,12 +57,13 @@ class Batch:
     trail: Trail
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
-        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": []}
+        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": [], "used_assertions": []}
     )
     #: (client_id, confirmed_at) and (token_id, consumed_at): conditional updates.
     confirmed: list[tuple[int, int]] = field(default_factory=list)
     consumed: list[tuple[int, int]] = field(default_factory=list)
     changed_grants: set[int] = field(default_factory=set)
+    changed_agents: set[int] = field(default_factory=set)
     #: Task ids from the root down of grants that this batch has issued or refreshed.
     task_chains: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
@@ -81,6 +75,19 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def change_agent(self, row: Row) -> None:
+        """Let an agent be as this row says."""
+        self.loaded.agents[row["client_id"]] = row
+        self.changed_agents.add(row["client_id"])
+
+    def use_assertion(self, key: bytes, expires_at: int) -> bool:
+        """Use a client assertion up; False where it has been used before."""
+        if key in self.loaded.assertions:
+            return False
+        self.loaded.assertions.add(key)
+        self.inserts["used_assertions"].append({"assertion_key": key, "expires_at": expires_at})
+        return True
 
     def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
         """The revocation that ended a grant, or None while it is active."""

@@ -3,31 +3,43 @@
 from collections.abc import Sequence
 
 from agentsim.server import scopes
+from agentsim.server.assertions import check
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.credentials import matches, parse_client_name
-from agentsim.server.errors import InvalidClient, InvalidRequest, InvalidScope, UnauthorizedClient
-from agentsim.server.operations import Client
+from agentsim.server.errors import (
+    InvalidClient,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    UnauthorizedClient,
+)
+from agentsim.server.operations import ClientAssertion, Credentials
 
 #: Longest text (task_id, description, names) that is accepted, in characters.
 LONGEST_TEXT = 1_024
 
 
-def authenticate(batch: Batch, client: Client, entry: Entry) -> Row:
-    """The agent that asks, active and with the right secret.
+def authenticate(batch: Batch, client: Credentials, entry: Entry) -> Row:
+    """The agent that asks, active and with the right secret or key.
 
     Raises
     ------
     InvalidClient
-        ``invalid_client``: unknown or wrong secret; which of the two is not told.
+        ``invalid_client``: unknown or wrong secret; which of the two is not told. ``assertion_invalid`` and
+        ``assertion_used``: the same for a client assertion.
     UnauthorizedClient
-        ``agent_inactive``: registered, but not confirmed.
+        ``agent_inactive``: registered, but not confirmed, or disabled.
     """
     client_id = parse_client_name(client.client_id)
     agent = None if client_id is None else batch.loaded.agents.get(client_id)
     if agent is not None:
         entry.client_id = client_id
-    if agent is None or not matches(client.client_secret, agent["client_secret_hash"]):
+    if agent is None or (client.owner is not None and client.owner != agent["owner"]):
+        raise InvalidClient("invalid_client", "unknown client or wrong secret")
+    if isinstance(client, ClientAssertion):
+        _check_assertion(batch, client, agent, entry.timestamp)
+    elif not matches(client.client_secret, agent["client_secret_hash"]):
         raise InvalidClient("invalid_client", "unknown client or wrong secret")
     if not agent["is_active"]:
         raise UnauthorizedClient(
@@ -36,6 +48,61 @@ def authenticate(batch: Batch, client: Client, entry: Entry) -> Row:
             hint="confirm the registration with its registration_token",
         )
     return agent
+
+
+def check_grant_type(agent: Row, grant_type: str) -> None:
+    """Refuse a grant that the agent is not registered for.
+
+    Raises
+    ------
+    UnauthorizedClient
+        ``grant_type_not_registered``.
+    """
+    if grant_type not in scopes.members(agent["grant_types"]):
+        raise UnauthorizedClient(
+            "grant_type_not_registered",
+            "the agent is not registered for this grant",
+            asked=grant_type,
+            allowed=list(scopes.members(agent["grant_types"])),
+        )
+
+
+def decide_audience(batch: Batch, asked: Sequence[str], bound: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The resource servers that a token is for (RFC 8707): those asked for, or those of its bound.
+
+    Parameters
+    ----------
+    bound : the audience of the parent's token or of the grant; None for a root grant.
+
+    Raises
+    ------
+    InvalidTarget
+        ``unknown_resource`` or ``resource_exceeds_bound``, with what would be allowed.
+    """
+    policy = batch.policy
+    if not asked:
+        return (policy.audience,) if bound is None else bound
+    if not set(asked) <= set(policy.audiences):
+        raise InvalidTarget(
+            "unknown_resource", "no such resource server", asked=[name[:256] for name in asked[:20]]
+        )
+    if bound is not None and not set(asked) <= set(bound):
+        raise InvalidTarget(
+            "resource_exceeds_bound",
+            "what bounds this token is not for that resource server",
+            allowed=list(bound),
+        )
+    return tuple(dict.fromkeys(asked))
+
+
+def _check_assertion(batch: Batch, client: ClientAssertion, agent: Row, now: int) -> None:
+    if agent["jwks"] is None or agent["token_endpoint_auth_method"] != "private_key_jwt":
+        raise InvalidClient("assertion_invalid", "the client is not registered for private_key_jwt")
+    issuer = batch.policy.issuer
+    audiences = (issuer, f"{issuer.rstrip('/')}/token")
+    checked = check(client.assertion, agent["jwks"], client.client_id, audiences, now)
+    if not batch.use_assertion(checked.key, checked.expires_at_us):
+        raise InvalidClient("assertion_used", "the assertion has been used before", hint="sign a new one")
 
 
 def check_text(**texts: str | None) -> None:

@@ -5,16 +5,18 @@ transaction that also moves the mark's cursor, so that it resumes where a crash 
 tokens that have expired, were refreshed or were revoked before.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
-from agentsim.server.lineage import unpack
+from agentsim.server.reach import is_below, roots_of
 from agentsim.server.schema import IssuedToken, RevocationMark
 from agentsim.server.store import Store, rows_of, table
 
@@ -39,17 +41,24 @@ _SAVE = (
         }
     )
 )
-# A literal: with a bound value SQLite cannot know that the partial index serves.
-_NEXT_MARK = select(_MARKS).where(text("closure = 'pending'")).order_by(_MARKS.c.revocation_id).limit(1)
 _UNFILLED = (
     select(_TOKENS)
     .where(_TOKENS.c.root_grant_id == bindparam("root"), _TOKENS.c.token_id > bindparam("cursor"))
     .order_by(_TOKENS.c.token_id)
     .limit(bindparam("most"))
 )
+_STANDING = select(_MARKS).where(_MARKS.c.revocation_id == bindparam("id"))
+_ENDED = (
+    select(_TOKENS.c.task_id)
+    .where(_TOKENS.c.revocation_id == bindparam("mark"))
+    .order_by(_TOKENS.c.token_id)
+    .limit(bindparam("most"))
+)
 _ROOT_OF = select(_TOKENS.c.root_grant_id).where(_TOKENS.c.token_id == bindparam("token"))
-#: Where in a lineage triple a mark's key stands.
-_POSITION = {"grant": 0, "grant_only": 0, "client": 1, "task": 2}
+
+
+#: Seconds for which a worker does not ask again after it has found another one filling.
+_REST = 0.1
 
 
 @dataclass(slots=True)
@@ -57,6 +66,18 @@ class Closed:
     """A mark whose rows are all filled in. ``tasks`` are those of the grants that it ended, in order of issue."""
 
     revocation_id: int
+    affected_grants: int
+    affected_tokens: int
+    tasks: list[str]
+
+
+@dataclass(slots=True)
+class Closure:
+    """How far a mark's fill has come, whichever worker did it. ``tasks`` are some of those ended, in order of issue."""
+
+    revocation_id: int
+    #: ``pending`` or ``closed``.
+    closure: str
     affected_grants: int
     affected_tokens: int
     tasks: list[str]
@@ -73,35 +94,51 @@ class _Job:
 
 
 class Filler:
-    """Fills in marks in the order in which they were made."""
+    """Fills in marks in the order in which they were made.
+
+    A mark is gone into only once it has *settled*: a batch that had not read it may still be about to commit rows
+    below it, and a fill that has passed their place would leave them out. Passing the barrier exclusively, once,
+    waits for the last of these; whatever begins afterwards reads the mark and adds nothing below it, so that the
+    fill is complete and comes to an end. Of several workers one fills at a time.
+    """
 
     def __init__(self, store: Store, ids: IdGenerator) -> None:
         self._store = store
         self._ids = ids
         self._job: _Job | None = None
         self._pending = True
+        #: Marks up to this place have settled; whether there may be later ones.
+        self._settled = 0
+        self._unsettled = True
+        self._rest_until = 0.0
 
     def wake(self) -> None:
         """There are new marks."""
-        self._pending = True
+        self._pending = self._unsettled = True
 
     def pending(self) -> bool:
-        """Whether a mark may wait to be filled in."""
-        return self._pending
+        """Whether a mark may wait to be filled in, and no other worker was at it a moment ago."""
+        return self._pending and time.monotonic() >= self._rest_until
 
     def step(self, head: Head, limit: int, now: int) -> tuple[list[Closed], Head]:
         """One transaction of at most ``limit`` tokens; returns the marks it closed and the audit chain's new head."""
-        closed = []
+        closed: list[Closed] = []
         trail = Trail(head, self._ids)
         # Until this step is committed the job is the database's to tell: a rollback must not leave a cursor ahead.
         job, self._job = self._job, None
+        if self._unsettled and not self._settle():
+            return closed, head
         with self._store.transaction() as connection:
+            if not self._is_ours(connection):
+                return closed, head
+            if job is not None and not _is_up_to_date(connection, job):
+                job = None
             while limit > 0:
                 if job is None:
-                    marks = rows_of(connection, _NEXT_MARK)
-                    if not marks:
+                    mark = self._next(connection)
+                    if mark is None:
                         break
-                    job = _begin(connection, marks[0])
+                    job = _begin(connection, mark)
                 # A mark may name what no token carries.
                 limit -= self._advance(connection, job, trail, limit, now) if job.roots else 1
                 if not job.roots:
@@ -112,13 +149,38 @@ class Filler:
             self._store.write_trail(connection, trail.rows, trail.head)
         self._job = job
         # With room to spare there was nothing left to begin.
-        self._pending = limit <= 0
+        self._pending = limit <= 0 or self._unsettled
         return closed, trail.head
+
+    def _settle(self) -> bool:
+        """Let every batch end that may not have read the newest marks; False where another worker fills."""
+        with self._store.transaction() as connection:
+            if not self._is_ours(connection):
+                return False
+            self._store.pass_barrier(connection, exclusive=True)
+            self._settled = self._store.last_place(connection)
+        self._unsettled = False
+        return True
+
+    def _is_ours(self, connection: Connection) -> bool:
+        """Whether no other worker fills; if one does, it is left alone for a while."""
+        ours = self._store.try_fill(connection)
+        if not ours:
+            self._rest_until = time.monotonic() + _REST
+        return ours
+
+    def _next(self, connection: Connection) -> Row | None:
+        """The next mark to fill in, if it has settled."""
+        mark = self._store.next_pending(connection)
+        if mark is not None and mark["place"] > self._settled:
+            self._unsettled = True
+            return None
+        return mark
 
     def _advance(self, connection: Connection, job: _Job, trail: Trail, limit: int, now: int) -> int:
         """Go on in the job's first tree; returns how many tokens were looked at, at least one."""
         rows = rows_of(connection, _UNFILLED, root=job.roots[0], cursor=job.cursor, most=limit)
-        ended = [row for row in rows if _below(job.mark, row)]
+        ended = [row for row in rows if is_below(job.mark, row)]
         if ended:
             connection.execute(_END, [_end_values(job.mark, row["token_id"]) for row in ended])
         for row in ended:
@@ -134,8 +196,14 @@ class Filler:
         return max(len(rows), 1)
 
 
+def _is_up_to_date(connection: Connection, job: _Job) -> bool:
+    """Whether no other worker has gone on with this mark."""
+    (mark,) = rows_of(connection, _STANDING, id=job.mark["revocation_id"])
+    return bool(mark["closure"] == "pending" and mark["cursor"] == job.mark["cursor"])
+
+
 def _begin(connection: Connection, mark: Row) -> _Job:
-    roots = [row.root_grant_id for row in connection.execute(_roots(mark))]
+    roots = [row.root_grant_id for row in connection.execute(roots_of(mark))]
     cursor = mark["cursor"]
     if cursor:
         # Resumed: the cursor is a token of the tree that was being gone through.
@@ -154,39 +222,6 @@ def _ended_tasks(connection: Connection, mark: Row, roots: list[int]) -> Iterato
             .order_by(_TOKENS.c.token_id)
         )
         yield from connection.execute(query).scalars()
-
-
-def _roots(mark: Row) -> Select[Any]:
-    """The trees in which a mark's key occurs."""
-    column = {
-        "grant": _TOKENS.c.token_id,
-        "grant_only": _TOKENS.c.token_id,
-        "client": _TOKENS.c.client_id,
-        "task": _TOKENS.c.task_key,
-        "principal": _TOKENS.c.principal,
-    }[mark["kind"]]
-    value = mark["subject"] if mark["kind"] == "principal" else mark["key"]
-    query = select(_TOKENS.c.root_grant_id).where(column == value, _TOKENS.c.owner == mark["owner"])
-    if mark["kind"] in ("client", "principal"):
-        query = query.where(_TOKENS.c.root_grant_id < mark["revocation_id"])
-    return query.distinct().order_by(_TOKENS.c.root_grant_id)
-
-
-def _below(mark: Row, row: Any) -> bool:
-    """Whether a mark ended this token and no fill has dealt with it."""
-    if row["is_revoked"]:
-        return False
-    kind, key = mark["kind"], mark["key"]
-    if kind == "grant_only":
-        return bool(row["grant_id"] == key)
-    if kind == "principal":
-        return bool(row["principal"] == mark["subject"] and row["root_grant_id"] < mark["revocation_id"])
-    before = mark["revocation_id"] if kind == "client" else None
-    position = _POSITION[kind]
-    return any(
-        triple[position] == key and (before is None or triple[0] < before)
-        for triple in unpack(row["lineage"])
-    )
 
 
 def _end_values(mark: Row, token_id: int) -> Row:
@@ -219,3 +254,23 @@ def _close(connection: Connection, job: _Job) -> Closed:
 def _save(connection: Connection, mark: Row) -> None:
     names = ("closure", "cursor", "affected_grants", "affected_tokens")
     connection.execute(_SAVE, {"id": mark["revocation_id"]} | {f"new_{name}": mark[name] for name in names})
+
+
+def read_closure(connection: Connection, revocation_id: int, most: int = 1_000) -> Closure | None:
+    """What a mark has ended so far, as the database tells it.
+
+    Parameters
+    ----------
+    most : how many distinct tasks are told at most; of tokens, the first twenty times as many are looked through.
+
+    Returns
+    -------
+    None where there is no such mark.
+    """
+    marks = rows_of(connection, _STANDING, id=revocation_id)
+    if not marks:
+        return None
+    ended = connection.execute(_ENDED, {"mark": revocation_id, "most": most * 20}).scalars()
+    tasks = list(islice(dict.fromkeys(ended), most))
+    mark = marks[0]
+    return Closure(revocation_id, mark["closure"], mark["affected_grants"], mark["affected_tokens"], tasks)

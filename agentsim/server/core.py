@@ -1,7 +1,8 @@
 """The server: ordered batches of operations in, answers and refusals out.
 
 ``execute`` loads what the batch needs, lets the decisions work on it in order, and writes once. Inside one process
-a lock lets one batch at a time through.
+a lock lets one batch at a time through; several processes on one PostgreSQL, each a writer of its own, work side by
+side and are kept apart by the store.
 """
 
 from collections import Counter
@@ -12,30 +13,47 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from agentsim.server import grants, introspection, refresh, registration, revocation, verification
+from agentsim.server import (
+    agents,
+    grants,
+    introspection,
+    notes,
+    refresh,
+    registration,
+    revocation,
+    verification,
+)
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry, Head, Trail
-from agentsim.server.batch import Batch, Needs
-from agentsim.server.clock import Clock, SystemClock
-from agentsim.server.closure import Closed, Filler
-from agentsim.server.credentials import Secrets, SystemSecrets, parse_client_name, parse_keyed_token
-from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError
+from agentsim.server.batch import Batch
+from agentsim.server.clock import SECOND, Clock, SystemClock
+from agentsim.server.closure import Closed, Closure, Filler, read_closure
+from agentsim.server.credentials import Secrets, SystemSecrets
+from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
-from agentsim.server.keys import SigningKey
+from agentsim.server.keyring import KeyRing
+from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.marks import MarkIndex
+from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
-    Client,
     Confirm,
+    Disable,
+    Enable,
     Introspect,
     Issue,
     IssueChild,
+    NoteKeyRotation,
+    NoteRefusal,
     Operation,
+    ReadAgent,
     RecordExecution,
     Refresh,
     Register,
     Revoke,
+    RotateSecret,
+    UpdateAgent,
     Verify,
 )
 from agentsim.server.policy import Policy
@@ -46,6 +64,11 @@ from agentsim.server.tokens import TokenCodec
 _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     Register: ("agent_registered", registration.register),
     Confirm: ("agent_confirmed", registration.confirm),
+    ReadAgent: ("agent_read", agents.read_agent),
+    UpdateAgent: ("agent_updated", agents.update_agent),
+    RotateSecret: ("agent_secret_rotated", agents.rotate_secret),
+    Disable: ("agent_disabled", agents.disable),
+    Enable: ("agent_enabled", agents.enable),
     Issue: ("token_issued", grants.issue),
     IssueChild: ("child_token_issued", grants.issue_child),
     Refresh: ("token_refreshed", refresh.refresh),
@@ -53,9 +76,14 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     RecordExecution: ("task_execution", verification.record_execution),
     Introspect: ("token_introspected", introspection.introspect),
     Revoke: ("token_revoked", revocation.revoke),
+    NoteRefusal: ("request_refused", notes.note_refusal),
+    NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
 }
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
+
+#: How long other workers may go on with the old key before they notice a rotation.
+NOTICE_US = 60 * SECOND
 
 _Value = TypeVar("_Value")
 
@@ -67,7 +95,7 @@ class Server:
     ----------
     store : its database; by default one in memory.
     policy : what the organisation allows.
-    clock, secrets, key : time, randomness and the signing key; by default the system's and a new key.
+    clock, secrets, keyring : time, randomness and the signing keys; by default the system's and a new key.
     matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
     writer : number of this writer: of its ids and of its audit chain.
     """
@@ -79,7 +107,7 @@ class Server:
         policy: Policy | None = None,
         clock: Clock | None = None,
         secrets: Secrets | None = None,
-        key: SigningKey | None = None,
+        keyring: KeyRing | None = None,
         matcher: PatternMatcher | None = None,
         writer: int = 0,
     ) -> None:
@@ -87,7 +115,8 @@ class Server:
         self.policy = policy or Policy()
         self._clock = clock or SystemClock()
         self._secrets = secrets or SystemSecrets()
-        self._codec = TokenCodec(self.policy.issuer, self.policy.audience, key or SigningKey.generate())
+        self.keyring = keyring or KeyRing(SigningKey.generate())
+        self._codec = TokenCodec(self.policy.issuer, self.policy.audiences, self.keyring)
         self._matcher = matcher
         self._writer = writer
         self._head: Head | None = self.store.head(writer)
@@ -116,28 +145,7 @@ class Server:
         times = [self._clock.now()] * len(operations) if at is None else at
         faults = [find_fault(operation) for operation in operations]
         with self._lock:
-            for _ in range(_ATTEMPTS):
-                try:
-                    head = self._take_head()
-                    with self.store.transaction() as connection:
-                        began = perf_counter_ns()
-                        batch = self._load(connection, operations, faults, head)
-                        self._spend("load", began)
-                        answers = [
-                            self._decide(batch, operation, now, fault)
-                            for operation, now, fault in zip(operations, times, faults, strict=True)
-                        ]
-                        began = perf_counter_ns()
-                        self.store.write(connection, batch)
-                    self._spend("write", began)
-                except ConflictError:
-                    continue
-                self._head = batch.trail.head
-                for row in batch.inserts["revocations"]:
-                    self._marks.add(row)
-                    self._filler.wake()
-                return answers
-        raise ConflictError(f"other writers were faster {_ATTEMPTS} times in a row")
+            return self._undisturbed(lambda: self._execute(operations, times, faults))
 
     def ask(self, operation: Operation, answer: type[_Value]) -> _Value:
         """Execute one operation and return its answer.
@@ -163,19 +171,77 @@ class Server:
         with self._lock:
             began = perf_counter_ns()
             now = self._clock.now() if at is None else at
-            closed, self._head = self._filler.step(self._take_head(), limit, now)
+            closed, self._head = self._undisturbed(lambda: self._filler.step(self._take_head(), limit, now))
             self._marks.closed.update((mark.revocation_id, mark.affected_grants) for mark in closed)
             self._spend("fill", began)
         return closed
 
     def pending(self) -> bool:
-        """Whether marks wait to be filled in."""
+        """Whether marks wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
             return self._filler.pending()
+
+    def rotate_key(self, alg: Algorithm) -> SigningKey:
+        """Let a new key sign; the old one is served until the last token that it may have signed has expired.
+
+        Raises
+        ------
+        KeyFileError
+            If these keys cannot be rotated here.
+        """
+        now = self._clock.now()
+        return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys (RFC 7517 section 5)."""
+        return self.keyring.jwks(self._clock.now())
+
+    def closure(self, revocation_id: int, most: int = 1_000) -> Closure | None:
+        """How far the fill of a revocation has come, whichever worker does it; None where there is no such one.
+
+        Parameters
+        ----------
+        most : how many of the tasks that it ended are told.
+        """
+        with self.store.reading() as connection:
+            return read_closure(connection, revocation_id, most)
 
     def close(self) -> None:
         """Close the database. Nothing that was answered is lost."""
         self.store.close()
+
+    def _undisturbed(self, work: Callable[[], _Value]) -> _Value:
+        """Do what is one transaction until no other writer comes between."""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self.store.pause(attempt)
+            try:
+                return work()
+            except ConflictError as conflict:
+                last = conflict
+        raise ConflictError(f"other writers were faster {_ATTEMPTS} times in a row") from last
+
+    def _execute(
+        self, operations: Sequence[Operation], times: Sequence[int], faults: Sequence[str | None]
+    ) -> list[Answer | OAuthError]:
+        head = self._take_head()
+        with self.store.transaction() as connection:
+            began = perf_counter_ns()
+            self.store.pass_barrier(connection, exclusive=any(map(_is_exclusive, operations)))
+            batch = self._load(connection, operations, faults, head)
+            self._spend("load", began)
+            answers = [
+                self._decide(batch, operation, now, fault)
+                for operation, now, fault in zip(operations, times, faults, strict=True)
+            ]
+            began = perf_counter_ns()
+            self.store.write(connection, batch)
+        self._spend("write", began)
+        self._head = batch.trail.head
+        for row in batch.inserts["revocations"]:
+            self._marks.add(row)
+            self._filler.wake()
+        return answers
 
     def _take_head(self) -> Head:
         """The end of the chain; from here to the commit it is the database's to tell, whatever goes wrong."""
@@ -198,7 +264,7 @@ class Server:
                 self._filler.wake()
             self._marks.add(row)
             self._ids.pass_by(row["revocation_id"])
-        if any(isinstance(operation, Revoke) and operation.token is None for operation in operations):
+        if any(map(_is_exclusive, operations)):
             self._ids.pass_by(self.store.newest_token(connection))
 
     def _load(
@@ -212,7 +278,7 @@ class Server:
         needs = Needs()
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
-                _collect(self._codec, operation, needs, with_role=self._matcher is not None)
+                collect(self._codec, operation, needs, with_role=self._matcher is not None)
         return Batch(
             policy=self.policy,
             codec=self._codec,
@@ -234,6 +300,17 @@ class Server:
         self.spent[stage] += perf_counter_ns() - began
 
 
+def _is_exclusive(operation: Operation) -> bool:
+    """Whether no other batch may be under way beside this operation.
+
+    What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
+    its row is written as a whole, so nobody else may change it meanwhile.
+    """
+    if isinstance(operation, Revoke):
+        return operation.token is None
+    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
+
+
 def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
     """Decide one operation and append its audit row."""
     event_type, decision = _DECISIONS[type(operation)]
@@ -252,60 +329,3 @@ def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> 
             entry.details["excess"] = error.asked
     result.log_id = batch.trail.append(entry)
     return result
-
-
-def _collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
-    """Add the keys that an operation leads to."""
-    match operation:
-        case Register():
-            pass
-        case Confirm(registration_token=token):
-            _add(needs.clients, parse_keyed_token("reg", token))
-        case Issue(by=by):
-            _add(needs.clients, parse_client_name(by.client_id))
-        case IssueChild(by=by, parent_token=token):
-            _add(needs.clients, parse_client_name(by.client_id))
-            _collect_token(codec, token, needs)
-        case Refresh(by=by, refresh_token=token):
-            _add(needs.clients, parse_client_name(by.client_id))
-            _add(needs.tokens, parse_keyed_token("rt", token))
-        case Verify(token=token, include_history=history):
-            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
-        case Introspect(token=token, include_task_history=history):
-            _collect_token(codec, token, needs, with_role=with_role, logs=history)
-        case RecordExecution(token=token):
-            _collect_token(codec, token, needs)
-        case Revoke(by=by, token=revoked, client_id=client_id):
-            if isinstance(by, Client):
-                _add(needs.clients, parse_client_name(by.client_id))
-            if revoked is not None:
-                _add(needs.tokens, parse_keyed_token("rt", revoked))
-            if client_id is not None:
-                _add(needs.clients, parse_client_name(client_id))
-
-
-def _collect_token(
-    codec: TokenCodec,
-    token: str,
-    needs: Needs,
-    *,
-    with_role: bool = False,
-    tasks: bool = False,
-    logs: bool = False,
-) -> None:
-    try:
-        claims = codec.decode(token)
-    except InvalidToken:
-        return
-    needs.grants.add(claims.grant_id)
-    if with_role:
-        needs.clients.add(claims.client_id)
-    if tasks:
-        needs.task_history_of.add(claims.client_id)
-    if logs:
-        needs.logs_of.add(claims.grant_id)
-
-
-def _add(keys: set[int], key: int | None) -> None:
-    if key is not None:
-        keys.add(key)

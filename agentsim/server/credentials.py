@@ -70,8 +70,13 @@ def parse_client_name(name: str) -> int | None:
     return _id(number) if prefix == "agent" else None
 
 
+def task_name(token_id: int) -> str:
+    """The name of a task whose agent gave it none."""
+    return f"task_{token_id}"
+
+
 def keyed_token(kind: str, row_id: int, secret: str) -> str:
-    """A refresh (``rt``) or registration (``reg``) token: its kind, its row and its secret."""
+    """A refresh (``rt``), registration (``reg``) or registration access (``rat``) token: kind, row and secret."""
     return f"{kind}_{row_id}_{secret}"
 
 

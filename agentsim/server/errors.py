@@ -6,9 +6,22 @@
     ├── InvalidGrant         400 invalid_grant          RFC 6749 section 5.2
     ├── UnauthorizedClient   400 unauthorized_client    RFC 6749 section 5.2
     ├── InvalidScope         400 invalid_scope          RFC 6749 section 5.2
+    ├── UnsupportedGrantType 400 unsupported_grant_type RFC 6749 section 5.2
+    ├── InvalidTarget        400 invalid_target         RFC 8707 section 2
+    ├── InvalidAuthorizationDetails
+    │                        400 invalid_authorization_details  RFC 9396 section 5
+    ├── InvalidClientMetadata
+    │                        400 invalid_client_metadata        RFC 7591 section 3.2.2
+    ├── InvalidRedirectUri   400 invalid_redirect_uri   RFC 7591 section 3.2.2
+    ├── InvalidSoftwareStatement
+    │                        400 invalid_software_statement     RFC 7591 section 3.2.2
+    ├── UnapprovedSoftwareStatement
+    │                        400 unapproved_software_statement  RFC 7591 section 3.2.2
     ├── InvalidToken         401 invalid_token          RFC 6750 section 3.1
     ├── InsufficientScope    403 insufficient_scope     RFC 6750 section 3.1
-    └── AccessDenied         403 access_denied          RFC 6749 section 4.1.2.1
+    ├── AccessDenied         403 access_denied          RFC 6749 section 4.1.2.1
+    └── TemporarilyUnavailable
+                             503 temporarily_unavailable        RFC 6749 section 4.1.2.1
 
 Decisions raise them; :meth:`agentsim.server.Server.execute` returns them, one per refused operation.
 """
@@ -89,6 +102,48 @@ class InvalidScope(OAuthError):
     error, status = "invalid_scope", 400
 
 
+class UnsupportedGrantType(OAuthError):
+    """The server offers no such grant."""
+
+    error, status = "unsupported_grant_type", 400
+
+
+class InvalidTarget(OAuthError):
+    """The token would be for a resource server that is unknown, or that the parent's token is not for."""
+
+    error, status = "invalid_target", 400
+
+
+class InvalidAuthorizationDetails(OAuthError):
+    """The authorization details are malformed, of an unknown type, or contradict the other parameters."""
+
+    error, status = "invalid_authorization_details", 400
+
+
+class InvalidClientMetadata(OAuthError):
+    """What is to be registered of a client does not hold together."""
+
+    error, status = "invalid_client_metadata", 400
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI that nobody should be sent to."""
+
+    error, status = "invalid_redirect_uri", 400
+
+
+class InvalidSoftwareStatement(OAuthError):
+    """A software statement that is no JWT."""
+
+    error, status = "invalid_software_statement", 400
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    """A software statement whose issuer this server does not trust: it trusts none."""
+
+    error, status = "unapproved_software_statement", 400
+
+
 class InvalidToken(OAuthError):
     """The access token is malformed, expired, revoked or not ours."""
 
@@ -105,3 +160,9 @@ class AccessDenied(OAuthError):
     """The caller may not ask this of that object."""
 
     error, status = "access_denied", 403
+
+
+class TemporarilyUnavailable(OAuthError):
+    """Too much is waiting, or the database is away: ask again later."""
+
+    error, status = "temporarily_unavailable", 503

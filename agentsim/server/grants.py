@@ -7,22 +7,24 @@ Everything is checked before anything is changed, so a refused request leaves on
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
-from agentsim.server.checks import authenticate, check_not_an_agent, check_text
-from agentsim.server.credentials import digest
+from agentsim.server.checks import authenticate, check_grant_type, check_not_an_agent, check_text
+from agentsim.server.claims import Claims
+from agentsim.server.credentials import digest, task_name
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken
 from agentsim.server.lineage import task_key
+from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
 from agentsim.server.terms import asked_details, bounded_terms
-from agentsim.server.tokens import Claims
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     """Issue a root grant, bounded by the agent's registration."""
     now = entry.timestamp
-    entry.task_id = request.task_id[:80]
+    entry.task_id = (request.task_id or "")[:80] or None
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
+    check_grant_type(agent, CLIENT_CREDENTIALS)
     _check_texts(request)
     check_text(principal=request.principal)
     check_not_an_agent(principal=request.principal)
@@ -30,12 +32,13 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     owner = agent["owner"]
     _check_task(batch, owner, request.task_id)
     token_id = batch.ids.next(now)
+    task_id = request.task_id or task_name(token_id)
     grant_expires_at = whole_second(now + batch.policy.grant_ttl_us)
     claims = make_claims(
         terms,
         token_id=token_id,
-        lineage=((token_id, agent["client_id"], task_key(owner, request.task_id)),),
-        tasks=(request.task_id,),
+        lineage=((token_id, agent["client_id"], task_key(owner, task_id)),),
+        tasks=(task_id,),
         principal=request.principal or owner,
         owner=owner,
         now=now,
@@ -48,23 +51,30 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
 def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     """Issue a grant below a parent's token (RFC 8693), bounded by that token and by the agent's registration."""
     now = entry.timestamp
-    entry.task_id, entry.parent_task_id = request.task_id[:80], (request.parent_task_id or "")[:80] or None
+    entry.task_id = (request.task_id or "")[:80] or None
+    entry.parent_task_id = (request.parent_task_id or "")[:80] or None
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
+    check_grant_type(agent, TOKEN_EXCHANGE)
     parent = _check_parent(batch, request, entry)
     _check_texts(request)
-    if parent.owner != agent["owner"]:
-        raise AccessDenied("not_delegated", "the parent's token belongs to another owner")
+    if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:
+        raise AccessDenied(
+            "not_delegated",
+            "the parent's token belongs to another owner and does not name this agent",
+            hint="the parent must ask for a token whose may_act names this agent",
+        )
     _check_room(batch, parent)
     terms = bounded_terms(batch, request, agent, parent=parent)
     _check_task(batch, parent.owner, request.task_id)
     token_id = batch.ids.next(now)
-    own = (token_id, agent["client_id"], task_key(parent.owner, request.task_id))
+    task_id = request.task_id or task_name(token_id)
+    own = (token_id, agent["client_id"], task_key(parent.owner, task_id))
     claims = make_claims(
         terms,
         token_id=token_id,
         lineage=(*parent.lineage, own),
-        tasks=(*parent.tasks, request.task_id),
+        tasks=(*parent.tasks, task_id),
         principal=parent.principal,
         owner=parent.owner,
         now=now,
@@ -122,7 +132,9 @@ def _check_room(batch: Batch, parent: Claims) -> None:
         )
 
 
-def _check_task(batch: Batch, owner: str, task_id: str) -> None:
+def _check_task(batch: Batch, owner: str, task_id: str | None) -> None:
+    if task_id is None:
+        return
     status = batch.task_status(task_key(owner, task_id))
     if status != "active":
         raise AccessDenied("task_terminated", f"the task is {status}; no new token for it", asked=task_id)
@@ -130,5 +142,5 @@ def _check_task(batch: Batch, owner: str, task_id: str) -> None:
 
 def _check_texts(request: Issue | IssueChild) -> None:
     check_text(task_id=request.task_id, task_description=request.task_description)
-    if not request.task_id:
+    if request.task_id == "":
         raise InvalidRequest("invalid_request", "task_id must not be empty")

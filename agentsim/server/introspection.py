@@ -1,33 +1,50 @@
-"""Introspection (RFC 7662) with the document's task history."""
+"""Introspection (RFC 7662) with the document's task history for those whom it concerns."""
 
 from typing import Any
 
 import orjson
 
+from agentsim.server import scopes
 from agentsim.server.answers import Introspection
 from agentsim.server.audit import Entry
-from agentsim.server.batch import Batch, about_grant
+from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.callers import check_concerned, identify, is_in_lineage
+from agentsim.server.claims import Claims, actor_chain
 from agentsim.server.clock import SECOND
-from agentsim.server.credentials import client_name, digest
-from agentsim.server.errors import InvalidToken
-from agentsim.server.operations import Introspect
-from agentsim.server.tokens import Claims
+from agentsim.server.credentials import client_name, digest, matches, parse_keyed_token
+from agentsim.server.errors import AccessDenied, InvalidToken
+from agentsim.server.lineage import unpack
+from agentsim.server.operations import Admin, Introspect
 
 
 def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection:
-    """Say what an access token is; of one that is not active, only that."""
+    """Say what a token is; of one that is not active, or not the caller's to ask about, only that.
+
+    Raises
+    ------
+    InvalidClient, UnauthorizedClient
+        If the caller cannot be authenticated.
+    """
     entry.details = {"caller": None if request.caller is None else request.caller[:256]}
+    caller = identify(batch, request.by, entry)
+    row = _refresh_token_row(batch, request.token)
+    if row is not None:
+        return _about_refresh_token(batch, request, entry, caller, row)
     try:
         claims: Claims = batch.codec.decode(request.token)
     except InvalidToken as error:
         entry.access_token_hash = digest(request.token)
-        entry.status, entry.reason = "refused", error.reason
-        return Introspection(log_id=0, active=False)
+        return _inactive(entry, error.reason)
     about_grant(entry, claims)
-    ended = batch.ended_by(claims.lineage, claims.owner, claims.principal) is not None
-    if ended or entry.timestamp >= claims.expires_at:
-        entry.status, entry.reason = "refused", "revoked" if ended else "expired"
-        return Introspection(log_id=0, active=False)
+    try:
+        check_concerned(caller, request.by, claims)
+    except AccessDenied as error:
+        return _inactive(entry, error.reason)
+    if batch.ended_by(claims.lineage, claims.owner, claims.principal) is not None:
+        return _inactive(entry, "revoked")
+    if entry.timestamp >= claims.expires_at:
+        return _inactive(entry, "expired")
+    entitled = request.by is None or isinstance(request.by, Admin) or is_in_lineage(caller, claims)
     return Introspection(
         log_id=0,
         active=True,
@@ -37,8 +54,62 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         exp=claims.expires_at // SECOND,
         iat=claims.issued_at // SECOND,
         jti=str(claims.token_id),
+        aud=list(claims.audience),
+        act=actor_chain(claims.lineage),
         task_id=claims.task_id,
-        task_history=_task_history(batch, claims) if request.include_task_history else None,
+        parent_task_id=claims.parent_task_id,
+        allowed_tools=list(scopes.members(claims.tools)),
+        allowed_resources=list(scopes.members(claims.resources)),
+        level=claims.level,
+        token_type="Bearer",
+        authorization_details=claims.authorization_details,
+        task_history=_task_history(batch, claims) if request.include_task_history and entitled else None,
+    )
+
+
+def _inactive(entry: Entry, reason: str) -> Introspection:
+    entry.status, entry.reason = "refused", reason
+    return Introspection(log_id=0, active=False)
+
+
+def _refresh_token_row(batch: Batch, token: str) -> Row | None:
+    token_id = parse_keyed_token("rt", token)
+    row = None if token_id is None else batch.loaded.tokens.get(token_id)
+    return row if row is not None and matches(token, row["refresh_token_hash"]) else None
+
+
+def _about_refresh_token(
+    batch: Batch, request: Introspect, entry: Entry, caller: Row | None, row: Row
+) -> Introspection:
+    """A refresh token concerns the client that it was issued to, and administrators, alone."""
+    entry.client_id, entry.token_id, entry.grant_id = row["client_id"], row["token_id"], row["grant_id"]
+    entry.parent_grant_id, entry.root_grant_id = row["parent_grant_id"], row["root_grant_id"]
+    entry.task_id, entry.parent_task_id = row["task_id"], row["parent_task_id"]
+    by = request.by
+    if isinstance(by, Admin):
+        concerned = by.everywhere or by.owner == row["owner"]
+    else:
+        concerned = by is None or (caller is not None and caller["client_id"] == row["client_id"])
+    if not concerned:
+        return _inactive(entry, "not_entitled")
+    if batch.ended_by(unpack(row["lineage"]), row["owner"], row["principal"]) is not None:
+        return _inactive(entry, "revoked")
+    if row["refresh_consumed_at"] is not None:
+        return _inactive(entry, "refresh_reused")
+    if entry.timestamp >= row["grant_expires_at"]:
+        return _inactive(entry, "expired")
+    return Introspection(
+        log_id=0,
+        active=True,
+        scope=row["scope"],
+        client_id=client_name(row["client_id"]),
+        sub=row["principal"],
+        exp=row["grant_expires_at"] // SECOND,
+        iat=row["issued_at"] // SECOND,
+        aud=row["audience"].split(),
+        task_id=row["task_id"],
+        parent_task_id=row["parent_task_id"],
+        token_type="refresh_token",
     )
 
 

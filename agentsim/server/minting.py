@@ -4,12 +4,14 @@ from agentsim.server import scopes
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import Lineage, pack
+from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.terms import Terms
-from agentsim.server.tokens import LONGEST_TOKEN, Claims
+from agentsim.server.tokens import LONGEST_TOKEN
 
 
 def make_claims(
@@ -43,6 +45,9 @@ def make_claims(
         issued_at=now,
         expires_at=expires_at,
         grant_expires_at=grant_expires_at,
+        audience=terms.audience,
+        may_act=terms.may_act,
+        authorization_details=terms.authorization_details,
     )
 
 
@@ -68,7 +73,7 @@ def give(
             hint="ask for a narrower scope, or use shorter task ids",
         )
     refresh_token = None
-    if batch.policy.refresh_tokens:
+    if batch.policy.refresh_tokens and REFRESH_TOKEN in scopes.members(agent["grant_types"]):
         refresh_token = keyed_token("rt", claims.token_id, batch.secrets.new())
     batch.task_chains[claims.grant_id] = claims.tasks
     row = _token_row(claims, access_token, refresh_token)
@@ -99,6 +104,9 @@ def give(
         grant_id=claims.grant_id,
         root_grant_id=claims.root_grant_id,
         depth=claims.depth,
+        audience=list(claims.audience),
+        level=claims.level,
+        authorization_details=claims.authorization_details,
     )
 
 
@@ -129,6 +137,9 @@ def _token_row(claims: Claims, access_token: str, refresh_token: str | None) -> 
         "task_key": claims.lineage[-1][2],
         "grant_expires_at": claims.grant_expires_at,
         "refresh_consumed_at": None,
+        "audience": " ".join(claims.audience),
+        "may_act": claims.may_act,
+        "authorization_details": claims.authorization_details,
         "principal": claims.principal,
         "owner": claims.owner,
     }

@@ -14,6 +14,8 @@ class Admin:
     """The administrator or organisation that asks, already authenticated by whoever built this value."""
 
     owner: str
+    #: Whether it may act for every owner: the administrator of the server rather than of one organisation.
+    everywhere: bool = False
 
 
 @dataclass(slots=True)
@@ -22,6 +24,28 @@ class Client:
 
     client_id: str
     client_secret: str
+    #: The owner that it must have, where its request came with others of one owner.
+    owner: str | None = None
+
+
+@dataclass(slots=True)
+class ClientAssertion:
+    """An agent that authenticates itself with a JWT signed by its own key (RFC 7523 section 2.2)."""
+
+    client_id: str
+    assertion: str
+    owner: str | None = None
+
+
+@dataclass(slots=True)
+class RegistrationAccess:
+    """Whoever holds an agent's registration access token (RFC 7592 section 3)."""
+
+    token: str
+
+
+#: How an agent authenticates itself.
+Credentials = Client | ClientAssertion
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +62,72 @@ class Register:
     scope: str = ""
     role: str = "agent"
     actor_class: str = "agent"
+    #: None: the administrator itself.
+    owner: str | None = None
+    #: None: all that the server offers to agents.
+    grant_types: Sequence[str] | None = None
+    redirect_uris: Sequence[str] = ()
+    token_endpoint_auth_method: str = "client_secret_basic"
+    #: The agent's public keys (RFC 7517) as JSON; required for ``private_key_jwt``.
+    jwks: str | None = None
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadAgent:
+    """Ask what is registered of an agent (RFC 7592 section 2.1)."""
+
+    by: Admin | RegistrationAccess
+    client_id: str
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateAgent:
+    """Replace what is registered of an agent (RFC 7592 section 2.2); what is None stays as it is.
+
+    An agent may describe itself anew and give things up; only an administrator may give it more.
+    """
+
+    by: Admin | RegistrationAccess
+    client_id: str
+    agent_name: str | None = None
+    description: str | None = None
+    allowed_tools: Sequence[str] | None = None
+    resource_access: Sequence[str] | None = None
+    max_scope_level: str | None = None
+    scope: str | None = None
+    grant_types: Sequence[str] | None = None
+    redirect_uris: Sequence[str] | None = None
+    jwks: str | None = None
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RotateSecret:
+    """Give an agent a new secret; the old one ends at once."""
+
+    by: Admin | RegistrationAccess
+    client_id: str
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Disable:
+    """Let an agent do nothing any more, and end what was issued to it and all that hangs below."""
+
+    by: Admin | RegistrationAccess
+    client_id: str
+    reason: str = "disabled"
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Enable:
+    """Let a disabled agent act again; what was ended stays ended."""
+
+    by: Admin
+    client_id: str
     source_ip: str | None = None
 
 
@@ -53,8 +143,9 @@ class Confirm:
 class Issue:
     """Ask for a root grant bound to a task (client credentials, RFC 6749 section 4.4)."""
 
-    by: Client
-    task_id: str
+    by: Credentials
+    #: None: the server names the task.
+    task_id: str | None = None
     #: None asks for each required tool with each required resource.
     scope: str | None = None
     task_description: str = ""
@@ -65,6 +156,12 @@ class Issue:
     scope_level: str | None = None
     #: On whose behalf; None: the agent's owner.
     principal: str | None = None
+    #: The resource servers that the token is for (RFC 8707); none: the first that the policy knows.
+    resource: Sequence[str] = ()
+    #: The one agent of another owner that may take a child token below this one (RFC 8693 section 4.4).
+    may_act: str | None = None
+    #: Whether the grant was asked for with ``authorization_details`` (RFC 9396): then its tokens hold them, too.
+    authorization_details: bool = False
     source_ip: str | None = None
 
 
@@ -72,9 +169,10 @@ class Issue:
 class IssueChild:
     """Ask for a grant below a parent's token (token exchange, RFC 8693)."""
 
-    by: Client
+    by: Credentials
     parent_token: str
-    task_id: str
+    #: None: the server names the task.
+    task_id: str | None = None
     #: The parent's task, checked where given.
     parent_task_id: str | None = None
     scope: str | None = None
@@ -84,6 +182,10 @@ class IssueChild:
     scope_level: str | None = None
     #: ``restricted``: what is asked for; ``full``: all that the parent has and the child's registration allows.
     scope_inheritance: str = "restricted"
+    #: None: the resource servers of the parent's token.
+    resource: Sequence[str] = ()
+    may_act: str | None = None
+    authorization_details: bool = False
     source_ip: str | None = None
 
 
@@ -91,10 +193,12 @@ class IssueChild:
 class Refresh:
     """Exchange a refresh token, once, for new tokens of the same grant (RFC 6749 section 6)."""
 
-    by: Client
+    by: Credentials
     refresh_token: str
     #: May narrow this access token, never widen it.
     scope: str | None = None
+    #: The same of resource servers.
+    resource: Sequence[str] = ()
     source_ip: str | None = None
 
 
@@ -109,6 +213,10 @@ class Verify:
     task_description: str | None = None
     required_tools: Sequence[str] = ()
     required_resources: Sequence[str] = ()
+    #: Who asks. None: who runs the server in its own process.
+    by: Admin | Credentials | None = None
+    #: The resource server that asks, where the token must be meant for it.
+    audience: str | None = None
     #: Who presented the token, as the resource server saw it.
     caller: str | None = None
     source_ip: str | None = None
@@ -121,6 +229,8 @@ class Introspect:
     """Ask what a token is (RFC 7662), with its task history where wanted."""
 
     token: str
+    #: Who asks; others than those it concerns learn nothing. None: who runs the server in its own process.
+    by: Admin | Credentials | None = None
     include_task_history: bool = False
     caller: str | None = None
     source_ip: str | None = None
@@ -134,7 +244,9 @@ class Revoke:
     a token, of its own or of a grant below its own, and no further tasks.
     """
 
-    by: Admin | Client
+    by: Admin | Credentials
+    #: The owner whose task or principal is named; None: the administrator itself.
+    owner: str | None = None
     token: str | None = None
     task_id: str | None = None
     client_id: str | None = None
@@ -164,5 +276,42 @@ class RecordExecution:
     source_ip: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class NoteRefusal:
+    """Keep that requests were refused before they became operations; like ones may come as a count."""
+
+    endpoint: str
+    reason: str
+    count: int | None = 1
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class NoteKeyRotation:
+    """Keep that another key signs from now on."""
+
+    by: Admin
+    kid: str
+    alg: str
+    source_ip: str | None = None
+
+
 #: Any of the operations.
-Operation = Register | Confirm | Issue | IssueChild | Refresh | Verify | Introspect | Revoke | RecordExecution
+Operation = (
+    Register
+    | Confirm
+    | ReadAgent
+    | UpdateAgent
+    | RotateSecret
+    | Disable
+    | Enable
+    | Issue
+    | IssueChild
+    | Refresh
+    | Verify
+    | Introspect
+    | Revoke
+    | RecordExecution
+    | NoteRefusal
+    | NoteKeyRotation
+)

@@ -19,7 +19,10 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issuer: str = "https://auth.agentsim.example"
+    #: The resource server that a token is for where none is named.
     audience: str = "https://resources.agentsim.example"
+    #: Further resource servers that tokens may be for (RFC 8707).
+    resources: tuple[str, ...] = ()
     #: Lowest to highest.
     levels: tuple[str, ...] = ("minimal", "restricted", "standard", "elevated", "admin")
     #: The level that a tool needs; tools not named need the lowest.
@@ -43,6 +46,11 @@ class Policy(BaseModel):
         if unknown or len(set(self.levels)) != len(self.levels):
             raise ValueError(f"levels must be distinct and name those of tool_levels: {unknown}")
         return self
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """All resource servers that tokens may be for."""
+        return (self.audience, *self.resources)
 
     def rank(self, level: str) -> int | None:
         """Where a level stands, 0 the lowest; None where it is unknown."""

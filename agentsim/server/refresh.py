@@ -3,10 +3,11 @@
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
-from agentsim.server.checks import authenticate
+from agentsim.server.checks import authenticate, check_grant_type
 from agentsim.server.credentials import digest, matches, parse_keyed_token
 from agentsim.server.errors import InvalidGrant
 from agentsim.server.lineage import Lineage, unpack
+from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Refresh
 from agentsim.server.revocation import end_grant
@@ -17,6 +18,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     """Consume a refresh token and issue the grant's next tokens; a replay ends the grant (RFC 9700 4.14.2)."""
     now = entry.timestamp
     agent = authenticate(batch, request.by, entry)
+    check_grant_type(agent, REFRESH_TOKEN)
     old, first = _presented(batch, request, entry)
     if old["client_id"] != agent["client_id"]:
         raise InvalidGrant("wrong_client", "the refresh token was issued to another client")
@@ -32,7 +34,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     if now >= first["grant_expires_at"]:
         raise InvalidGrant("refresh_expired", "the grant has expired", hint="ask for a new grant")
     claims = make_claims(
-        refreshed_terms(first, request.scope),
+        refreshed_terms(batch, first, request),
         token_id=batch.ids.next(now),
         lineage=lineage,
         tasks=_task_chain(batch, first["grant_id"], lineage),

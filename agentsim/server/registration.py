@@ -6,79 +6,91 @@ from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import check_not_an_agent, check_text
 from agentsim.server.credentials import client_name, digest, keyed_token, matches, parse_keyed_token
-from agentsim.server.errors import InvalidGrant, InvalidRequest
+from agentsim.server.errors import InvalidClientMetadata, InvalidGrant
+from agentsim.server.metadata import (
+    ACTOR_CLASSES,
+    AUTH_METHODS,
+    check_grant_types,
+    check_keys,
+    check_level,
+    check_redirect_uris,
+    one_of,
+    profile_of,
+)
 from agentsim.server.operations import Confirm, Register
-
-ACTOR_CLASSES = ("agent", "human")
 
 
 def register(batch: Batch, request: Register, entry: Entry) -> Registration:
-    """Store an agent's profile and make its credentials; it stays inactive until confirmed."""
+    """Store an agent's profile and make its credentials; it stays inactive until confirmed (RFC 7591)."""
     now = entry.timestamp
-    check_text(
-        agent_name=request.agent_name,
-        description=request.description,
-        role=request.role,
-        owner=request.by.owner,
-    )
-    check_not_an_agent(owner=request.by.owner)
-    if not request.agent_name or not request.by.owner:
-        raise InvalidRequest("invalid_request", "agent_name and owner must not be empty")
-    if batch.policy.rank(request.max_scope_level) is None:
-        raise InvalidRequest(
-            "invalid_request",
-            "unknown max_scope_level",
-            asked=request.max_scope_level,
-            allowed=list(batch.policy.levels),
-        )
-    if request.actor_class not in ACTOR_CLASSES:
-        raise InvalidRequest(
-            "invalid_request", "unknown actor_class", asked=request.actor_class, allowed=list(ACTOR_CLASSES)
-        )
-    tools = scopes.canonical_tools(request.allowed_tools)
-    resources = scopes.canonical_resources(request.resource_access)
-    extra = scopes.canonical_scope(request.scope)
-    allowed = scopes.union(scopes.product(tools, resources), extra)
-
+    row = _checked_row(batch, request)
     client_id = batch.ids.next(now)
-    client_secret = batch.secrets.new()
+    client_secret = None
+    if row["token_endpoint_auth_method"] != "private_key_jwt":
+        client_secret = batch.secrets.new()
     registration_token = keyed_token("reg", client_id, batch.secrets.new())
-    row: Row = {
+    access_token = keyed_token("rat", client_id, batch.secrets.new())
+    row |= {
         "client_id": client_id,
-        "client_secret_hash": digest(client_secret),
-        "agent_name": request.agent_name,
-        "description": request.description,
-        "registered_allowed_tools": tools,
-        "registered_allowed_res": resources,
-        "registered_scope": extra,
-        "max_scope_level": request.max_scope_level,
+        "client_secret_hash": None if client_secret is None else digest(client_secret),
         "registration_token": digest(registration_token),
         "registration_expires_at": now + batch.policy.registration_ttl_us,
+        "registration_access_hash": digest(access_token),
         "is_active": False,
+        "disabled_at": None,
         "created_at": now,
         "updated_at": now,
-        "owner": request.by.owner,
-        "role": request.role,
-        "actor_class": request.actor_class,
     }
     batch.inserts["agents"].append(row)
     batch.loaded.agents[client_id] = row
     entry.client_id = client_id
     entry.details = {
-        "agent_name": request.agent_name,
-        "role": request.role,
-        "tools": scopes.members(tools),
-        "resources": scopes.members(resources),
-        "level": request.max_scope_level,
+        "agent_name": row["agent_name"],
+        "role": row["role"],
+        "tools": scopes.members(row["registered_allowed_tools"]),
+        "resources": scopes.members(row["registered_allowed_res"]),
+        "level": row["max_scope_level"],
     }
+    profile = profile_of(row)
     return Registration(
         log_id=0,
-        client_id=client_name(client_id),
+        client_id=profile.client_id,
         client_secret=client_secret,
-        allowed_scopes=list(scopes.members(allowed)),
+        allowed_scopes=profile.allowed_scopes,
         registration_token=registration_token,
         registration_expires_at=row["registration_expires_at"],
+        registration_access_token=access_token,
+        profile=profile,
     )
+
+
+def _checked_row(batch: Batch, request: Register) -> Row:
+    """The columns that the request decides, checked."""
+    owner = request.by.owner if request.owner is None else request.owner
+    check_text(agent_name=request.agent_name, description=request.description, role=request.role, owner=owner)
+    check_not_an_agent(owner=owner)
+    if not request.agent_name or not owner:
+        raise InvalidClientMetadata("invalid_client_metadata", "the agent's name and owner must not be empty")
+    method = one_of("token_endpoint_auth_method", request.token_endpoint_auth_method, AUTH_METHODS)
+    tools = scopes.canonical_tools(request.allowed_tools)
+    resources = scopes.canonical_resources(request.resource_access)
+    # Refused here rather than at the first token: too many tools with too many resources.
+    scopes.product(tools, resources)
+    return {
+        "agent_name": request.agent_name,
+        "description": request.description,
+        "registered_allowed_tools": tools,
+        "registered_allowed_res": resources,
+        "registered_scope": scopes.canonical_scope(request.scope),
+        "max_scope_level": check_level(batch, request.max_scope_level),
+        "grant_types": check_grant_types(request.grant_types),
+        "redirect_uris": check_redirect_uris(request.redirect_uris),
+        "token_endpoint_auth_method": method,
+        "jwks": check_keys(method, request.jwks),
+        "owner": owner,
+        "role": request.role,
+        "actor_class": one_of("actor_class", request.actor_class, ACTOR_CLASSES),
+    }
 
 
 def confirm(batch: Batch, request: Confirm, entry: Entry) -> Activation:

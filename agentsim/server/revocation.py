@@ -7,10 +7,16 @@ from agentsim.server.answers import Revocation
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
 from agentsim.server.checks import authenticate, check_text
-from agentsim.server.credentials import digest, matches, parse_client_name, parse_keyed_token
+from agentsim.server.credentials import (
+    client_name,
+    digest,
+    matches,
+    parse_client_name,
+    parse_keyed_token,
+)
 from agentsim.server.errors import AccessDenied, InvalidRequest, InvalidToken
 from agentsim.server.lineage import Lineage, principal_key, task_key, unpack
-from agentsim.server.operations import Admin, Client, Revoke
+from agentsim.server.operations import Admin, Credentials, Revoke
 
 #: The most tasks that one request may end by name.
 MOST_TASKS = 1_000
@@ -28,12 +34,14 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
         raise InvalidRequest("invalid_request", "only the revocation of a token can leave out the cascade")
     if len(request.affected_task_chain) > MOST_TASKS:
         raise InvalidRequest("invalid_request", f"at most {MOST_TASKS} tasks can be named")
-    check_text(reason=request.reason, task_id=request.task_id, principal=request.principal)
+    check_text(
+        reason=request.reason, task_id=request.task_id, principal=request.principal, owner=request.owner
+    )
     caller = None if isinstance(request.by, Admin) else authenticate(batch, request.by, entry)
     # Other agents may work on a task of the same name: ending it is not one agent's to decide.
     if caller is not None and (request.token is None or request.affected_task_chain):
         raise AccessDenied("not_entitled", "an agent may revoke by token only, and end no tasks by name")
-    owner = request.by.owner if isinstance(request.by, Admin) else ""
+    owner = _named_owner(request)
     if request.token is not None:
         found = _grant_of(batch, request.token, entry)
         if found is None:
@@ -77,10 +85,18 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     return Revocation(
         log_id=0,
         revocation_id=revocation_id,
+        revocation_ids=list(dict.fromkeys(marks)),
         affected_task_chain=tasks,
         count=sum(closed.get(mark, 0) for mark in dict.fromkeys(marks)),
         closure="closed" if all(mark in closed for mark in marks) else "pending",
     )
+
+
+def end_client(batch: Batch, agent: Row, *, reason: str, revoked_by: str, now: int) -> int:
+    """Mark an agent from within another decision; returns the revocation's id."""
+    client_id = agent["client_id"]
+    subject = client_name(client_id)
+    return _mark(batch, "client", client_id, subject, agent["owner"], reason, revoked_by, now)
 
 
 def end_grant(batch: Batch, row: Row, *, reason: str, revoked_by: str, now: int) -> int:
@@ -117,10 +133,21 @@ def _grant_of(batch: Batch, token: str, entry: Entry) -> tuple[Lineage, str, str
     return None
 
 
-def _check_entitled(by: Admin | Client, caller: Row | None, lineage: Lineage, owner: str) -> None:
+def _named_owner(request: Revoke) -> str:
+    """Whose task, agent or principal is named: the administrator's own, or of the owner that it names."""
+    if not isinstance(request.by, Admin):
+        return ""
+    if request.owner is None or request.owner == request.by.owner:
+        return request.by.owner
+    if not request.by.everywhere:
+        raise AccessDenied("not_entitled", "another owner's tasks and agents are not yours to end")
+    return request.owner
+
+
+def _check_entitled(by: Admin | Credentials, caller: Row | None, lineage: Lineage, owner: str) -> None:
     """An administrator ends grants of its own agents, an agent its own grants and those below them."""
     if caller is None:
-        entitled = isinstance(by, Admin) and by.owner == owner
+        entitled = isinstance(by, Admin) and (by.everywhere or by.owner == owner)
     else:
         entitled = caller["client_id"] in (client for _, client, _ in lineage)
     if not entitled:
@@ -134,7 +161,8 @@ def _by_name(batch: Batch, request: Revoke, owner: str) -> tuple[str, int, str]:
         return "principal", principal_key(owner, request.principal), request.principal
     client_id = parse_client_name(request.client_id or "")
     agent = None if client_id is None else batch.loaded.agents.get(client_id)
-    if client_id is None or agent is None or agent["owner"] != owner:
+    everywhere = isinstance(request.by, Admin) and request.by.everywhere and request.owner is None
+    if client_id is None or agent is None or not (everywhere or agent["owner"] == owner):
         raise AccessDenied("not_entitled", "no such agent of yours")
     return "client", client_id, str(request.client_id)
 

@@ -27,7 +27,8 @@ class Agent(Base):
     __tablename__ = "agents"
 
     client_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    client_secret_hash: Mapped[bytes]
+    #: Null for an agent that authenticates itself with its own key.
+    client_secret_hash: Mapped[bytes | None]
     agent_name: Mapped[str]
     description: Mapped[str]
     registered_allowed_tools: Mapped[str]
@@ -39,6 +40,14 @@ class Agent(Base):
     registration_token: Mapped[bytes | None]
     registration_expires_at: Mapped[int]
     is_active: Mapped[bool]
+    disabled_at: Mapped[int | None]
+    #: SHA-256 of the registration access token (RFC 7592 section 3).
+    registration_access_hash: Mapped[bytes]
+    grant_types: Mapped[str]
+    redirect_uris: Mapped[str]
+    token_endpoint_auth_method: Mapped[str]
+    #: The agent's public keys (RFC 7517) as JSON.
+    jwks: Mapped[str | None]
     created_at: Mapped[int]
     updated_at: Mapped[int]
     owner: Mapped[str]
@@ -59,6 +68,21 @@ class IssuedToken(Base):
         Index("ix_issued_tokens_client", "client_id"),
         Index("ix_issued_tokens_root", "root_grant_id", "token_id"),
         Index("ix_issued_tokens_task", "task_key"),
+        # A principal is the same in a whole tree, so its roots tell where to look.
+        Index(
+            "ix_issued_tokens_principal",
+            "principal",
+            "token_id",
+            sqlite_where=text("token_id = root_grant_id"),
+            postgresql_where=text("token_id = root_grant_id"),
+        ),
+        Index(
+            "ix_issued_tokens_ended",
+            "revocation_id",
+            "token_id",
+            sqlite_where=text("revocation_id IS NOT NULL"),
+            postgresql_where=text("revocation_id IS NOT NULL"),
+        ),
     )
 
     token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -94,6 +118,12 @@ class IssuedToken(Base):
     #: The token whose refresh token was exchanged for this one.
     previous_token_id: Mapped[int | None]
     refresh_consumed_at: Mapped[int | None]
+    #: The resource servers that the token is for, separated by spaces.
+    audience: Mapped[str]
+    #: The one agent of another owner that may take a child token below (RFC 8693 section 4.4).
+    may_act: Mapped[int | None]
+    #: Whether the grant was asked for with ``authorization_details`` (RFC 9396).
+    authorization_details: Mapped[bool]
     principal: Mapped[str]
     owner: Mapped[str]
     role: Mapped[str]
@@ -142,7 +172,12 @@ class RevocationMark(Base):
 
     __tablename__ = "revocations"
     __table_args__ = (
-        Index("ix_revocations_pending", "revocation_id", sqlite_where=text("closure = 'pending'")),
+        Index(
+            "ix_revocations_pending",
+            "revocation_id",
+            sqlite_where=text("closure = 'pending'"),
+            postgresql_where=text("closure = 'pending'"),
+        ),
     )
 
     revocation_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -159,6 +194,26 @@ class RevocationMark(Base):
     cursor: Mapped[int]
     affected_grants: Mapped[int]
     affected_tokens: Mapped[int]
+
+
+class Administrator(Base):
+    """Whose bearer token opens the administrators' endpoints, where none is given from outside."""
+
+    __tablename__ = "administrators"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    token_hash: Mapped[bytes]
+    created_at: Mapped[int]
+
+
+class UsedAssertion(Base):
+    """A client assertion that has been used, once (RFC 7523 section 3, ``jti``); of no use after its expiry."""
+
+    __tablename__ = "used_assertions"
+
+    #: SHA-256 of the client and the assertion's ``jti``.
+    assertion_key: Mapped[bytes] = mapped_column(primary_key=True)
+    expires_at: Mapped[int]
 
 
 class GrantStateRow(Base):

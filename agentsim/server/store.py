@@ -1,113 +1,53 @@
 """The database: what a batch needs is loaded in a few statements, what it decided is written in one transaction.
 
-SQLite in WAL mode, one writer. All statements are SQLAlchemy Core; a batch costs a handful of them whatever its
+SQLite in WAL mode with one writer, or PostgreSQL with many; what differs between them is in
+:mod:`agentsim.server.databases`. All statements are SQLAlchemy Core; a batch costs a handful of them whatever its
 size. Consuming a refresh or registration token is a conditional UPDATE whose row count is checked, so that
 two writers can never both consume it.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
+from random import SystemRandom
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Integer,
-    Table,
-    bindparam,
-    create_engine,
-    event,
-    func,
-    literal_column,
-    select,
-    update,
-)
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, RootTransaction, Table, select
+from sqlalchemy.exc import DBAPIError
 
 from agentsim.server.audit import Head
-from agentsim.server.batch import MOST_HISTORY, Batch, Loaded, Needs, Row
+from agentsim.server.batch import Batch, Loaded, Row
+from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
 from agentsim.server.lineage import unpack
-from agentsim.server.schema import (
-    Agent,
-    AuditChain,
-    AuditRow,
-    Base,
-    GrantStateRow,
-    IssuedToken,
-    RevocationMark,
+from agentsim.server.needs import Needs
+from agentsim.server.statements import (
+    AGENTS,
+    ASSERTIONS,
+    AUDIT,
+    CHAINS,
+    CHANGE_AGENT,
+    CONFIRM,
+    CONSUME,
+    MARKS,
+    NEWEST_LOGS,
+    NEWEST_TASKS,
+    NEWEST_TOKEN,
+    STATES,
+    TOKENS,
+    Statements,
+    table,
 )
+
+__all__ = ["ConflictError", "Store", "rows_of", "table"]
 
 #: SQLite's limit on bound values is 32,766; smaller lists also plan better.
 _CHUNK = 5_000
-
-
-class ConflictError(RuntimeError):
-    """Another writer consumed what this batch was about to consume: load and decide again."""
-
-
-def table(model: type[Base]) -> Table:
-    """A model's table, for SQLAlchemy Core."""
-    found = model.__table__
-    assert isinstance(found, Table)
-    return found
-
-
-_AGENTS, _TOKENS, _AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
-_MARKS, _STATES, _CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
-_PLACE = literal_column("revocations.rowid", Integer)
-
-# Statements are made once: making and hashing one costs as much as a small batch's rows.
-_MARKS_AFTER = select(_MARKS, _PLACE.label("place")).where(_PLACE > bindparam("after")).order_by(_PLACE)
-_NEWEST_TOKEN = select(func.max(_TOKENS.c.token_id))
-_BY_KEY = {
-    source: select(source).where(key.in_(bindparam("keys", expanding=True)))
-    for source, key in (
-        (_AGENTS, _AGENTS.c.client_id),
-        (_TOKENS, _TOKENS.c.token_id),
-        (_STATES, _STATES.c.grant_id),
-    )
-}
-_NEWEST_TASKS = (
-    select(_TOKENS.c.grant_id, _TOKENS.c.task_id)
-    .where(_TOKENS.c.client_id == bindparam("client"), _TOKENS.c.token_id == _TOKENS.c.grant_id)
-    .order_by(_TOKENS.c.token_id.desc())
-    .limit(MOST_HISTORY + 1)
-)
-_NEWEST_LOGS = (
-    select(_AUDIT)
-    .where(_AUDIT.c.grant_id == bindparam("grant"))
-    .order_by(_AUDIT.c.log_id.desc())
-    .limit(MOST_HISTORY)
-)
-_CONFIRM = (
-    update(_AGENTS)
-    .where(_AGENTS.c.client_id == bindparam("id"), _AGENTS.c.registration_token.is_not(None))
-    .values(is_active=True, registration_token=None, updated_at=bindparam("at"))
-)
-_CONSUME = (
-    update(_TOKENS)
-    .where(_TOKENS.c.token_id == bindparam("id"), _TOKENS.c.refresh_consumed_at.is_(None))
-    .values(refresh_consumed_at=bindparam("at"))
-)
-
-
-def _upsert(target: Table, key: str, where: Any = None) -> Any:
-    insert = upsert(target)
-    changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name != key}
-    return insert.on_conflict_do_update([key], set_=changed, where=where)
-
-
-# Bulk writes go to the driver as they are: preparing a row's values costs as much as SQLite's insert of it.
-_NAMED = sqlite.dialect(paramstyle="named")
-_INSERT = {
-    target: str(target.insert().compile(dialect=_NAMED)) for target in (_AGENTS, _TOKENS, _MARKS, _AUDIT)
-}
-_PUT_STATE = str(_upsert(_STATES, "grant_id").compile(dialect=_NAMED))
-_PUT_HEAD = _upsert(_CHAINS, "chain", where=_CHAINS.c.length == bindparam("before"))
+#: The longest pause, in seconds, before a batch that lost a race for the first time is decided anew.
+_PAUSE = 0.002
 
 
 class Store:
@@ -115,88 +55,158 @@ class Store:
 
     Parameters
     ----------
-    path : SQLite file; None keeps everything in memory.
-    synchronous : ``FULL``: what was answered survives a power cut; ``NORMAL``: survives a crash of the process.
+    database : SQLite file; or a URL, ``sqlite:///…`` or ``postgresql://…``; None keeps everything in memory.
+    synchronous : ``FULL``: what was answered survives a power cut; ``NORMAL``: survives a crash of the process
+        (PostgreSQL: may lose the last moments, whole transactions at a time).
+
+    Raises
+    ------
+    ValueError
+        If the URL is none, or names a kind of database that is not served.
     """
 
-    def __init__(self, path: Path | None = None, *, synchronous: str = "FULL") -> None:
-        # A database in memory lives in its one connection: every thread must use that one.
-        options: dict[str, Any] = (
-            {} if path else {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        )
-        self.engine = create_engine(
-            URL.create("sqlite", database=str(path) if path else None),
-            **options,
-        )
-
-        @event.listens_for(self.engine, "connect")
-        def _configure(connection: Any, _record: Any) -> None:
-            # The driver's own transaction handling is off: transactions begin where we say.
-            connection.isolation_level = None
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute(f"PRAGMA synchronous={synchronous}")
-            cursor.execute("PRAGMA cache_size=-262144")
-            cursor.execute("PRAGMA busy_timeout=30000")
-            # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
-            cursor.execute("PRAGMA wal_autocheckpoint=10000")
-
-        @event.listens_for(self.engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-        Base.metadata.create_all(self.engine)
+    def __init__(self, database: Path | str | None = None, *, synchronous: str = "FULL") -> None:
+        self._database = open_database(database, synchronous)
+        self._database.create_tables()
+        self.engine = self._database.engine
+        self._statements = Statements(self._database)
         self._connection = self.engine.connect()
+        self._lock = Lock()
 
     def close(self) -> None:
-        """Give the connection back and close the database."""
+        """Give the connections back and close the database."""
         self._connection.close()
-        self.engine.dispose()
+        self._database.close()
+
+    @property
+    def shared(self) -> bool:
+        """Whether several writers may be at work at the same time."""
+        return self._database.shared
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back on any error."""
-        with self._connection.begin():
-            yield self._connection
+        """One transaction, one at a time: committed at the end, rolled back on any error.
+
+        A connection that was lost is made anew: before the transaction where that shows in time, else for the next.
+
+        Raises
+        ------
+        ConflictError
+            If another writer's work stands against this one's: nothing was done, and doing it again may succeed.
+        """
+        with self._lock:
+            try:
+                with self._begin():
+                    yield self._connection
+            except Exception as error:
+                if self._database.is_conflict(error) and not isinstance(error, ConflictError):
+                    raise ConflictError(f"another writer was faster: {error}") from error
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, for views of their own: what was committed when it began, from any thread.
+
+        It does not wait for writers, nor they for it; only a database in memory, which is one connection, is read
+        between its transactions.
+        """
+        if self._database.single:
+            with self.transaction() as connection:
+                yield connection
+            return
+        with self.engine.connect().execution_options(reading=True) as connection, connection.begin():
+            yield connection
+
+    def ping(self) -> None:
+        """Ask the database for nothing: an error says that it cannot be reached."""
+        with self.reading() as connection:
+            connection.execute(select(1))
+
+    def claim_writer(self) -> int:
+        """A writer number that no other process holds, until the store is closed. SQLite has one writer: 0."""
+        return self._database.claim_writer()
+
+    def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:
+        """Wait until no transaction holds the barrier (in the other way), and hold it until this one ends.
+
+        Every batch holds it, in the shared way, from before it reads the marks until its commit. Who holds it
+        exclusively therefore knows that each batch under way will read every mark that is committed by now, and
+        that no token with a larger id is about to be committed.
+        """
+        self._database.pass_barrier(connection, exclusive=exclusive)
+
+    def try_fill(self, connection: Connection) -> bool:
+        """Become the one who fills until this transaction ends; False where another writer is."""
+        return self._database.try_fill(connection)
+
+    def pause(self, attempt: int) -> None:
+        """Wait before what was in conflict is tried again: longer each time, and by chance, so that not all meet."""
+        if self.shared:
+            time.sleep(SystemRandom().uniform(0, _PAUSE * 2**attempt))
+
+    def _begin(self) -> RootTransaction:
+        try:
+            return self._connection.begin()
+        except DBAPIError as error:
+            # Lost since the last transaction: nothing of this one has been asked, so it may begin again.
+            if not error.connection_invalidated:
+                raise
+            return self._connection.begin()
 
     def head(self, chain: int) -> Head:
         """The end of an audit chain."""
         with self.transaction() as connection:
-            row = connection.execute(select(_CHAINS).where(_CHAINS.c.chain == chain)).one_or_none()
+            row = connection.execute(select(CHAINS).where(CHAINS.c.chain == chain)).one_or_none()
         return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
 
     def marks_after(self, connection: Connection, place: int) -> tuple[list[Row], int]:
         """Marks that were committed after a place, and the new place.
 
-        SQLite numbers rows as they are committed. Ids do not tell that order: another writer's mark may come later
-        and have the smaller id.
+        Places are in the order of commits; ids are not, since another writer's mark may come later and have the
+        smaller id. SQLite numbers rows within its only write transaction. PostgreSQL draws a row's place from
+        a sequence, and whoever inserts marks takes a lock first and holds it until its commit: so the
+        next place is drawn only after the one before it can be seen (a transaction's locks are released after
+        it has become visible), and who sees a place sees every smaller one that will ever be.
         """
-        rows = rows_of(connection, _MARKS_AFTER, after=place)
+        rows = rows_of(connection, self._statements.marks_after, after=place)
         return rows, rows[-1]["place"] if rows else place
+
+    def last_place(self, connection: Connection) -> int:
+        """The place of the mark that was committed last."""
+        return connection.execute(self._statements.last_place).scalar_one() or 0
+
+    def next_pending(self, connection: Connection) -> Row | None:
+        """The oldest mark whose rows are still to be filled in, with its place."""
+        rows = rows_of(connection, self._statements.next_pending)
+        return rows[0] if rows else None
 
     def newest_token(self, connection: Connection) -> int:
         """The largest token_id, of whichever writer."""
-        return connection.execute(_NEWEST_TOKEN).scalar_one() or 0
+        return connection.execute(NEWEST_TOKEN).scalar_one() or 0
 
     def load(self, connection: Connection, needs: Needs) -> Loaded:
         """Load what a batch needs; keys without a row are left out."""
         loaded = Loaded()
-        for row in _by_key(connection, _TOKENS, needs.tokens):
+        for row in self._by_key(connection, TOKENS, needs.tokens):
             loaded.tokens[row["token_id"]] = row
         # A refresh needs the first row of its grant, and those above it for the task chain.
         above = {grant for row in loaded.tokens.values() for grant, _, _ in unpack(row["lineage"])}
-        for row in _by_key(connection, _TOKENS, above - loaded.tokens.keys()):
+        for row in self._by_key(connection, TOKENS, above - loaded.tokens.keys()):
             loaded.tokens[row["token_id"]] = row
         needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
-        for row in _by_key(connection, _AGENTS, needs.clients):
+        for row in self._by_key(connection, AGENTS, needs.clients):
             loaded.agents[row["client_id"]] = row
-        for row in _by_key(connection, _STATES, needs.grants):
+        for row in self._by_key(connection, STATES, needs.grants):
             loaded.grants[row["grant_id"]] = GrantState.from_json(row["state"])
+        loaded.stored = set(loaded.grants)
+        loaded.assertions.update(
+            row["assertion_key"] for row in self._by_key(connection, ASSERTIONS, needs.assertions)
+        )
         for client in needs.task_history_of:
-            newest = connection.execute(_NEWEST_TASKS, {"client": client})
+            newest = connection.execute(NEWEST_TASKS, {"client": client})
             loaded.tasks[client] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
-            loaded.logs[grant] = rows_of(connection, _NEWEST_LOGS, grant=grant)
+            loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded
 
     def write(self, connection: Connection, batch: Batch) -> None:
@@ -209,21 +219,23 @@ class Store:
         """
         # First, because it notices another writer of this chain before its ids could collide with ours.
         self.write_trail(connection, batch.trail.rows, batch.trail.head)
-        for target, rows in (
-            (_AGENTS, batch.inserts["agents"]),
-            (_TOKENS, batch.inserts["issued_tokens"]),
-            (_MARKS, batch.inserts["revocations"]),
-        ):
-            if rows:
-                connection.exec_driver_sql(_INSERT[target], rows)
-        _conditionally(connection, _CONFIRM, batch.confirmed)
-        _conditionally(connection, _CONSUME, batch.consumed)
+        self._insert(connection, AGENTS, batch.inserts["agents"])
+        self._insert(connection, TOKENS, batch.inserts["issued_tokens"])
+        # In the order of keys here and below, so that two batches never wait for each other.
+        used = sorted(batch.inserts["used_assertions"], key=itemgetter("assertion_key"))
+        self._insert(connection, ASSERTIONS, used)
+        _conditionally(connection, CONFIRM, batch.confirmed)
+        if batch.changed_agents:
+            changed = [batch.loaded.agents[client] for client in sorted(batch.changed_agents)]
+            connection.execute(CHANGE_AGENT, [_agent_values(row) for row in changed])
+        _conditionally(connection, CONSUME, batch.consumed)
         if batch.changed_grants:
-            states = [
-                {"grant_id": grant, "state": batch.loaded.grants[grant].to_json()}
-                for grant in sorted(batch.changed_grants)
-            ]
-            connection.exec_driver_sql(_PUT_STATE, states)
+            states = {grant: batch.loaded.grants[grant].to_json() for grant in sorted(batch.changed_grants)}
+            self._database.put_states(connection, states, batch.loaded.stored)
+        # Last, so that the lock on marks is held for no longer than a commit takes.
+        if marks := batch.inserts["revocations"]:
+            self._database.lock_marks(connection)
+            self._insert(connection, MARKS, marks)
 
     def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
         """Write audit rows and move their chain's head.
@@ -236,7 +248,7 @@ class Store:
         if not rows:
             return
         moved = connection.execute(
-            _PUT_HEAD,
+            self._statements.put_head,
             {
                 "chain": head.chain,
                 "log_id": head.log_id,
@@ -247,7 +259,17 @@ class Store:
         )
         if moved.rowcount != 1:
             raise ConflictError("the audit chain has grown")
-        connection.exec_driver_sql(_INSERT[_AUDIT], rows)
+        self._insert(connection, AUDIT, rows)
+
+    def _insert(self, connection: Connection, target: Table, rows: list[Row]) -> None:
+        if rows:
+            self._database.insert(connection, target, rows)
+
+    def _by_key(self, connection: Connection, source: Table, values: set[Any]) -> Iterator[Row]:
+        ordered = sorted(values)
+        for start in range(0, len(ordered), _CHUNK):
+            query = self._statements.by_key[source]
+            yield from rows_of(connection, query, keys=ordered[start : start + _CHUNK])
 
 
 def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
@@ -258,14 +280,14 @@ def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in result]
 
 
-def _by_key(connection: Connection, source: Table, values: set[int]) -> Iterator[Row]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield from rows_of(connection, _BY_KEY[source], keys=ordered[start : start + _CHUNK])
+def _agent_values(row: Row) -> Row:
+    return {"id": row["client_id"]} | {
+        f"new_{name}": value for name, value in row.items() if name != "client_id"
+    }
 
 
 def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:
     if changes:
-        done = connection.execute(statement, [{"id": key, "at": at} for key, at in changes])
+        done = connection.execute(statement, [{"id": key, "at": at} for key, at in sorted(changes)])
         if done.rowcount != len(changes):
             raise ConflictError("consumed by another writer")

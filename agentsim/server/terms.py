@@ -5,20 +5,24 @@ from typing import Any
 
 from agentsim.server import scopes
 from agentsim.server.batch import Batch, Row
-from agentsim.server.checks import decide_level, within
+from agentsim.server.checks import decide_audience, decide_level, within
+from agentsim.server.claims import Claims
+from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import InvalidRequest, InvalidScope
-from agentsim.server.operations import Issue, IssueChild
-from agentsim.server.tokens import Claims
+from agentsim.server.operations import Issue, IssueChild, Refresh
 
 
 @dataclass(slots=True, kw_only=True)
 class Terms:
-    """What a grant is for: canonical texts."""
+    """What a grant is for: canonical texts, the resource servers, and who else may take a child below it."""
 
     scope: str
     tools: str
     resources: str
     level: str
+    audience: tuple[str, ...]
+    may_act: int | None
+    authorization_details: bool
 
 
 def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent: Claims | None) -> Terms:
@@ -56,11 +60,20 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
     level = decide_level(
         batch, request.scope_level, agent["max_scope_level"], parent.level if parent else None, needed
     )
-    return Terms(scope=scope, tools=tools, resources=resources, level=level)
+    return Terms(
+        scope=scope,
+        tools=tools,
+        resources=resources,
+        level=level,
+        audience=decide_audience(batch, request.resource, parent.audience if parent else None),
+        may_act=_named_actor(request.may_act),
+        authorization_details=request.authorization_details,
+    )
 
 
-def refreshed_terms(first: Row, asked: str | None) -> Terms:
+def refreshed_terms(batch: Batch, first: Row, request: Refresh) -> Terms:
     """The grant's own terms; a narrower scope takes the tools and resources along that only it named."""
+    asked = request.scope
     granted, tools, resources = first["scope"], first["granted_tools"], first["granted_resources"]
     scope = granted
     if asked is not None:
@@ -71,7 +84,15 @@ def refreshed_terms(first: Row, asked: str | None) -> Terms:
             raise InvalidScope("scope_widened", "a refresh may narrow the scope, never widen it", asked=scope)
         tools = _left(tools, scopes.actions(granted), scopes.actions(scope))
         resources = _left(resources, scopes.resources_of(granted), scopes.resources_of(scope))
-    return Terms(scope=scope, tools=tools, resources=resources, level=first["max_scope_level"])
+    return Terms(
+        scope=scope,
+        tools=tools,
+        resources=resources,
+        level=first["max_scope_level"],
+        audience=decide_audience(batch, request.resource, tuple(first["audience"].split())),
+        may_act=first["may_act"],
+        authorization_details=first["authorization_details"],
+    )
 
 
 def asked_details(request: Issue | IssueChild) -> dict[str, Any]:
@@ -86,6 +107,22 @@ def asked_details(request: Issue | IssueChild) -> dict[str, Any]:
         else [name[:80] for name in request.required_resources[:50]],
         "level": request.scope_level,
     }
+
+
+def _named_actor(name: str | None) -> int | None:
+    """The agent that ``may_act`` names.
+
+    Raises
+    ------
+    InvalidRequest
+        Where it is no agent's name.
+    """
+    if name is None:
+        return None
+    client_id = parse_client_name(name)
+    if client_id is None:
+        raise InvalidRequest("invalid_request", "may_act must be an agent's client_id", asked=name[:80])
+    return client_id
 
 
 def _asked_sets(request: Issue | IssueChild) -> tuple[str, str, str]:

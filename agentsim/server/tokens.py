@@ -1,65 +1,24 @@
-"""Access tokens: JWTs after RFC 9068, signed with Ed25519, with task and lineage claims.
+"""Access tokens: JWTs after RFC 9068 (:mod:`agentsim.server.claims`), signed by the key ring's current key.
 
-``sub`` is the principal, ``act`` the agents that act for it, the outermost the current one (RFC 8693 section
-4.1); ``lineage`` names the grants and tasks from the root down, so that an offline verifier can hold a token
-against the marks. PyJWT makes and checks the signature; what the claims must say is checked here, and no
-clock is asked: every expiry is the caller's to decide.
+PyJWT makes and checks the signature; what header and claims must say is checked here, and no clock is asked:
+every expiry is the caller's to decide.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jwt
 import orjson
+from jwt.utils import base64url_encode
 
-from agentsim.server.clock import SECOND
-from agentsim.server.credentials import client_name, parse_client_name
+from agentsim.server.claims import Claims, read_claims, write_claims
 from agentsim.server.errors import InvalidToken
-from agentsim.server.keys import ALGORITHM, SigningKey
-from agentsim.server.lineage import Lineage, task_key
+from agentsim.server.keyring import KeyRing, Keys
+from agentsim.server.keys import ALGORITHMS, VerifyingKey
 
 TYPE = "at+jwt"
 #: Longest token that is looked at, in characters.
 LONGEST_TOKEN = 16_384
-_REQUIRED = frozenset(
-    "iss sub aud client_id iat exp jti scope task_id tools resources level owner grant_exp lineage act".split()
-)
-_KINDS = dict.fromkeys("iat exp grant_exp".split(), int) | dict.fromkeys(
-    "sub scope tools resources level owner".split(), str
-)
-
-
-@dataclass(slots=True, kw_only=True)
-class Claims:
-    """What an access token says, checked and in the server's own types. Times are microseconds."""
-
-    token_id: int
-    client_id: int
-    grant_id: int
-    root_grant_id: int
-    parent_grant_id: int | None
-    depth: int
-    lineage: Lineage
-    tasks: tuple[str, ...]
-    scope: str
-    tools: str
-    resources: str
-    level: str
-    principal: str
-    owner: str
-    issued_at: int
-    expires_at: int
-    grant_expires_at: int
-
-    @property
-    def task_id(self) -> str:
-        return self.tasks[-1]
-
-    @property
-    def parent_task_id(self) -> str | None:
-        return self.tasks[-2] if self.depth else None
 
 
 class TokenCodec:
@@ -67,48 +26,32 @@ class TokenCodec:
 
     Parameters
     ----------
-    issuer, audience : ``iss`` and ``aud`` of every token.
-    key : the signing key.
+    issuer : ``iss`` of every token.
+    audiences : whom tokens may be for; the first is whom they are for unless their claims say otherwise.
+    keyring : the keys. Once they are others, new tokens bear the new key and old ones are checked anew.
     cached_tokens : how many checked signatures are remembered. A remembered signature is still one that was
         checked; expiry, marks and context are decided anew each time.
     """
 
-    def __init__(self, issuer: str, audience: str, key: SigningKey, *, cached_tokens: int = 32_768) -> None:
+    def __init__(
+        self, issuer: str, audiences: tuple[str, ...], keyring: KeyRing, *, cached_tokens: int = 32_768
+    ) -> None:
         self._issuer = issuer
-        self._audience = audience
-        self._key = key
-        self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
-        self._headers = {"typ": TYPE, "kid": key.kid}
-        # A failed check raises and is not remembered: junk cannot push good tokens out.
-        self.decode = lru_cache(cached_tokens)(self._decode)
+        self._audiences = audiences
+        self._known = frozenset(audiences)
+        self._keyring = keyring
+        self._cached_tokens = cached_tokens
+        self._jws = jwt.PyJWS(algorithms=list(ALGORITHMS))
+        self._view = _View(self, keyring.keys, cached_tokens)
 
     def encode(self, claims: Claims) -> str:
         """The signed token."""
-        act: dict[str, Any] = {}
-        for _, client, _ in claims.lineage:
-            act = {"sub": client_name(client), "act": act} if act else {"sub": client_name(client)}
-        payload = {
-            "iss": self._issuer,
-            "sub": claims.principal,
-            "aud": self._audience,
-            "client_id": client_name(claims.client_id),
-            "iat": claims.issued_at // SECOND,
-            "exp": claims.expires_at // SECOND,
-            "jti": str(claims.token_id),
-            "scope": claims.scope,
-            "task_id": claims.task_id,
-            "parent_task_id": claims.parent_task_id,
-            "tools": claims.tools,
-            "resources": claims.resources,
-            "level": claims.level,
-            "owner": claims.owner,
-            "grant_exp": claims.grant_expires_at // SECOND,
-            "lineage": {"grants": [str(grant) for grant, _, _ in claims.lineage], "tasks": claims.tasks},
-            "act": act,
-        }
-        return self._jws.encode(orjson.dumps(payload), self._key.private, ALGORITHM, self._headers)
+        view = self._current()
+        audience = claims.audience or self._audiences[:1]
+        payload = write_claims(claims, self._issuer, audience)
+        return self._jws.encode(orjson.dumps(payload), view.key.private, view.key.alg, view.headers)
 
-    def _decode(self, token: str) -> Claims:
+    def decode(self, token: str) -> Claims:
         """Check the signature and the form of a token and return its claims.
 
         Raises
@@ -116,65 +59,74 @@ class TokenCodec:
         InvalidToken
             Reason ``token_malformed`` or ``bad_signature``.
         """
+        return self._current().decode(token)
+
+    def _current(self) -> "_View":
+        view = self._view
+        if view.keys is not self._keyring.keys:
+            view = self._view = _View(self, self._keyring.keys, self._cached_tokens)
+        return view
+
+    def _decode(self, view: "_View", token: str) -> Claims:
         if len(token) > LONGEST_TOKEN:
             raise InvalidToken("token_malformed", "the token is too long")
+        key, keep_until = self._key_of(view, token)
         try:
-            decoded = self._jws.decode_complete(token, self._key.public, algorithms=[ALGORITHM])
+            payload = self._jws.decode(token, key.public, algorithms=[key.alg])
         except jwt.InvalidSignatureError:
             raise InvalidToken("bad_signature", "the signature does not verify") from None
         except jwt.PyJWTError:
             raise InvalidToken("token_malformed", "this is not a token of this server") from None
-        header = decoded["header"]
-        if header.get("typ") != TYPE or header.get("kid") != self._key.kid or "crit" in header:
+        # The signature is ours, so the form is too, unless the key is shared with something else.
+        try:
+            claims = self._read(orjson.loads(payload))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise InvalidToken("token_malformed", "the claims are not those of an access token") from None
+        if keep_until is not None and claims.expires_at > keep_until:
+            raise InvalidToken("token_malformed", "its key was retired before it can have signed this")
+        return claims
+
+    def _key_of(self, view: "_View", token: str) -> tuple[VerifyingKey, int | None]:
+        """The key that must have signed a token, and when the last of its tokens has expired.
+
+        All tokens of a key begin with the same text. What begins otherwise is none of ours, whatever algorithm,
+        type, extension or key its header names: nothing is ever taken from there.
+        """
+        header, _, _ = token.partition(".")
+        found = view.by_header.get(header)
+        if found is None and self._keyring.reload():
+            found = self._current().by_header.get(header)
+        if found is None:
             raise InvalidToken(
                 "token_malformed", "the token's header is not that of an access token of this server"
             )
-        # The signature is ours, so the form is too, unless the key is shared with something else.
-        try:
-            return self._read(orjson.loads(decoded["payload"]))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidToken("token_malformed", "the claims are not those of an access token") from None
+        return found
 
-    def _read(self, claims: dict[str, Any]) -> Claims:
-        if not _REQUIRED <= claims.keys() or claims["iss"] != self._issuer or claims["aud"] != self._audience:
+    def _read(self, payload: dict[str, Any]) -> Claims:
+        claims = read_claims(payload)
+        if payload["iss"] != self._issuer or not self._known.issuperset(claims.audience):
             raise InvalidToken(
                 "token_malformed", "the token is not an access token of this issuer and audience"
             )
-        if any(type(claims[name]) is not kind for name, kind in _KINDS.items()):
-            raise TypeError("a claim is of another type")
-        grants = [int(grant) for grant in claims["lineage"]["grants"]]
-        tasks = tuple(claims["lineage"]["tasks"])
-        owner = claims["owner"]
-        lineage = tuple(
-            (grant, client, task_key(owner, task))
-            for grant, client, task in zip(grants, _actors(claims["act"]), tasks, strict=True)
-        )
-        return Claims(
-            token_id=int(claims["jti"]),
-            client_id=lineage[-1][1],
-            grant_id=grants[-1],
-            root_grant_id=grants[0],
-            parent_grant_id=grants[-2] if len(grants) > 1 else None,
-            depth=len(grants) - 1,
-            lineage=lineage,
-            tasks=tasks,
-            scope=claims["scope"],
-            tools=claims["tools"],
-            resources=claims["resources"],
-            level=claims["level"],
-            principal=claims["sub"],
-            owner=owner,
-            issued_at=claims["iat"] * SECOND,
-            expires_at=claims["exp"] * SECOND,
-            grant_expires_at=claims["grant_exp"] * SECOND,
-        )
+        return claims
 
 
-def _actors(act: dict[str, Any]) -> Sequence[int]:
-    """The acting clients, root first."""
-    actors = []
-    current: dict[str, Any] | None = act
-    while current:
-        actors.append(parse_client_name(current["sub"]) or 0)
-        current = current.get("act")
-    return actors[::-1]
+class _View:
+    """What the codec makes of the keys at one moment, and what it remembers while they are these."""
+
+    def __init__(self, codec: TokenCodec, keys: Keys, cached_tokens: int) -> None:
+        self.keys = keys
+        self.key = keys.signing
+        self.headers = {"typ": TYPE, "kid": self.key.kid}
+        self.by_header: dict[str, tuple[VerifyingKey, int | None]] = {
+            _header(retired.key): (retired.key, retired.keep_until) for retired in keys.retired
+        }
+        self.by_header[_header(self.key)] = (self.key, None)
+        # A failed check raises and is not remembered: junk cannot push good tokens out.
+        self.decode = lru_cache(cached_tokens)(partial(codec._decode, self))
+
+
+def _header(key: VerifyingKey) -> str:
+    """The first segment of each token of a key, as PyJWT writes it."""
+    members = {"typ": TYPE, "kid": key.kid, "alg": key.alg}
+    return base64url_encode(orjson.dumps(members, option=orjson.OPT_SORT_KEYS)).decode()

@@ -4,11 +4,12 @@ from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
+from agentsim.server.callers import check_concerned, identify
 from agentsim.server.checks import check_text
+from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
-from agentsim.server.tokens import Claims
 
 OUTCOMES = ("success", "error")
 
@@ -24,10 +25,13 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
     }
     claims = None
     try:
+        caller = identify(batch, request.by, entry)
         claims = _decode(batch, request.token, entry)
+        check_concerned(caller, request.by, claims)
         if request.task_id is not None and request.task_id != claims.task_id:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
+        _check_audience(request, claims)
         _check_task(request, claims)
         _check_use(request, claims, tools, resources)
     except OAuthError as error:
@@ -74,6 +78,11 @@ def _check_active(batch: Batch, claims: Claims, now: int) -> None:
         raise InvalidToken("revoked", "the token, or a grant above it, has been revoked")
     if now >= claims.expires_at:
         raise InvalidToken("expired", "the token has expired", hint="refresh it")
+
+
+def _check_audience(request: Verify, claims: Claims) -> None:
+    if request.audience is not None and request.audience not in claims.audience:
+        raise InvalidToken("wrong_audience", "the token is not for this resource server")
 
 
 def _check_task(request: Verify, claims: Claims) -> None:

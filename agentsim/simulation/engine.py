@@ -97,6 +97,7 @@ class TenantPlay:
         if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
             return self._adversaries.settle(step, operation, answer)
         if isinstance(answer, Registration):
+            assert answer.client_secret is not None, "simulated agents have secrets"
             client = Client(answer.client_id, answer.client_secret)
             self._holders[step.actor] = Holder(client, answer.registration_token)
             return ()

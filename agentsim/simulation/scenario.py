@@ -23,7 +23,17 @@ from agentsim.simulation.faults import ScenarioError
 from agentsim.simulation.mending import validate
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
-from agentsim.simulation.strict import CheckedWith, Count, Fault, Name, Share, Strict, Weight, raise_faults
+from agentsim.simulation.strict import (
+    Audience,
+    CheckedWith,
+    Count,
+    Fault,
+    Name,
+    Share,
+    Strict,
+    Weight,
+    raise_faults,
+)
 from agentsim.simulation.workload import Workload
 from agentsim.simulation.yamlfile import read_yaml
 
@@ -105,6 +115,12 @@ class PolicySettings(Strict):
     tool_levels: Annotated[
         dict[str, str], Field(description="The level that a tool needs, if not the lowest.")
     ] = Field(default_factory=dict)
+    audience: Annotated[
+        Audience, Field(description="The resource server that tokens are for where none is named.")
+    ] = Policy().audience
+    resources: Annotated[
+        tuple[Audience, ...], Field(description="Further resource servers that tokens may be for (RFC 8707).")
+    ] = ()
 
     @model_validator(mode="after")
     def _accepted_by_the_server(self) -> PolicySettings:
@@ -136,6 +152,8 @@ class PolicySettings(Strict):
             max_fanout=self.max_fanout,
             refresh_tokens=self.refresh_tokens,
             refresh_grace_us=self.refresh_grace,
+            audience=self.audience,
+            resources=self.resources,
         )
 
 

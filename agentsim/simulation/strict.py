@@ -38,6 +38,9 @@ Resource = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*$", max_length=128)
 ]
 
+#: A resource server: an absolute URI without a fragment (RFC 8707 section 2).
+Audience = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^\s#]+$", max_length=256)]
+
 Fault = tuple[tuple[str | int, ...], str, object]
 """Where (path of keys), what is wrong, and the value that is."""
 

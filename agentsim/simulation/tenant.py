@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentsim.run import WORK
-from agentsim.server import Policy, SeededSecrets, Server, SigningKey, Store
+from agentsim.server import KeyRing, Policy, SeededSecrets, Server, SigningKey, Store
 from agentsim.simulation.streams import STREAM, generator
 
 
@@ -29,7 +29,7 @@ def open_tenant(run: Path, tenant: int, entropy: int, policy: Policy) -> Iterato
             Server(
                 store,
                 policy=policy,
-                key=SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32)),
+                keyring=KeyRing(SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32))),
                 secrets=SeededSecrets(generator(entropy, STREAM.SECRETS, tenant).bytes(32)),
                 writer=tenant,
             ),

@@ -20,6 +20,7 @@ from agentsim.server import (
     Confirm,
     Issue,
     IssueChild,
+    KeyRing,
     ManualClock,
     OAuthError,
     Policy,
@@ -53,7 +54,7 @@ class Story:
             policy=self.policy,
             clock=self.clock,
             secrets=SeededSecrets(b"seed"),
-            key=SigningKey.generate(),
+            keyring=KeyRing(SigningKey.generate()),
             writer=self.tenant,
         )
         self.labels: list[dict[str, Any]] = []

@@ -1,11 +1,13 @@
 """One organisation with a token server, a clock that stands still and a few shorthands to tell stories with."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import NullPool, create_engine, make_url, select, text
 
 from agentsim.server import (
     Activation,
@@ -16,6 +18,7 @@ from agentsim.server import (
     GrantState,
     Issue,
     IssueChild,
+    KeyRing,
     ManualClock,
     OAuthError,
     Operation,
@@ -49,22 +52,23 @@ class World:
     """A server, the clock that it asks, and the administrator of its organisation."""
 
     def __init__(
-        self, path: Path | None = None, *, seed: bytes = b"test", now: int = NOW, **policy: Any
+        self, database: Path | str | None = None, *, seed: bytes = b"test", now: int = NOW, **policy: Any
     ) -> None:
-        self.path = path
+        self.database = database
         self.seed = seed
         self.policy = Policy(**policy)
         self.clock = ManualClock(now)
         self.admin = Admin("acme")
+        self.keyring = KeyRing(SigningKey.from_seed(seed))
         self.server = self._open(SeededSecrets(seed))
 
     def _open(self, secrets: SeededSecrets, **others: Any) -> Server:
         return Server(
-            Store(self.path, synchronous="OFF"),
+            Store(self.database, synchronous="OFF"),
             policy=self.policy,
             clock=self.clock,
             secrets=secrets,
-            key=SigningKey.from_seed(self.seed),
+            keyring=self.keyring,
             **others,
         )
 
@@ -164,13 +168,52 @@ class World:
         return sum(head["length"] for head in heads.values())
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Most stories tell what is decided, and that is the same wherever it is kept: those take SQLite only."""
+    if "new_database" in metafunc.fixturenames:
+        on_both = metafunc.definition.get_closest_marker("on_both") is not None
+        metafunc.parametrize(
+            "new_database", ["sqlite", "postgresql"] if on_both else ["sqlite"], indirect=True
+        )
+
+
 @pytest.fixture
-def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Makes worlds, each on a SQLite file of its own, and checks every audit chain at the end."""
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path | str]:
+    """Makes databases of one kind: SQLite files, or schemas of one PostgreSQL."""
+    if request.param == "postgresql":
+        new_schema: Callable[[], str] = request.getfixturevalue("new_schema")
+        return new_schema
+    numbers = count()
+    return lambda: tmp_path / f"world-{next(numbers)}.sqlite"
+
+
+@pytest.fixture
+def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
+    """Makes empty schemas in the PostgreSQL, each with a URL of its own; they are dropped at the end."""
+    made: list[str] = []
+    url = make_url(postgres).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, poolclass=NullPool)
+
+    def make() -> str:
+        made.append(f"world_{uuid4().hex}")
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {made[-1]}"))
+        own = url.update_query_dict({"options": f"-csearch_path={made[-1]}"})
+        return own.render_as_string(hide_password=False)
+
+    yield make
+    with engine.begin() as connection:
+        for schema in made:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+
+
+@pytest.fixture
+def make_world(new_database: Callable[[], Path | str]) -> Iterator[Callable[..., World]]:
+    """Makes worlds, each on a database of its own, and checks every audit chain at the end."""
     made: list[World] = []
 
     def make(**policy: Any) -> World:
-        made.append(World(tmp_path / f"world-{len(made)}.sqlite", **policy))
+        made.append(World(new_database(), **policy))
         return made[-1]
 
     yield make

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ def test_the_digest_is_what_the_page_says(world: Any) -> None:
         assert row["row_hash"] == previous
 
 
-def test_nothing_secret_is_in_the_database(world: Any) -> None:
+def test_nothing_secret_is_in_the_database(world: Any, tmp_path: Path) -> None:
     """Every secret that was ever told or tried is looked for in the bytes of the files."""
     agent = world.agent()
     told = [agent.client_secret]
@@ -221,7 +222,7 @@ def test_nothing_secret_is_in_the_database(world: Any) -> None:
     ]
     # Of a token, its signature is the secret part.
     secrets += [token.rsplit(".", 1)[1] for token in told if token.count(".") == 2]
-    found = b"".join(path.read_bytes() for path in world.path.parent.iterdir())
+    found = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"agent_registered" in found, "the right files are looked at"
     for secret in secrets:
         assert secret.encode() not in found

@@ -33,6 +33,7 @@ def state(world: Any) -> list[Any]:
     return [tokens, [tuple(mark[name] for name in names) for mark in world.rows(RevocationMark)]]
 
 
+@pytest.mark.on_both
 def test_a_fill_marks_the_rows_below_and_counts_them(world: Any) -> None:
     agent = world.agent()
     root = world.root(agent, "root")
@@ -67,6 +68,7 @@ def test_a_fill_marks_the_rows_below_and_counts_them(world: Any) -> None:
     assert {row["details"] for row in rows} == {f'{{"revocation_id":{answer.revocation_id}}}'}
 
 
+@pytest.mark.on_both
 def test_a_finished_fill_has_nothing_to_do_after_the_next_request(world: Any) -> None:
     agent = world.agent()
     world.revoke(world.root(agent, "root"))
@@ -75,6 +77,7 @@ def test_a_finished_fill_has_nothing_to_do_after_the_next_request(world: Any) ->
     assert not world.server.pending()
 
 
+@pytest.mark.on_both
 def test_a_mark_that_ends_nothing_is_closed(world: Any) -> None:
     agent = world.agent()
     world.revoke(task_id="never begun")
@@ -85,6 +88,7 @@ def test_a_mark_that_ends_nothing_is_closed(world: Any) -> None:
     assert {mark["closure"] for mark in world.rows(RevocationMark)} == {"closed"}
 
 
+@pytest.mark.on_both
 def test_a_step_is_bounded_even_where_marks_end_nothing(world: Any) -> None:
     world.server.execute([Revoke(by=world.admin, task_id=f"t{n}") for n in range(10)])
     assert len(world.server.fill(4)) == 4
@@ -139,6 +143,7 @@ def test_however_a_fill_is_cut_and_whenever_it_crashes_it_leaves_the_same(
     assert [not rows[grant.grant_id] for grant in grants] == active
 
 
+@pytest.mark.on_both
 @pytest.mark.parametrize("statement", range(1, 9))
 def test_a_step_that_fails_leaves_nothing_of_itself(world: Any, statement: int) -> None:
     """The connection dies at one statement or another; the same server then goes on."""
@@ -173,6 +178,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(world: Any, statement: int) 
     world.check_chain()
 
 
+@pytest.mark.on_both
 def test_each_token_is_ended_once_by_the_first_mark_that_reaches_it(world: Any) -> None:
     agent = world.agent()
     root, child, leaf = world.chain(agent, depth=2)
@@ -188,6 +194,7 @@ def test_each_token_is_ended_once_by_the_first_mark_that_reaches_it(world: Any) 
     assert leaf.depth == 2
 
 
+@pytest.mark.on_both
 def test_a_fill_goes_through_expired_refreshed_and_revoked_parents(world: Any) -> None:
     agent = world.agent()
     root, middle, leaf = world.chain(agent, depth=2)
@@ -202,6 +209,7 @@ def test_a_fill_goes_through_expired_refreshed_and_revoked_parents(world: Any) -
     assert all(row["is_revoked"] for row in world.rows(IssuedToken))
 
 
+@pytest.mark.on_both
 def test_what_comes_between_two_steps_is_refused_so_that_a_fill_ends(world: Any) -> None:
     agent = world.agent()
     root = world.root(agent)
@@ -219,6 +227,7 @@ def test_what_comes_between_two_steps_is_refused_so_that_a_fill_ends(world: Any)
     assert len(world.rows(IssuedToken)) == 6
 
 
+@pytest.mark.on_both
 def test_a_client_mark_spares_what_it_was_given_later_in_the_same_tree(world: Any) -> None:
     agent, helper = world.agent(), world.agent()
     root = world.root(helper, "root")

@@ -9,6 +9,8 @@ from agentsim.server import Client, OAuthError, Refresh, TokenGrant
 from agentsim.server.clock import SECOND
 from agentsim.server.schema import IssuedToken
 
+pytestmark = pytest.mark.on_both
+
 
 def test_a_refresh_gives_new_tokens_of_the_same_grant(world: Any) -> None:
     agent = world.agent()

@@ -10,6 +10,8 @@ from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest
 from agentsim.server.schema import Agent, IssuedToken
 
+pytestmark = pytest.mark.on_both
+
 
 def test_the_documents_registration(world: Any) -> None:
     registration = world.register(

@@ -9,6 +9,8 @@ from agentsim.server import Admin, Client, Introspect, Issue, IssueChild, Refres
 from agentsim.server.answers import Introspection
 from agentsim.server.schema import IssuedToken, RevocationMark
 
+pytestmark = pytest.mark.on_both
+
 
 def test_the_documents_revocation(world: Any) -> None:
     agent = world.agent()

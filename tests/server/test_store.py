@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from agentsim.server import (
     Activation,
@@ -31,6 +32,8 @@ from agentsim.server import core as server_core
 from agentsim.server.batch import Batch
 from agentsim.server.schema import Base, RevocationMark
 from agentsim.server.store import ConflictError, Store, table
+
+pytestmark = pytest.mark.on_both
 
 
 def everything(world: Any) -> dict[str, list[dict[str, Any]]]:
@@ -90,17 +93,22 @@ def test_a_failing_write_leaves_nothing(world: Any, failing: str) -> None:
     batch = busy_batch(world, agent)
     before = everything(world)
     event = "UPDATE" if failing == "audit_chains" else "INSERT"
+    trigger = f"CREATE TRIGGER disk_full BEFORE {event} ON {failing}"
     with world.server.store.transaction() as connection:
-        connection.execute(
-            text(
-                f"CREATE TRIGGER full BEFORE {event} ON {failing} BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        if world.server.store.shared:
+            raising = "BEGIN RAISE EXCEPTION 'disk full'; END"
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {raising} $$"
             )
-        )
-    with pytest.raises(IntegrityError, match="disk full"):
+            connection.exec_driver_sql(f"{trigger} FOR EACH ROW EXECUTE FUNCTION refuse()")
+        else:
+            connection.exec_driver_sql(f"{trigger} BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises((DBAPIError, psycopg.Error), match="disk full"):
         world.server.execute(batch)
     assert everything(world) == before
     with world.server.store.transaction() as connection:
-        connection.execute(text("DROP TRIGGER full"))
+        on_table = f" ON {failing}" if world.server.store.shared else ""
+        connection.exec_driver_sql(f"DROP TRIGGER disk_full{on_table}")
     assert not any(hasattr(answer, "reason") for answer in world.server.execute(batch))
     world.check_chain()
 
@@ -247,7 +255,7 @@ def test_a_server_that_is_never_fast_enough_says_so(world: Any, monkeypatch: pyt
 
     with monkeypatch.context() as racing:
         racing.setattr(Store, "write", always_late)
-        with pytest.raises(ConflictError, match="5 times"):
+        with pytest.raises(ConflictError, match=f"{server_core._ATTEMPTS} times"):
             world.server.execute([Verify(token="x")])
     assert world.why_not("x") == "token_malformed"
 

@@ -1,0 +1,198 @@
+"""The command that serves: ``agentsim serve``."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from agentsim.cli.app import app
+from agentsim.errors import UserError
+
+if TYPE_CHECKING:
+    from agentsim.server import Policy, Store
+
+#: Where a served database and its keys are, unless told otherwise.
+HOME = Path("data/server")
+DATABASE = f"sqlite:///{HOME}/agentsim.sqlite"
+KEYS = HOME / "keys.json"
+ADMIN_VARIABLE = "AGENTSIM_ADMIN_TOKEN"
+#: Shorter tokens can be guessed.
+_SHORTEST_TOKEN = 32
+
+Database = Annotated[
+    str,
+    typer.Option("--db", metavar="URL", help="The database: sqlite:///FILE or postgresql://USER@HOST/NAME."),
+]
+
+
+@app.command(epilog="Example: `agentsim serve --db postgresql://agentsim@localhost/agentsim --workers 4`")
+def serve(
+    db: Database = DATABASE,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 takes a free one.")
+    ] = 8400,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The rules, a YAML file as under `policy:` in a scenario."),
+    ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The server's name in metadata and tokens.", show_default="http://HOST:PORT"
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, metavar="N", help="Processes that serve; above 1 needs PostgreSQL.")
+    ] = 1,
+    keys: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="The signing keys; made if missing. AGENTSIM_KEYS holds them instead."
+        ),
+    ] = KEYS,
+    alg: Annotated[
+        str, typer.Option(metavar="ALG", help="Algorithm of a key that is made: EdDSA, ES256 or RS256.")
+    ] = "EdDSA",
+) -> None:
+    """Serve the token server over HTTP: OAuth 2, found through its metadata.
+
+    The administrator's bearer token comes from AGENTSIM_ADMIN_TOKEN; without it one is made at the first start and
+    printed once. Ctrl-C answers what has been asked and ends.
+    """
+    from agentsim.server.http import serving
+    from agentsim.simulation import load_policy
+
+    _check_workers(db, workers)
+    rules = _default_policy() if policy is None else load_policy(policy)
+    key_file = _prepare_keys(keys, alg)
+    store = open_database(db)
+    try:
+        token_hash, fresh = _admin_token(store)
+    finally:
+        store.close()
+    try:
+        bound = serving.bind(host, port)
+    except OSError as exc:
+        raise UserError(f"cannot listen on {host} port {port}: {exc.strerror or exc}") from None
+    name = issuer or _address(host, bound.getsockname()[1])
+    _check_issuer(name)
+    settings = serving.Settings(
+        database=db,
+        policy=rules.model_copy(update={"issuer": name}),
+        key_file=key_file,
+        admin_token_hash=token_hash,
+    )
+    typer.echo(
+        f"Serving   {name}\nDatabase  {_without_password(db)}\nKeys      {key_file or 'AGENTSIM_KEYS'}"
+    )
+    if fresh is not None:
+        typer.echo(f"\nThe administrator's token, shown this once:\n\n  {fresh}\n")
+    try:
+        serving.serve(settings, bound, workers)
+    except KeyboardInterrupt:
+        # The usual way to end it, after everything has been answered.
+        return
+    finally:
+        bound.close()
+
+
+def open_database(url: str) -> Store:
+    """The database at a URL, brought to this program's schema.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is of a newer program.
+    """
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+    from agentsim.server import Store
+    from agentsim.server.migrations import SchemaError, migrate
+
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        migrate(url)
+        return Store(url)
+    except (ArgumentError, NoSuchModuleError):
+        raise UserError(f"--db {url}: write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
+    except (SchemaError, DBAPIError) as exc:
+        reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
+        raise UserError(f"--db {_without_password(url)}: {reason}") from None
+
+
+def _default_policy() -> Policy:
+    from agentsim.server import Policy
+
+    return Policy()
+
+
+def _check_workers(db: str, workers: int) -> None:
+    if workers > 1 and db.startswith("sqlite"):
+        raise UserError(
+            "--workers above 1 needs PostgreSQL: SQLite has one writer. Use --db postgresql://USER@HOST/NAME"
+        )
+
+
+def _prepare_keys(path: Path, alg: str) -> Path | None:
+    """The key file, made if missing; None where the environment holds the keys."""
+    from agentsim.server.clock import SystemClock
+    from agentsim.server.http.serving import KEYS_VARIABLE
+    from agentsim.server.keyfile import KeyFile
+    from agentsim.server.keyring import KeyFileError, KeyRing
+    from agentsim.server.keys import ALGORITHMS
+
+    if alg not in ALGORITHMS:
+        raise UserError(f"--alg {alg}: one of {', '.join(ALGORITHMS)}")
+    try:
+        if KEYS_VARIABLE in os.environ:
+            KeyRing.from_json(os.environ[KEYS_VARIABLE])
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        KeyFile.ensure(path, SystemClock(), alg)
+    except KeyFileError as exc:
+        raise UserError(str(exc)) from None
+    return path
+
+
+def _admin_token(store: Store) -> tuple[bytes, str | None]:
+    """The digest of the administrator's token, and the token itself where it has just been made."""
+    from agentsim.server.administrators import make_token, stored_token_hash
+    from agentsim.server.clock import SystemClock
+    from agentsim.server.credentials import digest
+
+    given = os.environ.get(ADMIN_VARIABLE)
+    if given is not None:
+        if len(given) < _SHORTEST_TOKEN or not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", given):
+            raise UserError(
+                f"{ADMIN_VARIABLE} must be at least {_SHORTEST_TOKEN} characters of a bearer token (RFC 6750)"
+            )
+        return digest(given), None
+    stored = stored_token_hash(store)
+    if stored is not None:
+        return stored, None
+    token = make_token(store, SystemClock())
+    return digest(token), token
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_issuer(issuer: str) -> None:
+    """An issuer is an https URL without query and fragment (RFC 8414 section 2); http only for trying it out."""
+    parts = urlsplit(issuer)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise UserError(
+            f"--issuer {issuer}: an https URL without query and fragment, for example https://auth.example"
+        )
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

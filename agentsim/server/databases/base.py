@@ -1,0 +1,91 @@
+"""What the server asks of a database beside plain SQL: bulk inserts, locks, and which errors are a race lost."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
+
+
+class ConflictError(RuntimeError):
+    """Another writer consumed what this batch was about to consume: load and decide again."""
+
+
+class Database(ABC):
+    """One database and how to reach it.
+
+    Transactions begin where we say: the driver's own handling of them is off, and the ``begin`` event of the
+    engine says how. An execution option ``reading`` asks for one that only reads.
+    """
+
+    #: Whether several writers may be at work at the same time.
+    shared: bool
+    #: Whether all there is is one connection, so that readers wait for the writer.
+    single: bool = False
+    #: Where a mark stands in the order of commits: a column of ``revocations``.
+    place: ColumnElement[int]
+    #: How transactions begin: one that may write, one that only reads.
+    _begin: str
+    _begin_reading: str
+
+    def __init__(self, url: URL, synchronous: str) -> None:
+        self.engine = self._make_engine(url, synchronous)
+
+        @event.listens_for(self.engine, "begin")
+        def _begin(connection: Connection) -> None:
+            reading = connection.get_execution_options().get("reading", False)
+            connection.exec_driver_sql(self._begin_reading if reading else self._begin)
+
+    @abstractmethod
+    def _make_engine(self, url: URL, synchronous: str) -> Engine: ...
+
+    @abstractmethod
+    def create_tables(self) -> None:
+        """Create what tables there are not yet."""
+
+    @abstractmethod
+    def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
+        """Insert many rows, all with every column."""
+
+    def upsert(self, target: Table, key: str, where: Any = None) -> Any:
+        """A statement that inserts a row or, where its key is there and the condition holds, updates it."""
+        insert = self._insert_into(target)
+        changed = {
+            column.name: insert.excluded[column.name] for column in target.columns if column.name != key
+        }
+        return insert.on_conflict_do_update(index_elements=[key], set_=changed, where=where)
+
+    @abstractmethod
+    def _insert_into(self, target: Table) -> Any:
+        """The dialect's own INSERT."""
+
+    @abstractmethod
+    def put_states(self, connection: Connection, states: dict[int, str], stored: set[int]) -> None:
+        """Write grant states by grant, in the order of keys; ``stored`` are those that the database has."""
+
+    @abstractmethod
+    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """The condition that a column is one of the bound ``keys``."""
+
+    @abstractmethod
+    def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:
+        """Wait for the barrier, and hold it to the end of the transaction."""
+
+    @abstractmethod
+    def lock_marks(self, connection: Connection) -> None:
+        """Let no other writer insert marks until the end of the transaction."""
+
+    @abstractmethod
+    def try_fill(self, connection: Connection) -> bool:
+        """Become the one who fills until the end of the transaction, unless another writer is."""
+
+    @abstractmethod
+    def claim_writer(self) -> int:
+        """The lowest writer number that no other process holds; held until the database is closed."""
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Whether an error says that another writer was faster, so that deciding anew may succeed."""
+        return isinstance(error, ConflictError)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()

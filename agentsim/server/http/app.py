@@ -1,0 +1,125 @@
+"""The application: endpoints on routes, a server behind them for as long as it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentsim.server.clock import Clock, SystemClock
+from agentsim.server.core import Server
+from agentsim.server.errors import OAuthError
+from agentsim.server.http.callers import AdminGate
+from agentsim.server.http.context import Context, answering
+from agentsim.server.http.discovery import base_path, metadata, metadata_path
+from agentsim.server.http.endpoints import ENDPOINTS
+from agentsim.server.http.gather import Gatherer
+from agentsim.server.http.observer import AccessLog, Observer
+from agentsim.server.http.openapi import describe
+from agentsim.server.http.responses import Manner, json_response
+from agentsim.server.overview import Overview
+
+#: How often refusals at the door and lines of the access log are written, in seconds.
+_TICK = 0.5
+
+
+def make_app(
+    issuer: str,
+    open_server: Callable[[], Server],
+    admin_token_hash: bytes,
+    *,
+    clock: Clock | None = None,
+    log: AccessLog | None = None,
+) -> Starlette:
+    """The ASGI application of a token server.
+
+    Parameters
+    ----------
+    issuer : the server's name; endpoints are below its path.
+    open_server : makes the server when the application starts up; it is closed when the application shuts down, after
+        everything that was asked has been answered.
+    admin_token_hash : SHA-256 of the administrator's bearer token.
+    clock, log : time for views and log lines, and where those go; by default the system's and standard error.
+    """
+    ticking = clock or SystemClock()
+    access_log = log or AccessLog(ticking.now)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        server = await asyncio.to_thread(open_server)
+        context = app.state.context = Context(
+            server=server,
+            gatherer=Gatherer(server),
+            gate=AdminGate(admin_token_hash),
+            overview=Overview(server.store, ticking),
+        )
+        ticker = asyncio.create_task(_tick(context, access_log))
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            await _write_down(context, access_log)
+            await context.gatherer.stop()
+            await asyncio.to_thread(server.close)
+
+    return Starlette(
+        routes=_routes(issuer),
+        middleware=[Middleware(Observer, log=access_log)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+def _routes(issuer: str) -> list[Route]:
+    base = base_path(issuer)
+    description = orjson.dumps(describe(issuer))
+
+    async def openapi(_request: Request) -> Response:
+        return Response(description, media_type="application/json")
+
+    routes = [
+        Route(
+            base + endpoint.path,
+            answering(endpoint.name, endpoint.handler, endpoint.manner),
+            methods=[endpoint.method],
+            name=endpoint.name,
+        )
+        for endpoint in ENDPOINTS
+    ]
+    return [
+        *routes,
+        Route(metadata_path(issuer), answering("metadata", metadata, Manner.BEARER), name="metadata"),
+        Route(f"{base}/openapi.json", answering("openapi", openapi, Manner.BEARER), name="openapi"),
+    ]
+
+
+async def _tick(context: Context, log: AccessLog) -> None:
+    while True:
+        await asyncio.sleep(_TICK)
+        # Another worker may have rotated: sign with its key, too.
+        context.server.keyring.reload()
+        await _write_down(context, log)
+
+
+async def _write_down(context: Context, log: AccessLog) -> None:
+    log.flush()
+    refused = context.refusals.take()
+    if refused:
+        try:
+            await context.gatherer.ask(refused)
+        except OAuthError:
+            # The database is away. Those rows are lost; the access log has the requests.
+            return
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """Unknown paths and methods, as JSON."""
+    assert isinstance(error, HTTPException)
+    members = {"error": "invalid_request", "error_description": error.detail}
+    return json_response(members, error.status_code, dict(error.headers or {}))

@@ -1,0 +1,85 @@
+"""What endpoints work with: the server behind its gatherer, and who may pass."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentsim.server.core import Server
+from agentsim.server.errors import OAuthError
+from agentsim.server.http.callers import AdminGate
+from agentsim.server.http.gather import Gatherer
+from agentsim.server.http.responses import Manner, error_response
+from agentsim.server.operations import NoteRefusal, Operation
+from agentsim.server.overview import Overview
+
+#: Different refusals that are kept apart between two notes; what comes beyond is counted under ``other``.
+_MOST_KINDS = 1_000
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Refusals:
+    """Counts requests that were refused at the door, until they are written into the audit trail.
+
+    Anybody may send such requests, so like ones become one row with a count: a flood costs the audit trail no more
+    than a row a second for each endpoint, reason and address.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str | None]] = Counter()
+
+    def add(self, endpoint: str, reason: str, source_ip: str | None) -> None:
+        """Count one."""
+        key = (endpoint, reason, source_ip)
+        if key not in self._counts and len(self._counts) >= _MOST_KINDS:
+            key = ("other", "other", None)
+        self._counts[key] += 1
+
+    def take(self) -> list[Operation]:
+        """What has come together, as operations."""
+        counts, self._counts = self._counts, Counter()
+        return [
+            NoteRefusal(endpoint=endpoint, reason=reason, count=count, source_ip=source_ip)
+            for (endpoint, reason, source_ip), count in counts.items()
+        ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One per process that serves; endpoints find it at ``request.app.state.context``."""
+
+    server: Server
+    gatherer: Gatherer
+    gate: AdminGate
+    overview: Overview
+    refusals: Refusals = field(default_factory=Refusals)
+
+
+def context_of(request: Request) -> Context:
+    """The context of the process that serves this request."""
+    found = request.app.state.context
+    assert isinstance(found, Context)
+    return found
+
+
+def source_of(request: Request) -> str | None:
+    """The address that a request came from."""
+    return request.client.host if request.client else None
+
+
+def answering(name: str, handler: Handler, manner: Manner) -> Handler:
+    """A handler whose refusals become responses, and audit rows where the server has not written any yet."""
+
+    async def endpoint(request: Request) -> Response:
+        request.scope["agentsim.endpoint"] = name
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            request.scope["agentsim.error"] = error.reason
+            if error.log_id is None:
+                context_of(request).refusals.add(name, error.reason, source_of(request))
+            return error_response(error, manner)
+
+    return endpoint

@@ -1,0 +1,86 @@
+"""Watches each request from outside: metrics, and an access log of JSON lines without tokens or secrets.
+
+A line holds the path without its query, the client, the address, the status, the reason of a refusal and the
+duration. Nothing of a body or a header is ever written.
+"""
+
+import sys
+from collections.abc import Callable
+from time import perf_counter
+from typing import IO, Any
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agentsim.server.http.metrics import METERS
+
+#: Lines that are kept back at most; they are written twice a second, and at the end.
+_MOST_LINES = 5_000
+
+
+class AccessLog:
+    """Collects lines and writes them together."""
+
+    def __init__(self, clock: Callable[[], int], stream: IO[str] | None = None) -> None:
+        self._clock = clock
+        self._stream = stream or sys.stderr
+        self._lines: list[bytes] = []
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Take a line in."""
+        self._lines.append(orjson.dumps({"time": self._clock() // 1000, **line}))
+        if len(self._lines) >= _MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._stream.write((b"\n".join(lines) + b"\n").decode())
+            self._stream.flush()
+
+
+class Observer:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and note how it went."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        status = 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            self._note(scope, status, perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        METERS[scope.get("agentsim.endpoint", "other")].observe(status, seconds)
+        self._log.add(
+            {
+                "method": scope["method"],
+                "path": scope["path"][:256],
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+                "ip": scope["client"][0] if scope.get("client") else None,
+                "client_id": _shown(scope.get("agentsim.client")),
+                "reason": scope.get("agentsim.error"),
+            }
+        )
+
+
+def _shown(client_id: str | None) -> str | None:
+    """A client_id, cut: whatever was sent in its place is not worth a page."""
+    return None if client_id is None else client_id[:64]

@@ -1,0 +1,98 @@
+"""Serving: one or several processes of uvicorn on one socket, each with a token server on the same database."""
+
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from agentsim.server.clock import SystemClock
+from agentsim.server.core import Server
+from agentsim.server.keyfile import KeyFile
+from agentsim.server.keyring import KeyRing
+from agentsim.server.policy import Policy
+from agentsim.server.store import Store
+
+#: Where keys may come from instead of a file.
+KEYS_VARIABLE = "AGENTSIM_KEYS"
+#: Seconds that requests under way are given at the end.
+_GRACE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What each serving process needs to know; it travels between processes.
+
+    ``key_file`` is None where the keys are in the environment.
+    """
+
+    database: str
+    policy: Policy
+    key_file: Path | None
+    admin_token_hash: bytes
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on which to listen.
+
+    Raises
+    ------
+    OSError
+        If the address is taken or is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    bound.set_inheritable(True)
+    return bound
+
+
+def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
+    """Serve until a signal says otherwise; everything that was asked by then is answered first."""
+    config = uvicorn.Config(
+        partial(application, settings),
+        factory=True,
+        workers=workers,
+        access_log=False,
+        log_level="warning",
+        # Addresses in headers are anybody's to write.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[bound])
+        return
+    with tempfile.TemporaryDirectory(prefix="agentsim-metrics-") as folder:
+        # Each worker keeps its counts in a file there, and whichever is asked adds them up.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, sockets=[bound]).run()
+
+
+def application(settings: Settings) -> Starlette:
+    """The application of one process."""
+    from agentsim.server.http.app import make_app
+
+    return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
+
+
+def open_server(settings: Settings) -> Server:
+    """A server on the shared database, with a writer's number of its own."""
+    clock = SystemClock()
+    keyring: KeyRing
+    if settings.key_file is None:
+        keyring = KeyRing.from_json(os.environ[KEYS_VARIABLE])
+    else:
+        keyring = KeyFile(settings.key_file, clock)
+    store = Store(settings.database)
+    return Server(store, policy=settings.policy, clock=clock, keyring=keyring, writer=store.claim_writer())

@@ -1,0 +1,115 @@
+"""Needs: the keys of the rows that operations lead to, so that one load serves a whole batch."""
+
+from dataclasses import dataclass, field
+
+from agentsim.server.assertions import peek
+from agentsim.server.credentials import parse_client_name, parse_keyed_token
+from agentsim.server.errors import InvalidToken
+from agentsim.server.operations import (
+    Admin,
+    ClientAssertion,
+    Confirm,
+    Credentials,
+    Disable,
+    Enable,
+    Introspect,
+    Issue,
+    IssueChild,
+    NoteKeyRotation,
+    NoteRefusal,
+    Operation,
+    ReadAgent,
+    RecordExecution,
+    Refresh,
+    Register,
+    Revoke,
+    RotateSecret,
+    UpdateAgent,
+    Verify,
+)
+from agentsim.server.tokens import TokenCodec
+
+
+@dataclass(slots=True)
+class Needs:
+    """The keys that a batch's operations lead to: what to load for it."""
+
+    clients: set[int] = field(default_factory=set)
+    tokens: set[int] = field(default_factory=set)
+    grants: set[int] = field(default_factory=set)
+    #: Clients whose previous tasks, and grants whose execution logs, are wanted.
+    task_history_of: set[int] = field(default_factory=set)
+    logs_of: set[int] = field(default_factory=set)
+    #: Keys of client assertions: which of them have been used.
+    assertions: set[bytes] = field(default_factory=set)
+
+
+def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
+    """Add the keys that an operation leads to."""
+    match operation:
+        case Register() | NoteRefusal() | NoteKeyRotation():
+            pass
+        case Confirm(registration_token=token):
+            _add(needs.clients, parse_keyed_token("reg", token))
+        case ReadAgent() | UpdateAgent() | RotateSecret() | Disable() | Enable():
+            _add(needs.clients, parse_client_name(operation.client_id))
+        case Issue(by=by):
+            _collect_caller(by, needs)
+        case IssueChild(by=by, parent_token=token):
+            _collect_caller(by, needs)
+            _collect_token(codec, token, needs)
+        case Refresh(by=by, refresh_token=token):
+            _collect_caller(by, needs)
+            _add(needs.tokens, parse_keyed_token("rt", token))
+        case Verify(by=by, token=token, include_history=history):
+            _collect_caller(by, needs)
+            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
+        case Introspect(by=by, token=token, include_task_history=history):
+            _collect_caller(by, needs)
+            _add(needs.tokens, parse_keyed_token("rt", token))
+            _collect_token(codec, token, needs, with_role=with_role, logs=history)
+        case RecordExecution(token=token):
+            _collect_token(codec, token, needs)
+        case Revoke(by=by, token=revoked, client_id=client_id):
+            _collect_caller(by, needs)
+            if revoked is not None:
+                _add(needs.tokens, parse_keyed_token("rt", revoked))
+            if client_id is not None:
+                _add(needs.clients, parse_client_name(client_id))
+
+
+def _collect_caller(by: Admin | Credentials | None, needs: Needs) -> None:
+    if by is None or isinstance(by, Admin):
+        return
+    _add(needs.clients, parse_client_name(by.client_id))
+    if isinstance(by, ClientAssertion):
+        seen = peek(by.assertion)
+        if seen is not None:
+            needs.assertions.add(seen.key)
+
+
+def _collect_token(
+    codec: TokenCodec,
+    token: str,
+    needs: Needs,
+    *,
+    with_role: bool = False,
+    tasks: bool = False,
+    logs: bool = False,
+) -> None:
+    try:
+        claims = codec.decode(token)
+    except InvalidToken:
+        return
+    needs.grants.add(claims.grant_id)
+    if with_role:
+        needs.clients.add(claims.client_id)
+    if tasks:
+        needs.task_history_of.add(claims.client_id)
+    if logs:
+        needs.logs_of.add(claims.grant_id)
+
+
+def _add(keys: set[int], key: int | None) -> None:
+    if key is not None:
+        keys.add(key)

@@ -1,0 +1,19 @@
+"""Notes: what happened around the server's decisions and belongs into the audit trail all the same."""
+
+from agentsim.server.answers import Noted
+from agentsim.server.audit import Entry
+from agentsim.server.batch import Batch
+from agentsim.server.operations import NoteKeyRotation, NoteRefusal
+
+
+def note_refusal(batch: Batch, request: NoteRefusal, entry: Entry) -> Noted:
+    """Requests were refused at the door: without credentials, with wrong ones, or malformed."""
+    entry.status, entry.reason = "refused", request.reason[:80]
+    entry.details = {"endpoint": request.endpoint[:80], "count": request.count}
+    return Noted(log_id=0)
+
+
+def note_key_rotation(batch: Batch, request: NoteKeyRotation, entry: Entry) -> Noted:
+    """Another key signs from now on."""
+    entry.details = {"by": request.by.owner[:80], "kid": request.kid, "alg": request.alg}
+    return Noted(log_id=0)

@@ -1,0 +1,28 @@
+"""A policy of its own in a YAML file: the same words as under ``policy:`` in a scenario."""
+
+from pathlib import Path
+
+from agentsim.server.policy import Policy
+from agentsim.simulation.faults import Fault, ScenarioError
+from agentsim.simulation.mending import validate
+from agentsim.simulation.scenario import PolicySettings
+from agentsim.simulation.yamlfile import read_yaml
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong, each fault with its path.
+    """
+    data = read_yaml(path)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ScenarioError(path, [Fault("", "a policy is a mapping of names to values")])
+    settings, faults = validate(PolicySettings, data)
+    if settings is None:
+        raise ScenarioError(path, faults)
+    return settings.server_policy()

@@ -110,19 +110,17 @@ def open_database(url: str) -> Store:
     UserError
         If there is none, or it is of a newer program.
     """
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+    from sqlalchemy.exc import DBAPIError
 
     from agentsim.server import Store
-    from agentsim.server.migrations import SchemaError, migrate
+    from agentsim.server.migrations import migrate
 
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
     try:
         migrate(url)
         return Store(url)
-    except (ArgumentError, NoSuchModuleError):
-        raise UserError(f"--db {url}: write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
-    except (SchemaError, DBAPIError) as exc:
+    except (ValueError, DBAPIError) as exc:
         reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
         raise UserError(f"--db {_without_password(url)}: {reason}") from None
 

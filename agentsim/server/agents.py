@@ -85,7 +85,8 @@ def _agent_of(batch: Batch, by: Admin | RegistrationAccess, client_id: str, entr
     Raises
     ------
     InvalidToken
-        ``registration_access_invalid``: no such agent, or another's registration access token (RFC 7592 section 2.1).
+        ``registration_access_invalid``: no such agent, a disabled one, or another's registration access token (RFC
+        7592 section 2.1).
     AccessDenied
         ``not_entitled``: the administrator of another organisation.
     """
@@ -97,6 +98,7 @@ def _agent_of(batch: Batch, by: Admin | RegistrationAccess, client_id: str, entr
             raise AccessDenied("not_entitled", "no such agent of yours")
     elif (
         agent is None
+        or agent["disabled_at"] is not None
         or parse_keyed_token("rat", by.token) != number
         or not matches(by.token, agent["registration_access_hash"])
     ):

@@ -7,28 +7,22 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jwt
 import orjson
 import psutil
 import pytest
-from typer.main import get_command
 
-from agentsim.cli import app
 from agentsim.experiments.bench.children import running
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.floor import TOKEN_PATH, BareSigner
-from agentsim.experiments.bench.http import Contender, distinct_tokens, measure
-from agentsim.experiments.bench.population import open_store, register_agents
+from agentsim.experiments.bench.http import SERVE_FLOOR, Contender, distinct_tokens, measure
+from agentsim.experiments.bench.population import register_agents
 from agentsim.experiments.bench.requests import AgentCredentials, single_requests
-from agentsim.server import Client, Issue, Server
+from agentsim.server import Client, Issue, Server, Store
 
-FLOOR = "agentsim.experiments.bench.floor"
 REQUESTS = single_requests([AgentCredentials("agent_1", "secret")], TOKEN_PATH)
-
-needs_serve = pytest.mark.skipif(
-    "serve" not in get_command(app).commands, reason="there is no command that serves yet"
-)
 
 
 def is_open(port: int) -> bool:
@@ -39,7 +33,7 @@ def is_open(port: int) -> bool:
 def test_the_floor_signs_what_the_server_signs(tmp_path):
     url = f"sqlite:///{tmp_path / 'bench.db'}"
     (agent,) = register_agents(url, 1, progress=False)
-    server = Server(open_store(url))
+    server = Server(Store(url))
     (granted,) = server.execute(
         [Issue(by=Client(*agent), task_id="task-000000000-00", scope="file_read:github")]
     )
@@ -56,7 +50,7 @@ def test_the_floor_signs_what_the_server_signs(tmp_path):
 
 
 def test_the_floor_answers_a_different_token_each_time_and_is_stopped_at_the_end():
-    with running("the floor", FLOOR) as floor:
+    with running("the floor", *SERVE_FLOOR) as floor:
         samples = measure(
             {"a": Contender(floor, REQUESTS), "b": Contender(floor, REQUESTS)},
             connections=4,
@@ -72,7 +66,7 @@ def test_the_floor_answers_a_different_token_each_time_and_is_stopped_at_the_end
 
 
 def test_a_token_that_is_answered_twice_is_found_out():
-    with running("the floor", FLOOR) as floor:
+    with running("the floor", *SERVE_FLOOR) as floor:
         samples = measure(
             {"a": Contender(floor, REQUESTS)}, connections=1, seconds=0.1, rounds=1, progress=False
         )
@@ -83,7 +77,7 @@ def test_a_token_that_is_answered_twice_is_found_out():
 def test_a_server_that_refuses_is_no_contender():
     elsewhere = single_requests([AgentCredentials("agent_1", "secret")], "/nowhere")
     with (
-        running("the floor", FLOOR) as floor,
+        running("the floor", *SERVE_FLOOR) as floor,
         pytest.raises(
             BenchError, match=r"a: not every request was granted \(status 404: [\d,]+\).*Not Found"
         ),
@@ -93,28 +87,33 @@ def test_a_server_that_refuses_is_no_contender():
 
 def test_a_server_that_does_not_come_up_is_told_with_its_last_words():
     told = pytest.raises(BenchError, match=r"ended with status 2; its last words:\n.*no-such-command")
-    with told, running("the server", "agentsim.cli", "no-such-command"):
+    with told, running("the server", "-m", "agentsim.cli", "no-such-command"):
         pass
 
 
 def test_a_server_is_stopped_when_something_goes_wrong():
-    with pytest.raises(KeyboardInterrupt), running("the floor", FLOOR) as floor:
+    with pytest.raises(KeyboardInterrupt), running("the floor", *SERVE_FLOOR) as floor:
         raise KeyboardInterrupt
     assert not is_open(floor.port)
 
 
-@needs_serve
-def test_the_command_tells_figures_and_that_everything_is_stored(tmp_path):
-    words = "bench http --agents 300 --connections 4 --seconds 0.5 --rounds 1 --json".split()
-    done = subprocess.run(
-        [sys.executable, "-m", "agentsim.cli", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=300,
-        check=False,
+def bench_http(folder: Path, *words: str) -> subprocess.Popen:
+    """The command in a process of its own; temporary files lie in the folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "agentsim.cli", "bench", "http", *words],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    told = json.loads(done.stdout)
+
+
+def test_the_command_tells_figures_and_that_everything_is_stored(tmp_path):
+    with bench_http(
+        tmp_path, *"--agents 300 --connections 4 --seconds 0.5 --rounds 1 --json".split()
+    ) as process:
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, b"")
+    told = json.loads(out)
     assert list(told["figures"]) == ["bare signature", "one grant a request", "100 grants a request"]
     assert told["figures"]["bare signature"]["ratio"]["median"] == 1
     assert told["complete"]
@@ -122,13 +121,8 @@ def test_the_command_tells_figures_and_that_everything_is_stored(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@needs_serve
 def test_ctrl_c_leaves_no_server_behind(tmp_path):
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    words = "bench http --agents 100 --seconds 3600".split()
-    with subprocess.Popen(
-        [sys.executable, "-m", "agentsim.cli", *words], env=environment, stdout=-1, stderr=-1
-    ) as process:
+    with bench_http(tmp_path, *"--agents 100 --seconds 3600".split()) as process:
         children = wait_for_children(process, 2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

@@ -180,9 +180,10 @@ def test_a_server_that_closes_after_each_answer_is_asked_over_new_connections():
 
 def test_a_connection_that_closes_before_its_answer_is_a_fault():
     def answer(handler, number):
-        handler.close_connection = True
         if number > 3:
             grant(handler, number)
+        else:
+            handler.close_connection = True
 
     with serving(answer) as server:
         sample = drive_at(server)

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import delete, update
 
 from agentsim.experiments.bench.errors import BenchError
-from agentsim.experiments.bench.population import open_store, register_agents
+from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.bench.stored import look_up, newest_rows
-from agentsim.server import Client, Issue, Server
+from agentsim.server import Client, Issue, Server, Store
 from agentsim.server.schema import AuditRow, IssuedToken
 
 
@@ -16,7 +16,7 @@ def url(tmp_path):
 
 
 def issue(url: str, agents: list) -> list[str]:
-    server = Server(open_store(url))
+    server = Server(Store(url))
     asked = [Issue(by=Client(*agent), task_id="t", scope="file_read:github") for agent in agents]
     tokens = [answer.access_token for answer in server.execute(asked)]
     server.close()
@@ -24,7 +24,7 @@ def issue(url: str, agents: list) -> list[str]:
 
 
 def change(url: str, statement) -> None:
-    store = open_store(url)
+    store = Store(url)
     with store.transaction() as connection:
         connection.execute(statement)
     store.close()
@@ -73,7 +73,7 @@ def test_agents_are_added_to_those_that_are_there(url):
     assert len({agent.client_id for agent in [*first, *second]}) == 1_003
 
 
-@pytest.mark.parametrize("url", ["nonsense", "oracle://host/name"])
+@pytest.mark.parametrize("url", ["nonsense", "oracle://host/name", "sqlite:////nowhere/x.db"])
 def test_a_database_that_cannot_be_served_is_a_message(url):
     with pytest.raises(BenchError, match="--db"):
-        register_agents(url, 1, progress=False)
+        prepare(url)

@@ -88,12 +88,12 @@ class Child:
 
 @contextmanager
 def running(name: str, *words: str) -> Iterator[Child]:
-    """A Python module that serves on the port that its last word names, until the block ends.
+    """A Python program that serves on the port that its last word names, until the block ends.
 
     Parameters
     ----------
     name : what messages call it.
-    words : the module and its arguments; the port is put after them.
+    words : what Python is called with; the port is put after them.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def running(name: str, *words: str) -> Iterator[Child]:
         If it does not come up.
     """
     port = _free_port()
-    command = [sys.executable, "-m", *words, str(port)]
+    command = [sys.executable, *words, str(port)]
     with tempfile.TemporaryFile() as log:
         # A session of its own: Ctrl-C is ours, and we stop it in order.
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

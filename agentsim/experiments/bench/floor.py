@@ -1,7 +1,8 @@
 """The floor: a bare Starlette handler that signs one access token and answers it; no rules, no database.
 
 Its token says what a served one says, claim for claim, and uvicorn is set up as for serving, so the ratio of the
-two is what deciding, storing and auditing cost. ``python -m agentsim.experiments.bench.floor PORT`` serves it.
+two is what deciding, storing and auditing cost. ``python -P floor.py PORT`` serves it; as a file, and importing
+nothing of agentsim, so that nothing is loaded that a bare server would not have.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-
-from agentsim.experiments.bench.requests import OWNER, SCOPE, TOOLS
 
 TOKEN_PATH = "/token"
 _ALGORITHM = "EdDSA"
@@ -42,19 +41,19 @@ class BareSigner:
         agent, task = f"agent_{number}", f"task-{number % 1_000_000_000:09}-00"
         claims = {
             "iss": "https://auth.agentsim.example",
-            "sub": OWNER,
+            "sub": "bench",
             "aud": "https://resources.agentsim.example",
             "client_id": agent,
             "iat": now,
             "exp": now + 300,
             "jti": str(number),
-            "scope": SCOPE,
+            "scope": "file_read:github",
             "task_id": task,
             "parent_task_id": None,
-            "tools": TOOLS[0],
-            "resources": SCOPE.partition(":")[2],
+            "tools": "file_read",
+            "resources": "github",
             "level": "restricted",
-            "owner": OWNER,
+            "owner": "bench",
             "grant_exp": now + 86_400,
             "lineage": {"grants": [str(number)], "tasks": (task,)},
             "act": {"sub": agent},

@@ -17,18 +17,20 @@ from urllib.parse import urlsplit
 import orjson
 from tqdm.auto import tqdm
 
+from agentsim.experiments.bench import floor
 from agentsim.experiments.bench.children import Child, running
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Sample, summarise
-from agentsim.experiments.bench.floor import TOKEN_PATH
 from agentsim.experiments.bench.load import drive
-from agentsim.experiments.bench.population import register_agents
+from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.bench.requests import Requests, batch_requests, single_requests
 from agentsim.experiments.bench.stored import Stored, look_up, newest_rows
 
 #: Grants in one request of the batch form.
 BATCH = 100
 FLOOR = "bare signature"
+#: The words that serve it.
+SERVE_FLOOR = ("-P", floor.__file__)
 _METADATA = "/.well-known/oauth-authorization-server"
 
 
@@ -80,15 +82,28 @@ def bench_http(
     """
     with TemporaryDirectory(prefix="agentsim-bench-") as folder:
         url = database or f"sqlite:///{Path(folder) / 'agentsim.db'}"
+        prepare(url)
         credentials = register_agents(url, agents, progress)
         before = newest_rows(url)
         with ExitStack() as stack:
-            bare = stack.enter_context(running("the floor", "agentsim.experiments.bench.floor"))
-            serve = ("agentsim.cli", "serve", "--db", url, "--workers", str(workers), "--port")
+            bare = stack.enter_context(running("the floor", *SERVE_FLOOR))
+            keys = str(Path(folder) / "keys.json")
+            serve = (
+                "-m",
+                "agentsim.cli",
+                "serve",
+                "--db",
+                url,
+                "--keys",
+                keys,
+                "--workers",
+                str(workers),
+                "--port",
+            )
             served = stack.enter_context(running("agentsim serve", *serve))
             one, many = _endpoints(served)
             contenders = {
-                FLOOR: Contender(bare, single_requests(credentials, TOKEN_PATH)),
+                FLOOR: Contender(bare, single_requests(credentials, floor.TOKEN_PATH)),
                 "one grant a request": Contender(served, single_requests(credentials, one)),
                 f"{BATCH} grants a request": Contender(served, batch_requests(credentials, many, BATCH)),
             }

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import DBAPIError
 from tqdm.auto import tqdm
 
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.requests import OWNER, RESOURCES, TOOLS, AgentCredentials
 from agentsim.server import Admin, Confirm, OAuthError, Register, Registration, Server, Store
+from agentsim.server.migrations import migrate
 
 _BATCH = 1_000
 
 
-def open_store(database: str) -> Store:
-    """The database of a URL.
+def prepare(database: str) -> None:
+    """Bring a database to the tables that this program serves.
 
     Raises
     ------
     BenchError
-        If it is no URL, or not of a database that can be served.
+        If it is no URL of a database that can be served, or cannot be reached.
     """
     try:
-        url = make_url(database)
-        if url.drivername == "sqlite":
-            return Store(Path(url.database or ""))
-        return Store(database)  # type: ignore[arg-type]
-    except (ArgumentError, ValueError) as exc:
-        raise BenchError(f"--db: {exc}") from None
+        migrate(database)
+    except (ValueError, DBAPIError) as exc:
+        reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
+        raise BenchError(f"--db: {reason}") from None
 
 
 def register_agents(database: str, count: int, progress: bool) -> list[AgentCredentials]:
@@ -37,11 +33,11 @@ def register_agents(database: str, count: int, progress: bool) -> list[AgentCred
 
     Parameters
     ----------
-    database : URL; closed again at the end, so that it can be served.
+    database : URL; see :func:`prepare`. It is closed again at the end, so that it can be served.
     count : how many.
     progress : whether to draw a progress bar on standard error.
     """
-    server = Server(open_store(database))
+    server = Server(Store(database))
     agents: list[AgentCredentials] = []
     try:
         with tqdm(total=count, unit="agent", disable=not progress, desc="register", leave=False) as bar:
@@ -64,4 +60,4 @@ def _register(server: Server, numbers: range) -> list[AgentCredentials]:
     confirmed = server.execute([Confirm(registration_token=agent.registration_token) for agent in registered])
     assert len(registered) == len(numbers)
     assert not any(isinstance(answer, OAuthError) for answer in confirmed)
-    return [AgentCredentials(agent.client_id, agent.client_secret) for agent in registered]
+    return [AgentCredentials(agent.client_id, agent.client_secret or "") for agent in registered]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jwt
 from sqlalchemy import Connection, func, select
 
-from agentsim.experiments.bench.population import open_store
+from agentsim.server import Store
 from agentsim.server.credentials import digest
 from agentsim.server.schema import AuditRow, IssuedToken
 
@@ -46,7 +46,7 @@ class Stored:
 
 def newest_rows(database: str) -> Newest:
     """The largest ids that are in a database now."""
-    store = open_store(database)
+    store = Store(database)
     try:
         with store.transaction() as connection:
             token_id = connection.execute(select(func.max(IssuedToken.token_id))).scalar_one()
@@ -66,7 +66,7 @@ def look_up(database: str, before: Newest, answered: int, tokens: Sequence[str])
     answered : how many grants were answered since.
     tokens : some of their access tokens.
     """
-    store = open_store(database)
+    store = Store(database)
     try:
         with store.transaction() as connection:
             rows = select(func.count()).where(IssuedToken.token_id > before.token_id)

@@ -1,4 +1,4 @@
-"""Commands that measure speed beside a bare floor: bench http."""
+"""Commands that measure speed beside a bare floor: bench server, bench http."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import typer
 from agentsim.cli.app import Json, app, print_json, progress
 
 if TYPE_CHECKING:
-    from agentsim.experiments.bench import HttpResult
+    from collections.abc import Mapping
+
+    from agentsim.experiments.bench import Figures, Stored
 
 bench = typer.Typer(
     help="Measure how fast the token server is, as a ratio to a bare floor in the same run.",
@@ -60,23 +62,48 @@ def http(
     if as_json:
         print_json(asdict(result) | {"complete": complete})
     else:
-        _present(result)
+        _present({"agents": agents, "connections": connections, "rounds": rounds}, result.figures)
+        typer.echo(f"\n{_verdict(result.stored)}")
     if not complete:
         raise typer.Exit(1)
 
 
-def _present(result: HttpResult) -> None:
+@bench.command(epilog="Example: `agentsim bench server --batch-size 100`")
+def server(
+    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Agents to register.")] = 10_000,
+    batches: Annotated[int, typer.Option(min=1, metavar="N", help="Batches to measure.")] = 50,
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Grants in one batch, which is one transaction.")
+    ] = 1_000,
+    as_json: Json = False,
+) -> None:
+    """Measure the server's core without HTTP, beside bare signatures and bare inserts of the same rows.
+
+    Both work on SQLite files with synchronous FULL, batch by batch in turn. A latency is a whole batch's.
+    """
+    from agentsim.experiments.bench import bench_server
+
+    result = bench_server(agents=agents, batches=batches, batch_size=batch_size, progress=progress())
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _present({"agents": agents, "batches": batches, "batch_size": batch_size}, result.figures)
+
+
+def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:
     from agentsim.cli.terminal import print_figures, print_table
 
     rows = []
-    for name, figures in result.figures.items():
+    for name, figures in measured.items():
         rate, ratio = figures.grants_per_second, figures.ratio
         rates = (round(rate.median), round(rate.least), round(rate.most))
         rows.append((name, *rates, figures.p50_ms, figures.p99_ms, figures.most_ms, ratio.median))
-    print_figures({"agents": result.agents, "connections": result.connections, "rounds": result.rounds})
+    print_figures(setting)
     print_table(_HEADER, rows)
-    stored = result.stored
-    typer.echo(
-        f"\nEvery answered grant is stored: {'yes' if stored.complete else 'NO'} ({stored.answered:,} answered, "
+
+
+def _verdict(stored: Stored) -> str:
+    return (
+        f"Every answered grant is stored: {'yes' if stored.complete else 'NO'} ({stored.answered:,} answered, "
         f"{stored.tokens:,} tokens, {stored.audit_rows:,} audit rows, {stored.found:,} of {stored.sampled:,} sampled)"
     )

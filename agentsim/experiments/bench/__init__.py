@@ -3,6 +3,16 @@
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
 from agentsim.experiments.bench.http import HttpResult, bench_http
+from agentsim.experiments.bench.server import ServerResult, bench_server
 from agentsim.experiments.bench.stored import Stored
 
-__all__ = ["BenchError", "Figures", "HttpResult", "Spread", "Stored", "bench_http"]
+__all__ = [
+    "BenchError",
+    "Figures",
+    "HttpResult",
+    "ServerResult",
+    "Spread",
+    "Stored",
+    "bench_http",
+    "bench_server",
+]

@@ -29,10 +29,20 @@ _LONGEST_WAIT = 1.0
 _FIRST_LOOK = 0.005
 #: The most task ids that an answer lists.
 MOST_TASKS = 1_000
+#: Introspection as a signed JWT (RFC 9701), which is not offered, and the media types that admit what is.
+_SIGNED = "application/token-introspection+jwt"
+_ADMIT_JSON = frozenset(("application/json", "application/*", "*/*"))
+
+
+class NotAcceptable(InvalidRequest):
+    """The caller takes nothing but what is not offered."""
+
+    status = 406
 
 
 async def introspect(request: Request) -> Response:
     """Say what a token is, to whom it concerns."""
+    _refuse_signed_alone(request)
     parameters = await read_form(request)
     context = context_of(request)
     by = context.gate.admin_or_client(request, parameters)
@@ -173,6 +183,14 @@ def _verified(answer: Any) -> dict[str, Any]:
         "execution_patterns": answer.execution_patterns,
     }
     return members if answer.error is None else {**members, **error_members(answer.error)}
+
+
+def _refuse_signed_alone(request: Request) -> None:
+    """Whoever wants evidence that can be checked later must not be handed an answer without a signature."""
+    ranges = request.headers.get("accept", "*/*").lower().split(",")
+    accepted = {media.partition(";")[0].strip() for media in ranges}
+    if _SIGNED in accepted and not accepted & _ADMIT_JSON:
+        raise NotAcceptable("signed_response_not_offered", "introspection is answered in application/json")
 
 
 def _needed(token: str | None) -> str:

@@ -67,10 +67,11 @@ def error_response(error: OAuthError, manner: Manner) -> Response:
         headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
     elif isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER)
-    elif manner is Manner.TOKEN:
-        status = 400
     elif isinstance(error, AccessDenied):
-        headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
+        if manner is Manner.TOKEN:
+            status = 400
+        else:
+            headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
     return json_response(members, status, headers)
 
 

@@ -45,7 +45,9 @@ def test_unauthorized_client(site: Any) -> None:
     check_refusal(site.ask(agent, **GRANT), 400, "unauthorized_client")
 
 
-@pytest.mark.parametrize("grant", ["authorization_code", "password", "implicit", "client_credentials ", "DROP"])
+@pytest.mark.parametrize(
+    "grant", ["authorization_code", "password", "implicit", "client_credentials ", "DROP"]
+)
 def test_unsupported_grant_type(site: Any, grant: str) -> None:
     answer = site.ask(site.agent(), grant_type=grant, username="u", password="p", code="c")
     check_refusal(answer, 400, "unsupported_grant_type")
@@ -116,7 +118,9 @@ def test_a_description_keeps_to_its_characters_whatever_it_quotes(site: Any, for
 def test_a_description_in_a_challenge_keeps_to_its_characters_too(site: Any) -> None:
     answer = site.get("/admin/agents", headers={"Authorization": 'Bearer a"b\\c'})
     challenge = answer.headers["www-authenticate"]
-    assert re.fullmatch(r'Bearer realm="[^"\\]+", error="invalid_token", error_description="[^"\\]+"', challenge)
+    assert re.fullmatch(
+        r'Bearer realm="[^"\\]+", error="invalid_token", error_description="[^"\\]+"', challenge
+    )
 
 
 def test_what_is_no_place_of_the_server_is_answered_in_json(site: Any) -> None:

@@ -73,7 +73,14 @@ def test_a_repeated_parameter_is_refused(site: Any, name: str) -> None:
 
 
 def test_an_empty_parameter_is_as_good_as_none(site: Any) -> None:
-    empty = {"task_id": "", "scope_level": "", "may_act": "", "resource": "", "parent_token": "", "client_id": ""}
+    empty = {
+        "task_id": "",
+        "scope_level": "",
+        "may_act": "",
+        "resource": "",
+        "parent_token": "",
+        "client_id": "",
+    }
     granted = site.ask(site.agent(), **GRANT, **empty)
     assert granted.status_code == 200
     assert granted.json()["task_id"].startswith("task_")
@@ -174,7 +181,8 @@ def test_scopes_have_a_case(site: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", ['a"b', "a\\b", "a\tb", "a\nb", "file_read:github  file_read:jira", " file_read:github", "é", "a\x7f"]
+    "scope",
+    ['a"b', "a\\b", "a\tb", "a\nb", "file_read:github  file_read:jira", " file_read:github", "é", "a\x7f"],
 )
 def test_a_scope_outside_the_grammar_is_refused(site: Any, scope: str) -> None:
     answer = site.ask(site.agent(), grant_type="client_credentials", scope=scope)
@@ -182,7 +190,11 @@ def test_a_scope_outside_the_grammar_is_refused(site: Any, scope: str) -> None:
 
 
 def test_the_scope_is_told_where_it_is_not_what_was_asked(site: Any) -> None:
-    asked = {"grant_type": "client_credentials", "required_tools": "file_read", "required_resources": "github"}
+    asked = {
+        "grant_type": "client_credentials",
+        "required_tools": "file_read",
+        "required_resources": "github",
+    }
     assert site.ask(site.agent(), **asked).json()["scope"] == "file_read:github"
 
 
@@ -210,8 +222,12 @@ def test_a_refresh_needs_the_client_s_authentication(site: Any) -> None:
     grant = site.root(agent)
     for by in (None, agent._replace(client_secret="wrong")):
         assert site.refresh(by, grant).status_code == 401
-    assert site.ask(None, grant_type="refresh_token", refresh_token=grant["refresh_token"],
-                    client_id=agent.client_id).status_code == 401
+    assert (
+        site.ask(
+            None, grant_type="refresh_token", refresh_token=grant["refresh_token"], client_id=agent.client_id
+        ).status_code
+        == 401
+    )
     assert site.refresh(agent, grant).status_code == 200
 
 

@@ -15,7 +15,9 @@ def test_a_proof_is_ignored_and_the_token_says_bearer(site: Any) -> None:
     answer = site.post("/token", auth=site.agent(), data=GRANT, headers=PROOF)
     assert (answer.status_code, answer.json()["token_type"]) == (200, "Bearer")
     assert "dpop-nonce" not in answer.headers
-    told = site.post("/introspect", headers=site.as_admin, data={"token": answer.json()["access_token"]}).json()
+    told = site.post(
+        "/introspect", headers=site.as_admin, data={"token": answer.json()["access_token"]}
+    ).json()
     assert told["token_type"] == "Bearer"
     assert "cnf" not in told
 

@@ -55,7 +55,7 @@ def error_members(error: OAuthError) -> dict[str, Any]:
 def error_response(error: OAuthError, manner: Manner) -> Response:
     """An error as the endpoint's manner has it."""
     if manner is Manner.REGISTRATION and isinstance(error, InvalidRequest | InvalidScope):
-        error = _as_metadata_error(error)
+        error = recast(error, InvalidClientMetadata)
     members = error_members(error)
     if isinstance(error, NoCredentials):
         del members["error"]
@@ -75,15 +75,16 @@ def error_response(error: OAuthError, manner: Manner) -> Response:
     return json_response(members, status, headers)
 
 
+def recast(error: OAuthError, kind: type[OAuthError]) -> OAuthError:
+    """The same refusal, under the code that one RFC has for what another calls otherwise."""
+    same = kind(error.reason, error.description, asked=error.asked, allowed=error.allowed, hint=error.hint)
+    same.log_id = error.log_id
+    return same
+
+
 def _challenge(error: OAuthError, description: str) -> str:
     """A bearer challenge; whoever came without credentials is told no error (RFC 6750 section 3.1)."""
     if isinstance(error, NoCredentials):
         return f'Bearer realm="{REALM}"'
     code = "insufficient_scope" if isinstance(error, AccessDenied) else error.error
     return f'Bearer realm="{REALM}", error="{code}", error_description="{description}"'
-
-
-def _as_metadata_error(error: OAuthError) -> OAuthError:
-    return InvalidClientMetadata(
-        error.reason, error.description, asked=error.asked, allowed=error.allowed, hint=error.hint
-    )

@@ -50,7 +50,7 @@ async def register(request: Request) -> Response:
     operation = Register(
         by=by,
         agent_name=_name_of(asked.client_name, asked.agent_name) or "",
-        jwks=None if asked.jwks is None else orjson.dumps(asked.jwks).decode(),
+        jwks=_keys_of(asked.jwks),
         source_ip=source_of(request),
         **asked.model_dump(exclude={"client_name", "agent_name", "jwks", "jwks_uri", "software_statement"}),
     )
@@ -91,7 +91,7 @@ async def update_agent(request: Request) -> Response:
         by=by,
         client_id=_named(request),
         agent_name=_name_of(asked.client_name, asked.agent_name),
-        jwks=None if asked.jwks is None else orjson.dumps(asked.jwks).decode(),
+        jwks=_keys_of(asked.jwks),
         source_ip=source_of(request),
         **asked.model_dump(exclude={"client_id", "client_name", "agent_name", "jwks"}),
     )
@@ -191,6 +191,13 @@ def _name_of(client_name: str | None, agent_name: str | None) -> str | None:
     if client_name is not None and agent_name is not None and client_name != agent_name:
         raise InvalidClientMetadata("two_names", "client_name and agent_name are the same and must agree")
     return client_name if client_name is not None else agent_name
+
+
+def _keys_of(jwks: dict[str, Any] | None) -> str | None:
+    try:
+        return None if jwks is None else orjson.dumps(jwks).decode()
+    except orjson.JSONEncodeError:
+        raise InvalidClientMetadata("invalid_client_metadata", "jwks: nested too deeply") from None
 
 
 def _refuse_statements(asked: RegistrationRequest) -> None:

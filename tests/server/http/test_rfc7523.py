@@ -132,3 +132,9 @@ def test_in_a_batch_each_request_signs_for_itself(site: Any) -> None:
     requests = [{**GRANT, **each} for each in (replayed, signers[1].sign(), replayed)]
     answers = site.post("/token/batch", json={"owner": "acme", "requests": requests}).json()["responses"]
     assert [each.get("error") for each in answers] == [None, None, "invalid_client"]
+
+
+def test_one_assertion_is_not_taken_for_many_questions(signer: Signer) -> None:
+    site, token = signer.site, signer.ask().json()["access_token"]
+    answer = site.post("/verify", json={"requests": [{"token": token}] * 2, **signer.sign()})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "assertion_with_batch")

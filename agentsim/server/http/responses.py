@@ -20,11 +20,11 @@ from agentsim.server.errors import (
 from agentsim.server.http.callers import NoCredentials
 
 REALM = "agentsim"
-#: JSON, and not to be stored (RFC 6749 section 5.1).
+#: What no cache is to keep (RFC 6749 section 5.1).
+NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"pragma", b"no-cache"),
+    (name.encode(), value.encode())
+    for name, value in {"content-type": "application/json", **NO_STORE}.items()
 ]
 #: Seconds after which a request that could not be served may come again.
 RETRY_AFTER = 1

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
 
+from agentsim.server.schema import Base
+
 
 class ConflictError(RuntimeError):
     """Another writer consumed what this batch was about to consume: load and decide again."""
@@ -38,9 +40,15 @@ class Database(ABC):
     @abstractmethod
     def _make_engine(self, url: URL, synchronous: str) -> Engine: ...
 
-    @abstractmethod
     def create_tables(self) -> None:
         """Create what tables there are not yet."""
+        with self.engine.connect() as connection, connection.begin():
+            self.lock_tables(connection)
+            Base.metadata.create_all(connection)
+
+    @abstractmethod
+    def lock_tables(self, connection: Connection) -> None:
+        """Let no other process create or change tables until the end of the transaction."""
 
     @abstractmethod
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:

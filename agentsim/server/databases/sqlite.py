@@ -61,8 +61,8 @@ class SQLite(Database):
 
         return engine
 
-    def create_tables(self) -> None:
-        Base.metadata.create_all(self.engine)
+    def lock_tables(self, connection: Connection) -> None:
+        pass
 
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
         # To the driver as they are: preparing a row's values costs as much as SQLite's insert of it.

@@ -35,15 +35,17 @@ class Served:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True
             )
-        self.issuer = self._serving()
-        self.http = httpx.Client(base_url=self.issuer, timeout=30, trust_env=False)
+        told = self._told()
+        self.issuer = told["Serving"]
+        self.http = httpx.Client(base_url=told.get("Address", self.issuer), timeout=30, trust_env=False)
         self.as_admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
-    def _serving(self) -> str:
+    def _told(self) -> dict[str, str]:
+        """What it says once it serves: a word and its value on each line."""
         for _ in range(1_200):
-            for line in self.out.splitlines():
-                if line.startswith("Serving "):
-                    return line.split()[1]
+            told = dict(line.split(maxsplit=1) for line in self.out.splitlines() if line[:1].isupper())
+            if "Keys" in told:
+                return told
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)

@@ -22,6 +22,8 @@ from agentsim.server.store import Store
 KEYS_VARIABLE = "AGENTSIM_KEYS"
 #: Seconds that requests under way are given at the end.
 _GRACE = 10
+#: Connections that may wait to be accepted, uvicorn's own number.
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        # From here on whoever connects waits for the server to come up, instead of being turned away.
+        bound.listen(_BACKLOG)
     except OSError:
         bound.close()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +107,11 @@ def _bind(host: str, port: int) -> socket:
 
 
 def _prepare_database(db: str) -> tuple[bytes, str | None]:
-    store = open_database(db)
+    from agentsim.server.migrations import migrate
+
+    if file := sqlite_file(db):
+        _make_folder("--db", file.parent)
+    store = open_database(db, migrate)
     try:
         return _admin_token(store)
     finally:
@@ -118,34 +123,37 @@ def _announce(settings: Settings, address: str, admin_token: str | None) -> None
     lines = [f"Serving   {settings.policy.issuer}"]
     if settings.policy.issuer != address:
         lines.append(f"Address   {address}")
-    lines.append(f"Database  {_without_password(settings.database)}")
+    lines.append(f"Database  {without_password(settings.database)}")
     lines.append(f"Keys      {settings.key_file or 'AGENTSIM_KEYS'}")
     if admin_token is not None:
         lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
     typer.echo("\n".join(lines))
 
 
-def open_database(url: str) -> Store:
-    """The database at a URL, brought to this program's schema.
+def open_database(url: str, prepare: Callable[[str], None]) -> Store:
+    """The database at a URL, after it has been prepared: migrated, or only looked at.
 
     Raises
     ------
     UserError
-        If there is none, or it is of a newer program.
+        If there is none, or it is not one of this program's.
     """
     from sqlalchemy.exc import DBAPIError
 
     from agentsim.server import Store
-    from agentsim.server.migrations import migrate
 
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
     try:
-        migrate(url)
+        prepare(url)
         return Store(url)
     except (ValueError, DBAPIError) as exc:
         reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
-        raise UserError(f"--db {_without_password(url)}: {reason}") from None
+        raise UserError(f"--db {without_password(url)}: {reason}") from None
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None where it is in memory or another database."""
+    found = url.removeprefix("sqlite:///").partition("?")[0]
+    return Path(found) if url.startswith("sqlite:///") and found else None
 
 
 def _rules(path: Path | None) -> Policy:
@@ -175,16 +183,26 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
     from agentsim.server.keys import ALGORITHMS
 
     if alg not in ALGORITHMS:
-        raise UserError(f"--alg {alg}: one of {', '.join(ALGORITHMS)}")
-    try:
-        if KEYS_VARIABLE in os.environ:
+        raise UserError(f"--alg {alg}: must be one of {', '.join(ALGORITHMS)}")
+    if KEYS_VARIABLE in os.environ:
+        try:
             KeyRing.from_json(os.environ[KEYS_VARIABLE])
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        except KeyFileError as exc:
+            raise UserError(f"{KEYS_VARIABLE}: {exc}") from None
+        return None
+    _make_folder("--keys", path.parent)
+    try:
         KeyFile.ensure(path, SystemClock(), alg)
     except KeyFileError as exc:
-        raise UserError(str(exc)) from None
+        raise UserError(f"--keys {exc}") from None
     return path
+
+
+def _make_folder(option: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UserError(f"{option}: cannot make the folder {folder}: {exc.strerror}") from None
 
 
 def _admin_token(store: Store) -> tuple[bytes, str | None]:
@@ -218,9 +236,10 @@ def _check_issuer(issuer: str | None, host: str) -> None:
             raise UserError(f"--host {host} needs --issuer: the URL by which clients know the server")
     elif not _ISSUER.fullmatch(issuer):
         raise UserError(
-            f"--issuer {issuer}: an https URL without query and fragment, for example https://auth.example"
+            f"--issuer {issuer}: must be an https URL without query and fragment, such as https://auth.example"
         )
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A URL that may be shown."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
+from agentsim.server.http.logs import log_as_json
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
@@ -63,11 +64,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
     """Serve until a signal says otherwise; everything that was asked by then is answered first."""
+    log_as_json()
     config = uvicorn.Config(
         partial(application, settings),
         factory=True,
         workers=workers,
         access_log=False,
+        log_config=None,
         log_level="warning",
         # Addresses in headers are anybody's to write.
         proxy_headers=False,
@@ -87,6 +90,8 @@ def application(settings: Settings) -> Starlette:
     """The application of one process."""
     from agentsim.server.http.app import make_app
 
+    # Here as well, because each further worker is a process that begins anew.
+    log_as_json()
     return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
 
 

@@ -37,8 +37,9 @@ def find_fault(operation: Operation) -> str | None:
     if form is None:
         raise TypeError(f"not an operation: {type(operation).__name__}")
     values, checks = form
-    for value, (name, is_good, wanted) in zip(values(operation), checks, strict=True):
-        if not is_good(value):
+    for value, (name, is_good, wanted, free) in zip(values(operation), checks, strict=True):
+        # Most fields are left as they are, and most of those are null or empty.
+        if value is not free and not is_good(value):
             return f"{name} must be {wanted}"
     return None
 
@@ -127,14 +128,16 @@ _CHECKS: dict[Any, tuple[_Check, str]] = {
 }
 
 
-#: What takes the values of an operation's fields, and for each its name, check and wording.
-_Form = tuple[Callable[[Operation], tuple[object, ...]], tuple[tuple[str, _Check, str], ...]]
+#: What takes the values of an operation's fields, and for each its name, check, wording and default.
+_Form = tuple[Callable[[Operation], tuple[object, ...]], tuple[tuple[str, _Check, str, object], ...]]
 
 
 def _form(operation: type) -> _Form:
     checks = {field.name: _CHECKS[field.type] for field in fields(operation)}
     checks["source_ip"] = (_is_address, f"at most {LONGEST_ADDRESS} characters or null")
-    return attrgetter(*checks), tuple((name, *check) for name, check in checks.items())
+    # What has no default has a mark for one, which no value is.
+    defaults = {field.name: field.default for field in fields(operation)}
+    return attrgetter(*checks), tuple((name, *check, defaults[name]) for name, check in checks.items())
 
 
 _FORMS: dict[type, _Form] = {operation: _form(operation) for operation in get_args(Operation)}

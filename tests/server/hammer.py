@@ -36,7 +36,7 @@ from agentsim.server import (
 
 SEED = b"hammer"
 POLICY = Policy(max_depth=8, max_fanout=10_000)
-TASKS = [f"task {number}" for number in range(40)]
+TASKS = [f"task {number}" for number in range(60)]
 PEOPLE = [f"user {number}" for number in range(6)]
 THREADS = 3
 
@@ -55,11 +55,9 @@ class SlowStore(Store):
     """Leaves others the time to come between what a batch has read and what it writes."""
 
     def write(self, connection: Any, batch: Any) -> None:
-        if random.random() < 0.3:
-            time.sleep(random.uniform(0, 0.01))
         super().write(connection, batch)
-        if batch.inserts["revocations"]:
-            time.sleep(random.uniform(0, 0.005))
+        if batch.inserts["revocations"] or random.random() < 0.3:
+            time.sleep(random.uniform(0, 0.05))
 
 
 class Board:
@@ -119,8 +117,9 @@ class Worker:
             for _ in range(turns):
                 self.board.look()
                 self._ask([self._operation(draw) for _ in range(draw.choice((1, 1, 2, 5)))])
-                if self.server.pending():
-                    self.server.fill(draw.choice((3, 10, 1_000)))
+                for _ in range(3):
+                    if self.server.pending():
+                        self.server.fill(draw.choice((10, 1_000)))
         except BaseException as fault:
             self.report["faults"].append(repr(fault))
 
@@ -128,7 +127,7 @@ class Worker:
         by, scope = draw.choice(self.agents), "file_read:github"
         kind = draw.choices(
             ("issue", "child", "refresh", "verify", "token", "task", "client", "principal"),
-            (15, 35, 20, 20, 4, 1, 0.7, 0.7),
+            (15, 40, 20, 15, 8, 1, 0.5, 0.5),
         )[0]
         if kind == "issue" or not self.board.tokens:
             return Issue(by=by, task_id=draw.choice(TASKS), scope=scope, principal=draw.choice(PEOPLE))

@@ -25,7 +25,7 @@ from agentsim.server.lineage import principal_key, unpack
 from agentsim.server.schema import GrantStateRow, IssuedToken, RevocationMark
 
 ROOT = Path(__file__).parents[2]
-WORKERS, TURNS = 4, 60
+WORKERS, TURNS = 4, 45
 
 
 @pytest.fixture

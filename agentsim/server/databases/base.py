@@ -26,8 +26,8 @@ class Database(ABC):
     #: Where a mark stands in the order of commits: a column of ``revocations``.
     place: ColumnElement[int]
     #: How transactions begin: one that may write, one that only reads.
-    _begin: str
-    _begin_reading: str
+    _begin: tuple[str, ...]
+    _begin_reading: tuple[str, ...]
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.engine = self._make_engine(url, synchronous)
@@ -35,7 +35,8 @@ class Database(ABC):
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
             reading = connection.get_execution_options().get("reading", False)
-            connection.exec_driver_sql(self._begin_reading if reading else self._begin)
+            for statement in self._begin_reading if reading else self._begin:
+                connection.exec_driver_sql(statement)
 
     @abstractmethod
     def _make_engine(self, url: URL, synchronous: str) -> Engine: ...

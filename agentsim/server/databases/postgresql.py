@@ -59,9 +59,9 @@ class PostgreSQL(Database):
 
     shared = True
     place = literal_column("revocations.place", BigInteger)
-    _begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    _begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",)
     # What one view tells comes from several statements: they must agree.
-    _begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    _begin_reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 
     def __init__(self, url: URL, synchronous: str) -> None:
         super().__init__(url.set(drivername="postgresql+psycopg"), synchronous)

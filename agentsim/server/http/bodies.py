@@ -1,17 +1,18 @@
 """Bodies of requests: forms as OAuth wants them, JSON as the extensions have it; bounded, and refused in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from agentsim.server.errors import InvalidRequest
 
 LONGEST_FORM = 128 * 1024
 LONGEST_JSON = 8 * 1024 * 1024
+MOST_PARAMETERS = 200
 #: Parameters that may come more than once (RFC 8707 section 2, RFC 8693 section 2.1).
 REPEATABLE = frozenset(("resource", "audience"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -27,14 +28,8 @@ async def read_form(request: Request) -> dict[str, Any]:
     """
     _check_type(request, "application/x-www-form-urlencoded")
     body = await _read(request, LONGEST_FORM)
-    try:
-        pairs = parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=200)
-    except (UnicodeDecodeError, ValueError):
-        raise InvalidRequest(
-            "malformed_body", "the body is not a form in UTF-8 of at most 200 parameters"
-        ) from None
     form: dict[str, Any] = {}
-    for name, value in pairs:
+    for name, value in _pairs(body):
         if name in REPEATABLE:
             form.setdefault(name, []).append(value)
         elif name in form:
@@ -42,6 +37,26 @@ async def read_form(request: Request) -> dict[str, Any]:
         else:
             form[name] = value
     return form
+
+
+def _pairs(body: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values, decoded. The library's parser decodes what needs none, too, and takes three times as long."""
+    try:
+        fields = body.decode("ascii").split("&")
+        if len(fields) > MOST_PARAMETERS:
+            raise ValueError
+        for field in fields:
+            name, _, value = field.partition("=")
+            if value:
+                yield _decoded(name), _decoded(value)
+    except ValueError:
+        raise InvalidRequest(
+            "malformed_body", f"the body is not a form in UTF-8 of at most {MOST_PARAMETERS} parameters"
+        ) from None
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
 
 
 async def read_json(request: Request, model: type[_Model]) -> _Model:
@@ -100,11 +115,15 @@ def _check_type(request: Request, wanted: str) -> None:
 
 
 async def _read(request: Request, longest: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > longest:
+    body = b""
+    more = True
+    while more:
+        # The request's own stream makes two generators for what is one message, nearly always.
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > longest:
             raise InvalidRequest("body_too_long", f"the body must be at most {longest} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return body

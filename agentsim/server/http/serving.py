@@ -102,6 +102,6 @@ def open_server(settings: Settings) -> Server:
     if settings.key_file is None:
         keyring = KeyRing.from_json(os.environ[KEYS_VARIABLE])
     else:
-        keyring = KeyFile(settings.key_file, clock)
+        keyring = KeyFile(settings.key_file)
     store = Store(settings.database)
     return Server(store, policy=settings.policy, clock=clock, keyring=keyring, writer=store.claim_writer())

@@ -181,7 +181,7 @@ def decide_level(
     rank = policy.rank(level)
     if rank is None:
         raise InvalidRequest(
-            "invalid_request", "unknown scope level", asked=level, allowed=list(policy.levels)
+            "invalid_request", "unknown scope level", asked=level[:80], allowed=list(policy.levels)
         )
     for bound, most in bounds:
         if rank > ranks[most]:

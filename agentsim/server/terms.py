@@ -39,7 +39,7 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
             raise InvalidRequest(
                 "invalid_request",
                 "unknown scope_inheritance",
-                asked=request.scope_inheritance,
+                asked=request.scope_inheritance[:80],
                 allowed=["restricted", "full"],
             )
         scope = scopes.overlap(parent.scope, registered)
@@ -105,7 +105,7 @@ def asked_details(request: Issue | IssueChild) -> dict[str, Any]:
         "resources": None
         if request.required_resources is None
         else [name[:80] for name in request.required_resources[:50]],
-        "level": request.scope_level,
+        "level": None if request.scope_level is None else request.scope_level[:80],
     }
 
 

@@ -127,9 +127,9 @@ def _answer(
     if claims is None:
         return answer
     answer.grant_id = claims.grant_id
-    # What was true of the token is told with the refusal, except of one that is no longer active.
-    active = error is None or error.reason not in ("revoked", "expired")
-    if active:
+    # What was true of the token is told with the refusal, except of one that is no longer active, or not the caller's.
+    told = error is None or error.reason not in ("revoked", "expired", "not_entitled")
+    if told:
         answer.scope = claims.scope
         answer.task_context_valid = error is None or not error.reason.endswith("task_mismatch")
         if batch.matcher is not None:
@@ -137,7 +137,7 @@ def _answer(
             assessment = batch.matcher.assess(role, batch.grant_state(claims.grant_id), request)
             answer.historical_pattern_match = assessment.historical_pattern_match
     state = batch.change_grant(claims.grant_id)
-    if request.include_history and active:
+    if request.include_history and told:
         answer.previous_tasks = batch.previous_tasks(claims.client_id, claims.grant_id)
         answer.execution_patterns = state.patterns()
     # As the audit row has them: cut to a size, and what others rebuild from the rows is the same.

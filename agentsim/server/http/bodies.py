@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from agentsim.server.admission import is_text
 from agentsim.server.errors import InvalidRequest
 
 LONGEST_FORM = 128 * 1024
@@ -100,9 +101,11 @@ def query_of(request: Request) -> Mapping[str, str]:
     Raises
     ------
     InvalidRequest
-        If one is given twice.
+        If one is given twice, or is no text that a database could hold.
     """
     names = [name for name, _ in request.query_params.multi_items()]
+    if not all(is_text(value) for value in request.query_params.values()):
+        raise InvalidRequest("malformed_query", "a parameter holds characters that no name has")
     if len(names) != len(set(names)):
         raise InvalidRequest("repeated_parameter", "a parameter is given twice")
     return dict(request.query_params)

@@ -72,7 +72,10 @@ def tree(
     as_json: Json = False,
 ) -> None:
     """Show the whole tree of delegation that a grant stands in."""
-    _show_grants(_look(db, lambda view: view.tree(grant, after=after, limit=limit)), as_json)
+    page = _look(db, lambda view: view.tree(grant, after=after, limit=limit))
+    if not page["grants"] and after == 0:
+        raise UserError(f"GRANT_ID {grant}: there is no such grant; `agentsim admin grants` lists them")
+    _show_grants(page, as_json)
 
 
 @admin.command(epilog="Example: `agentsim admin audit --status refused --limit 20`")

@@ -20,11 +20,12 @@ from agentsim.server.errors import (
 from agentsim.server.http.callers import NoCredentials
 
 REALM = "agentsim"
-#: JSON, and not to be stored (RFC 6749 section 5.1).
+#: RFC 6749 section 5.1.
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+#: JSON, and not to be stored.
 _HEADERS = [
     (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"pragma", b"no-cache"),
+    *((name.lower().encode(), value.encode()) for name, value in NO_STORE.items()),
 ]
 #: Seconds after which a request that could not be served may come again.
 RETRY_AFTER = 1

@@ -1,6 +1,7 @@
 """The application: endpoints on routes, a server behind them for as long as it runs."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -60,6 +61,9 @@ def make_app(
             overview=Overview(server.store, ticking),
         )
         ticker = asyncio.create_task(_tick(context, access_log))
+        # What is there now stays: the collector need not go through it again and again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:

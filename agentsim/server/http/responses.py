@@ -20,12 +20,11 @@ from agentsim.server.errors import (
 from agentsim.server.http.callers import NoCredentials
 
 REALM = "agentsim"
-#: RFC 6749 section 5.1.
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-#: JSON, and not to be stored.
+#: What no cache is to keep (RFC 6749 section 5.1).
+NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _HEADERS = [
-    (b"content-type", b"application/json"),
-    *((name.lower().encode(), value.encode()) for name, value in NO_STORE.items()),
+    (name.encode(), value.encode())
+    for name, value in {"content-type": "application/json", **NO_STORE}.items()
 ]
 #: Seconds after which a request that could not be served may come again.
 RETRY_AFTER = 1

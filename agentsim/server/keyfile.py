@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentsim.server.clock import Clock
-from agentsim.server.keyring import KeyFileError, KeyRing, Keys
+from agentsim.server.keyring import KeyFileError, KeyRing, Keys, check_not_simulated
 from agentsim.server.keys import Algorithm, SigningKey
 
 #: A key file is smaller, whatever the keys.
@@ -101,13 +101,13 @@ def _read(path: Path) -> tuple[Keys, _Version]:
         keys = Keys.from_json(text)
     except KeyFileError as exc:
         raise KeyFileError(f"{path}: {exc}") from None
-    _check_not_simulated(keys)
+    check_not_simulated(keys)
     return keys, _version(status)
 
 
 def _write(path: Path, keys: Keys) -> None:
     """Replace the file, whole; only under the lock."""
-    _check_not_simulated(keys)
+    check_not_simulated(keys)
     fresh = path.with_name(f"{path.name}.new")
     with _in_words(path):
         # What a crash has left behind holds a key that has never signed.
@@ -152,11 +152,6 @@ def _look(path: Path) -> _Version:
 
 def _version(status: os.stat_result) -> _Version:
     return status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size
-
-
-def _check_not_simulated(keys: Keys) -> None:
-    if keys.signing.simulated:
-        raise KeyFileError("a simulated key can be made again by anyone who knows its seed: it is never kept")
 
 
 def _sync_folder(folder: Path) -> None:

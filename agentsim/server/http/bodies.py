@@ -15,7 +15,7 @@ LONGEST_FORM = 128 * 1024
 LONGEST_JSON = 8 * 1024 * 1024
 MOST_PARAMETERS = 200
 #: Parameters that may come more than once (RFC 8707 section 2, RFC 8693 section 2.1).
-_REPEATABLE = frozenset(("resource", "audience"))
+REPEATABLE = frozenset(("resource", "audience"))
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -31,7 +31,7 @@ async def read_form(request: Request) -> dict[str, Any]:
     body = await _read(request, LONGEST_FORM)
     form: dict[str, Any] = {}
     for name, value in _pairs(body):
-        if name in _REPEATABLE:
+        if name in REPEATABLE:
             form.setdefault(name, []).append(value)
         elif name in form:
             raise InvalidRequest("repeated_parameter", f"{name[:80]} is given twice")

@@ -49,6 +49,30 @@ def migrate(database: Path | str) -> None:
         opened.close()
 
 
+def check(database: Path | str) -> None:
+    """Make sure that a database is one of this program's, and change nothing.
+
+    Raises
+    ------
+    MigrationError
+        If it holds no tables of ours, or is older or newer than this program.
+    ValueError
+        If the URL is none, or names a kind of database that is not served.
+    """
+    opened = open_database(database, "FULL")
+    try:
+        with opened.engine.connect().execution_options(reading=True) as connection, connection.begin():
+            if not set(inspect(connection).get_table_names()) & Base.metadata.tables.keys():
+                raise MigrationError("the database holds no tables of agentsim")
+            found = _known_heads(connection)
+            if found and found != set(ScriptDirectory.from_config(_configuration(connection)).get_heads()):
+                raise MigrationError(
+                    "the database is of an older agentsim: serve it, which brings it up to date"
+                )
+    finally:
+        opened.close()
+
+
 def add_revision(message: str) -> Path:
     """Write a revision file: from what the revisions so far make to what the models say."""
     database = open_database("sqlite://", "OFF")
@@ -66,18 +90,24 @@ def add_revision(message: str) -> Path:
 
 def _upgrade(connection: Connection) -> None:
     config = _configuration(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    context = MigrationContext.configure(connection)
-    unknown = set(context.get_current_heads()) - known
+    _known_heads(connection)
+    tables = set(inspect(connection).get_table_names())
+    if _VERSIONS not in tables and tables & Base.metadata.tables.keys():
+        _adopt(connection, config)
+    command.upgrade(config, "head")
+
+
+def _known_heads(connection: Connection) -> set[str]:
+    """The revisions that a database is at: none where no migration has made it."""
+    scripts = ScriptDirectory.from_config(_configuration(connection)).walk_revisions()
+    heads = set(MigrationContext.configure(connection).get_current_heads())
+    unknown = heads - {script.revision for script in scripts}
     if unknown:
         raise MigrationError(
             f"the database is at revision {', '.join(sorted(unknown))}, which this program does not know: "
             "a newer agentsim has migrated it; serve it with that one"
         )
-    tables = set(inspect(connection).get_table_names())
-    if _VERSIONS not in tables and tables & Base.metadata.tables.keys():
-        _adopt(connection, config)
-    command.upgrade(config, "head")
+    return heads
 
 
 def _configuration(connection: Connection) -> Config:

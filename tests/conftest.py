@@ -1,14 +1,141 @@
 """What all rooms' tests share."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ADMIN_TOKEN = "the-administrators-token-of-these-tests"
+
+
+class Served:
+    """``agentsim serve`` as a process of its own in a folder of its own, and how its administrator talks to it.
+
+    ``variables`` are of the environment; None takes one away.
+    """
+
+    def __init__(self, folder: Path, *arguments: object, **variables: str | None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._out, self._err = folder / "out", folder / "err"
+        wanted = {"AGENTSIM_ADMIN_TOKEN": ADMIN_TOKEN, "PYTHONPATH": str(ROOT), **variables}
+        environment = {name: value for name, value in (os.environ | wanted).items() if value is not None}
+        command = [sys.executable, "-m", "agentsim.cli", "serve", "--port", "0", *map(str, arguments)]
+        with self._out.open("w") as out, self._err.open("w") as err:
+            # A session of its own: its signals come from the tests, not from the keyboard.
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True
+            )
+        told = self._told()
+        self.issuer = told["Serving"]
+        self.http = httpx.Client(base_url=told.get("Address", self.issuer), timeout=30, trust_env=False)
+        self.as_admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+    def _told(self) -> dict[str, str]:
+        """What it says once it serves: a word and its value on each line."""
+        for _ in range(1_200):
+            told = dict(line.split(maxsplit=1) for line in self.out.splitlines() if line[:1].isupper())
+            if "Keys" in told:
+                return told
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"it does not serve: {self.err}")
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The access log: all that it writes to standard error."""
+        return [json.loads(line) for line in self.err.splitlines()]
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.post(path, **options)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.get(path, **options)
+
+    def agent(self, **metadata: Any) -> tuple[str, str]:
+        """Id and secret of a registered and confirmed agent."""
+        profile = {
+            "client_name": "an agent",
+            "allowed_tools": ["file_read", "file_write"],
+            "resource_access": ["github", "jira"],
+        }
+        answer = self.post("/register", headers=self.as_admin, json=profile | metadata)
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
+        confirmed = self.post("/register/confirm", json={"registration_token": made["registration_token"]})
+        assert confirmed.status_code == 200, confirmed.text
+        return made["client_id"], made.get("client_secret", "")
+
+    def root(self, by: tuple[str, str], **form: Any) -> dict[str, Any]:
+        """A root token."""
+        terms = {"grant_type": "client_credentials", "scope": "file_read:github", "task_id": "Code Review"}
+        answer = self.post("/token", auth=by, data=terms | form)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def is_active(self, token: str) -> bool:
+        """What introspection says to the administrator."""
+        answer = self.post("/introspect", headers=self.as_admin, data={"token": token})
+        assert answer.status_code == 200, answer.text
+        return bool(answer.json()["active"])
+
+    def stop(self, by: int = signal.SIGTERM) -> int:
+        """Ask it to end; its exit status."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        return self.process.wait(60)
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts served instances, by default all in one folder, so on one database with the same keys."""
+    made: list[Served] = []
+
+    def start(*arguments: object, folder: Path | None = None, **variables: str | None) -> Served:
+        made.append(Served(folder or tmp_path, *arguments, **variables))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One served instance for the stories of a file; agents, tasks and tokens are each story's own."""
+    made = Served(tmp_path_factory.mktemp("served"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json
-from agentsim.cli.serve import DATABASE, Database, open_database
+from agentsim.cli.serve import DATABASE, Database, open_database, sqlite_file, without_password
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ def tree(
     as_json: Json = False,
 ) -> None:
     """Show the whole tree of delegation that a grant stands in."""
-    _show_grants(_look(db, lambda view: view.tree(grant, after=after, limit=limit)), as_json)
+    page = _look(db, lambda view: view.tree(grant, after=after, limit=limit))
+    if not page["grants"] and after == 0:
+        raise UserError(f"GRANT_ID {grant}: there is no such grant; `agentsim admin grants` lists them")
+    _show_grants(page, as_json)
 
 
 @admin.command(epilog="Example: `agentsim admin audit --status refused --limit 20`")
@@ -117,9 +120,14 @@ def _look(db: str, ask: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def _overview(db: str) -> Iterator[Overview]:
+    from agentsim.server.migrations import check
     from agentsim.server.overview import Overview
 
-    store = open_database(db)
+    file = sqlite_file(db)
+    # SQLite would make an empty one.
+    if file is not None and not file.exists():
+        raise UserError(f"--db {without_password(db)}: no such file; `agentsim serve` makes it")
+    store = open_database(db, check)
     try:
         yield Overview(store)
     finally:

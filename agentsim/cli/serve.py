@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -14,7 +14,10 @@ from agentsim.cli.app import app
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from agentsim.server import Policy, Store
+    from agentsim.server.http.serving import Settings
 
 #: Where a served database and its keys are, unless told otherwise.
 HOME = Path("data/server")
@@ -23,6 +26,9 @@ KEYS = HOME / "keys.json"
 ADMIN_VARIABLE = "AGENTSIM_ADMIN_TOKEN"
 #: Shorter tokens can be guessed.
 _SHORTEST_TOKEN = 32
+#: Hosts that are every address of the machine, and so the name of none.
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104
+_ISSUER = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?")
 
 Database = Annotated[
     str,
@@ -66,34 +72,23 @@ def serve(
     printed once. Ctrl-C answers what has been asked and ends.
     """
     from agentsim.server.http import serving
-    from agentsim.simulation import load_policy
 
     _check_workers(db, workers)
-    rules = _default_policy() if policy is None else load_policy(policy)
-    key_file = _prepare_keys(keys, alg)
-    store = open_database(db)
+    _check_issuer(issuer, host)
+    rules = _rules(policy)
+    # Before anything is made: a token that is told only once must not be made for a server that cannot start.
+    bound = _bind(host, port)
     try:
-        token_hash, fresh = _admin_token(store)
-    finally:
-        store.close()
-    try:
-        bound = serving.bind(host, port)
-    except OSError as exc:
-        raise UserError(f"cannot listen on {host} port {port}: {exc.strerror or exc}") from None
-    name = issuer or _address(host, bound.getsockname()[1])
-    _check_issuer(name)
-    settings = serving.Settings(
-        database=db,
-        policy=rules.model_copy(update={"issuer": name}),
-        key_file=key_file,
-        admin_token_hash=token_hash,
-    )
-    typer.echo(
-        f"Serving   {name}\nDatabase  {_without_password(db)}\nKeys      {key_file or 'AGENTSIM_KEYS'}"
-    )
-    if fresh is not None:
-        typer.echo(f"\nThe administrator's token, shown this once:\n\n  {fresh}\n")
-    try:
+        address = _address(host, bound.getsockname()[1])
+        key_file = _prepare_keys(keys, alg)
+        token_hash, fresh = _prepare_database(db)
+        settings = serving.Settings(
+            database=db,
+            policy=rules.model_copy(update={"issuer": issuer or address}),
+            key_file=key_file,
+            admin_token_hash=token_hash,
+        )
+        _announce(settings, address, fresh)
         serving.serve(settings, bound, workers)
     except KeyboardInterrupt:
         # The usual way to end it, after everything has been answered.
@@ -102,33 +97,74 @@ def serve(
         bound.close()
 
 
-def open_database(url: str) -> Store:
-    """The database at a URL, brought to this program's schema.
+def _bind(host: str, port: int) -> socket:
+    from agentsim.server.http.serving import bind
+
+    try:
+        return bind(host, port)
+    except OSError as exc:
+        raise UserError(f"cannot listen on {host} port {port}: {exc.strerror or exc}") from None
+
+
+def _prepare_database(db: str) -> tuple[bytes, str | None]:
+    from agentsim.server.migrations import migrate
+
+    if file := sqlite_file(db):
+        _make_folder("--db", file.parent)
+    store = open_database(db, migrate)
+    try:
+        return _admin_token(store)
+    finally:
+        store.close()
+
+
+def _announce(settings: Settings, address: str, admin_token: str | None) -> None:
+    """Say what serves where, and tell the administrator's token where it has just been made."""
+    lines = [f"Serving   {settings.policy.issuer}"]
+    if settings.policy.issuer != address:
+        lines.append(f"Address   {address}")
+    lines.append(f"Database  {without_password(settings.database)}")
+    lines.append(f"Keys      {settings.key_file or 'AGENTSIM_KEYS'}")
+    if admin_token is not None:
+        lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
+    typer.echo("\n".join(lines))
+
+
+def open_database(url: str, prepare: Callable[[str], None]) -> Store:
+    """The database at a URL, after it has been prepared: migrated, or only looked at.
 
     Raises
     ------
     UserError
-        If there is none, or it is of a newer program.
+        If there is none, or it is not one of this program's.
     """
     from sqlalchemy.exc import DBAPIError
 
     from agentsim.server import Store
-    from agentsim.server.migrations import migrate
 
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
     try:
-        migrate(url)
+        prepare(url)
         return Store(url)
     except (ValueError, DBAPIError) as exc:
         reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
-        raise UserError(f"--db {_without_password(url)}: {reason}") from None
+        raise UserError(f"--db {without_password(url)}: {reason}") from None
 
 
-def _default_policy() -> Policy:
-    from agentsim.server import Policy
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None where it is in memory or another database."""
+    found = url.removeprefix("sqlite:///").partition("?")[0]
+    return Path(found) if url.startswith("sqlite:///") and found else None
 
-    return Policy()
+
+def _rules(path: Path | None) -> Policy:
+    if path is None:
+        from agentsim.server import Policy
+
+        return Policy()
+    # Only here: the simulation's libraries take a second to load.
+    from agentsim.simulation import load_policy
+
+    return load_policy(path)
 
 
 def _check_workers(db: str, workers: int) -> None:
@@ -147,16 +183,26 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
     from agentsim.server.keys import ALGORITHMS
 
     if alg not in ALGORITHMS:
-        raise UserError(f"--alg {alg}: one of {', '.join(ALGORITHMS)}")
-    try:
-        if KEYS_VARIABLE in os.environ:
+        raise UserError(f"--alg {alg}: must be one of {', '.join(ALGORITHMS)}")
+    if KEYS_VARIABLE in os.environ:
+        try:
             KeyRing.from_json(os.environ[KEYS_VARIABLE])
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        except KeyFileError as exc:
+            raise UserError(f"{KEYS_VARIABLE}: {exc}") from None
+        return None
+    _make_folder("--keys", path.parent)
+    try:
         KeyFile.ensure(path, SystemClock(), alg)
     except KeyFileError as exc:
-        raise UserError(str(exc)) from None
+        raise UserError(f"--keys {exc}") from None
     return path
+
+
+def _make_folder(option: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UserError(f"{option}: cannot make the folder {folder}: {exc.strerror}") from None
 
 
 def _admin_token(store: Store) -> tuple[bytes, str | None]:
@@ -183,14 +229,17 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _check_issuer(issuer: str) -> None:
+def _check_issuer(issuer: str | None, host: str) -> None:
     """An issuer is an https URL without query and fragment (RFC 8414 section 2); http only for trying it out."""
-    parts = urlsplit(issuer)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+    if issuer is None:
+        if host in _EVERYWHERE:
+            raise UserError(f"--host {host} needs --issuer: the URL by which clients know the server")
+    elif not _ISSUER.fullmatch(issuer):
         raise UserError(
-            f"--issuer {issuer}: an https URL without query and fragment, for example https://auth.example"
+            f"--issuer {issuer}: must be an https URL without query and fragment, such as https://auth.example"
         )
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A URL that may be shown."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

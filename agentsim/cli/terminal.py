@@ -31,12 +31,12 @@ def print_summary(figures: Mapping[str, Any]) -> None:
     print_figures({name: value for name, value in figures.items() if isinstance(value, int | float | str)})
     refused = figures.get("refused_events", {})
     events = [(name, count, refused.get(name, 0)) for name, count in figures.get("events", {}).items()]
-    _print_table(("Event", "rows", "refused"), events)
-    _print_table(("Refused because", "times"), figures.get("refusals_by_reason", {}).items())
-    _print_table(("Revocation of", "marks"), figures.get("marks_by_kind", {}).items())
+    print_table(("Event", "rows", "refused"), events)
+    print_table(("Refused because", "times"), figures.get("refusals_by_reason", {}).items())
+    print_table(("Revocation of", "marks"), figures.get("marks_by_kind", {}).items())
     attacks = [(name, *counts.values()) for name, counts in figures.get("attacks", {}).items()]
-    _print_table(("Attack", "instances", "operations", "honoured"), attacks)
-    _print_table(("Labels", "grants"), (figures.get("labels") or {}).items())
+    print_table(("Attack", "instances", "operations", "honoured"), attacks)
+    print_table(("Labels", "grants"), (figures.get("labels") or {}).items())
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -48,7 +48,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Non
     _print(table)
 
 
-def _print_table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+def print_table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """Print rows of a name and counts under their header; nothing where there are no rows."""
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for column in table.columns[1:]:

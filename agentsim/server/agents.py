@@ -36,6 +36,10 @@ def read_agent(batch: Batch, request: ReadAgent, entry: Entry) -> AgentRecord:
 def update_agent(batch: Batch, request: UpdateAgent, entry: Entry) -> AgentRecord:
     """Replace what was given; an agent itself may not give itself more."""
     agent = _agent_of(batch, request.by, request.client_id, entry)
+    if request.client_secret is not None and not matches(request.client_secret, agent["client_secret_hash"]):
+        raise InvalidClientMetadata(
+            "another_secret", "client_secret is not the present one", hint="leave it out, or have it rotated"
+        )
     changes = _changes(batch, request, agent)
     if not isinstance(request.by, Admin):
         _refuse_more(batch, agent, changes)

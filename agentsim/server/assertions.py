@@ -21,9 +21,10 @@ from agentsim.server.errors import InvalidClient
 #: The longest assertion that is looked at and the longest ``jti``, in characters.
 LONGEST_ASSERTION = 8_192
 LONGEST_JTI = 256
-#: How far ahead ``exp`` may be, and how far a client's clock may be ahead of ours.
-LONGEST_LIFE = 600 * SECOND
+#: How far a client's clock may be ahead of ours, and how far ahead ``exp`` may be: libraries sign for an hour where
+#: they are not told otherwise.
 LEEWAY = 60 * SECOND
+LONGEST_LIFE = 3600 * SECOND + LEEWAY
 #: JWTs of other kinds say so and are not taken for assertions (RFC 8725 section 3.11).
 _TYPES = (None, "jwt", "client-authentication+jwt")
 #: By what a header may say: the algorithm that a key is pinned to. RFC 9864 renames EdDSA with Ed25519.

@@ -8,6 +8,7 @@ from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import authenticate
 from agentsim.server.claims import Claims
+from agentsim.server.credentials import writable_name
 from agentsim.server.errors import AccessDenied
 from agentsim.server.operations import Admin, Credentials
 
@@ -25,7 +26,7 @@ def identify(batch: Batch, by: Admin | Credentials | None, entry: Entry) -> Row 
     if isinstance(by, Admin):
         entry.details["by"] = by.owner[:80]
         return None
-    entry.details["by"] = by.client_id[:80]
+    entry.details["by"] = writable_name(by.client_id)
     agent = authenticate(batch, by, entry)
     # The row is about the token's agent; who asked stands in the details.
     entry.client_id = None

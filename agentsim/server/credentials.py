@@ -70,6 +70,11 @@ def parse_client_name(name: str) -> int | None:
     return _id(number) if prefix == "agent" else None
 
 
+def writable_name(name: str) -> str | None:
+    """A client_id that may be written down, None where it is not one of ours: it could be a secret in the wrong place."""
+    return name if parse_client_name(name) is not None else None
+
+
 def task_name(token_id: int) -> str:
     """The name of a task whose agent gave it none."""
     return f"task_{token_id}"

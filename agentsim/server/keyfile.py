@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agentsim.server.clock import SECOND, Clock
-from agentsim.server.keyring import KeyFileError, KeyRing, Keys
+from agentsim.server.clock import Clock
+from agentsim.server.keyring import KeyFileError, KeyRing, Keys, check_not_simulated
 from agentsim.server.keys import Algorithm, SigningKey
 
 #: A key file is smaller, whatever the keys.
@@ -31,7 +31,6 @@ class KeyFile(KeyRing):
     Parameters
     ----------
     path : the file.
-    clock : says how long ago the file was looked at.
 
     Raises
     ------
@@ -39,12 +38,10 @@ class KeyFile(KeyRing):
         If the file is missing, may be read by others, is another user's, holds no sound keys, or simulated ones.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path) -> None:
         # Where the path is a link, the file behind it is replaced and the link stays.
         self.path = Path(path).resolve()
-        self._clock = clock
         keys, self._version = _read(self.path)
-        self._looked = clock.now()
         super().__init__(keys)
 
     @classmethod
@@ -61,7 +58,7 @@ class KeyFile(KeyRing):
             with _locked(target):
                 if not target.exists():
                     _write(target, Keys(SigningKey.generate(alg), clock.now()))
-        return cls(target, clock)
+        return cls(target)
 
     def rotate(self, alg: Algorithm, now: int, keep_until: int) -> SigningKey:
         """Let a new key sign from now on, here and in every worker once it looks; nothing changes on failure."""
@@ -73,34 +70,20 @@ class KeyFile(KeyRing):
             return self.keys.signing
 
     def reload(self) -> bool:
-        """Look, at most once a second, whether another worker has rotated.
-
-        A file that has become unreadable changes nothing here: what is held goes on. :meth:`reload_if_changed`
-        tells why.
-        """
-        now = self._clock.now()
-        # A clock that was set back counts as a second gone by.
-        if 0 <= now - self._looked < SECOND:
-            return False
-        self._looked = now
-        try:
-            return self.reload_if_changed()
-        except KeyFileError:
-            return False
-
-    def reload_if_changed(self) -> bool:
         """Take in the file's keys where it is another file than was read last; whether it was.
 
-        Raises
-        ------
-        KeyFileError
-            If it can no longer be read. What is held goes on.
+        Tokens of a key that is not known here ask for this each time: another worker's key signs at once, and a look
+        at the file costs less than any refusal. A file that has become unreadable changes nothing: what is held goes
+        on.
         """
-        with self._lock:
-            if _look(self.path) == self._version:
-                return False
-            self.keys, self._version = _read(self.path)
-            return True
+        try:
+            with self._lock:
+                if _look(self.path) == self._version:
+                    return False
+                self.keys, self._version = _read(self.path)
+                return True
+        except KeyFileError:
+            return False
 
 
 def _read(path: Path) -> tuple[Keys, _Version]:
@@ -118,13 +101,13 @@ def _read(path: Path) -> tuple[Keys, _Version]:
         keys = Keys.from_json(text)
     except KeyFileError as exc:
         raise KeyFileError(f"{path}: {exc}") from None
-    _check_not_simulated(keys)
+    check_not_simulated(keys)
     return keys, _version(status)
 
 
 def _write(path: Path, keys: Keys) -> None:
     """Replace the file, whole; only under the lock."""
-    _check_not_simulated(keys)
+    check_not_simulated(keys)
     fresh = path.with_name(f"{path.name}.new")
     with _in_words(path):
         # What a crash has left behind holds a key that has never signed.
@@ -169,11 +152,6 @@ def _look(path: Path) -> _Version:
 
 def _version(status: os.stat_result) -> _Version:
     return status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size
-
-
-def _check_not_simulated(keys: Keys) -> None:
-    if keys.signing.simulated:
-        raise KeyFileError("a simulated key can be made again by anyone who knows its seed: it is never kept")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -87,9 +87,11 @@ class KeyRing:
         Raises
         ------
         KeyFileError
-            If the text is not of that form.
+            If the text is not of that form, or the key a simulated one.
         """
-        return _GivenKeys(Keys.from_json(text))
+        keys = Keys.from_json(text)
+        check_not_simulated(keys)
+        return _GivenKeys(keys)
 
     def rotate(self, alg: Algorithm, now: int, keep_until: int) -> SigningKey:
         """Let a new key sign from now on.
@@ -124,6 +126,20 @@ class _GivenKeys(KeyRing):
         raise KeyFileError(
             "keys from the environment cannot be rotated here: other workers would not learn of it. "
             "Change the variable and start again, or keep the keys in a file"
+        )
+
+
+def check_not_simulated(keys: Keys) -> None:
+    """Refuse keys that come from a seed.
+
+    Raises
+    ------
+    KeyFileError
+        Saying why.
+    """
+    if keys.signing.simulated:
+        raise KeyFileError(
+            "a simulated key can be made again by anyone who knows its seed: it is neither kept nor served"
         )
 
 

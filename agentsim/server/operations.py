@@ -91,6 +91,8 @@ class UpdateAgent:
 
     by: Admin | RegistrationAccess
     client_id: str
+    #: Where given, the present one: nobody chooses a secret.
+    client_secret: str | None = None
     agent_name: str | None = None
     description: str | None = None
     allowed_tools: Sequence[str] | None = None

@@ -13,6 +13,7 @@ from agentsim.server.credentials import (
     matches,
     parse_client_name,
     parse_keyed_token,
+    writable_name,
 )
 from agentsim.server.errors import AccessDenied, InvalidRequest, InvalidToken
 from agentsim.server.lineage import Lineage, principal_key, task_key, unpack
@@ -26,7 +27,7 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     """Mark what is to end. A token that is not ours is no error (RFC 7009 section 2.2): nothing is revoked."""
     entry.reason = request.reason[:80]
     by = request.by.owner if isinstance(request.by, Admin) else request.by.client_id
-    entry.details = {"by": by[:80]}
+    entry.details = {"by": by[:80] if isinstance(request.by, Admin) else writable_name(by)}
     named = [request.token, request.task_id, request.client_id, request.principal]
     if sum(name is not None for name in named) != 1:
         raise InvalidRequest("invalid_request", "name exactly one of token, task_id, client_id and principal")

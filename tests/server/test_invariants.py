@@ -6,7 +6,7 @@ in other cuts: every answer and every row of every table must be the same.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -445,23 +445,29 @@ OPENING = (
 )
 
 
-@settings(
+STORIES = {
+    "commands": st.lists(COMMANDS, min_size=15, max_size=60),
+    "cuts": st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    "grace": st.sampled_from([0, 0, 20 * SECOND]),
+}
+USUAL = settings(
     derandomize=True,
     database=None,
-    max_examples=120,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        # What makes schemas makes a new one each time.
+        HealthCheck.function_scoped_fixture,
+    ],
 )
-@given(
-    commands=st.lists(COMMANDS, min_size=15, max_size=60),
-    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
-    grace=st.sampled_from([0, 0, 20 * SECOND]),
-)
-def test_any_story_keeps_the_invariants_however_it_is_cut(
-    new_world: Any, commands: list[tuple[str, int, int, int, int]], cuts: list[int], grace: int
+
+
+def tell_and_replay(
+    worlds: Iterator[Any], commands: list[tuple[str, int, int, int, int]], cuts: list[int]
 ) -> None:
-    policy = POLICY | {"refresh_grace_us": grace}
-    world = new_world(**policy)
+    """Tell a story in the first of three worlds, and hold what the other two make of it against that."""
+    world = next(worlds)
     story = Story(world)
     for command in (*OPENING, *commands):
         story.tell(*command)
@@ -469,8 +475,31 @@ def test_any_story_keeps_the_invariants_however_it_is_cut(
     expected, rows = [plain(answer) for answer in story.answers], everything(world)
     world.server.close()
     for sizes in (cuts, [len(story.script)]):
-        other = new_world(**policy)
+        other = next(worlds)
         answers = replay(other, story.script, sizes)
         assert [plain(answer) for answer in answers] == expected
         assert everything(other) == rows
         other.server.close()
+
+
+@settings(USUAL, max_examples=120)
+@given(**STORIES)
+def test_any_story_keeps_the_invariants_however_it_is_cut(
+    new_world: Any, commands: list[tuple[str, int, int, int, int]], cuts: list[int], grace: int
+) -> None:
+    policy = POLICY | {"refresh_grace_us": grace}
+    tell_and_replay((new_world(**policy) for _ in range(3)), commands, cuts)
+
+
+@settings(USUAL, max_examples=12)
+@given(**STORIES)
+def test_postgresql_and_sqlite_tell_any_story_alike(
+    new_world: Any,
+    new_schema: Callable[[], str],
+    commands: list[tuple[str, int, int, int, int]],
+    cuts: list[int],
+    grace: int,
+) -> None:
+    policy = POLICY | {"refresh_grace_us": grace}
+    databases = (new_schema(), None, new_schema())
+    tell_and_replay((new_world(database, **policy) for database in databases), commands, cuts)

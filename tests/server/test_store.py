@@ -123,12 +123,14 @@ def test_what_was_answered_is_still_there_after_a_crash(world: Any) -> None:
     child = world.child(agent, root)
     root = world.refresh(agent, root)
     before = everything(world)
-    # No close: the process is just gone.
+    # Not closed before the next one is there: the process is just gone.
+    crashed = world.server
     world.server = world._open(SeededSecrets(b"next process"))
     assert everything(world) == before
     assert world.why_not(root) is world.why_not(child) is None
     assert world.refresh(agent, child).grant_id == child.grant_id
     assert world.refusal(Refresh(by=agent, refresh_token=child.refresh_token)).reason == "refresh_reused"
+    crashed.close()
 
 
 def test_an_interruption_right_after_the_commit_does_not_fork_the_chain(

@@ -36,7 +36,8 @@ def open_database(database: Path | str | None, synchronous: str) -> Database:
         return SQLite(URL.create("sqlite", database=str(database) if database else None), synchronous)
     try:
         url = make_url(database)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
+        # The latter of a port that is no number.
         raise ValueError(
             "a database is named by a URL, as sqlite:///agentsim.db or postgresql://host/name"
         ) from None

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
 
+from agentsim.server.schema import Base
+
 
 class ConflictError(RuntimeError):
     """Another writer consumed what this batch was about to consume: load and decide again."""
@@ -24,8 +26,8 @@ class Database(ABC):
     #: Where a mark stands in the order of commits: a column of ``revocations``.
     place: ColumnElement[int]
     #: How transactions begin: one that may write, one that only reads.
-    _begin: str
-    _begin_reading: str
+    _begin: tuple[str, ...]
+    _begin_reading: tuple[str, ...]
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.engine = self._make_engine(url, synchronous)
@@ -33,14 +35,21 @@ class Database(ABC):
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
             reading = connection.get_execution_options().get("reading", False)
-            connection.exec_driver_sql(self._begin_reading if reading else self._begin)
+            for statement in self._begin_reading if reading else self._begin:
+                connection.exec_driver_sql(statement)
 
     @abstractmethod
     def _make_engine(self, url: URL, synchronous: str) -> Engine: ...
 
-    @abstractmethod
     def create_tables(self) -> None:
         """Create what tables there are not yet."""
+        with self.engine.connect() as connection, connection.begin():
+            self.lock_tables(connection)
+            Base.metadata.create_all(connection)
+
+    @abstractmethod
+    def lock_tables(self, connection: Connection) -> None:
+        """Let no other process create or change tables until the end of the transaction."""
 
     @abstractmethod
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:

@@ -59,15 +59,18 @@ class PostgreSQL(Database):
 
     shared = True
     place = literal_column("revocations.place", BigInteger)
-    _begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    _begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",)
     # What one view tells comes from several statements: they must agree.
-    _begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    _begin_reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 
     def __init__(self, url: URL, synchronous: str) -> None:
         super().__init__(url.set(drivername="postgresql+psycopg"), synchronous)
         self._claims: list[Connection] = []
         with self.engine.connect() as connection, connection.begin():
-            self._space = lock_space(connection)
+            schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        # The first half of the keys of our locks: of each schema its own, so that two never wait for each other.
+        name = hashlib.sha256(f"agentsim {schema}".encode()).digest()
+        self._space = int.from_bytes(name[:4], "big", signed=True)
 
     def _make_engine(self, url: URL, synchronous: str) -> Engine:
         engine = create_engine(url, connect_args={"autocommit": True})
@@ -79,10 +82,8 @@ class PostgreSQL(Database):
 
         return engine
 
-    def create_tables(self) -> None:
-        with self.engine.connect() as connection, connection.begin():
-            lock_tables(connection)
-            Base.metadata.create_all(connection)
+    def lock_tables(self, connection: Connection) -> None:
+        connection.exec_driver_sql(_LOCK, (self._space, _TABLES))
 
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
         # COPY: as fast as any other for one row, three to twenty times as fast for a thousand.
@@ -147,17 +148,6 @@ _CHANGE_STATES = (
     "FROM unnest(%s::bigint[], %s::text[]) AS new (grant_id, state) WHERE grant_states.grant_id = new.grant_id"
 )
 _ADD_STATES = "INSERT INTO grant_states (grant_id, state) SELECT * FROM unnest(%s::bigint[], %s::text[])"
-
-
-def lock_space(connection: Connection) -> int:
-    """The first half of the keys of our locks: the schema's own, so that two schemas never wait for each other."""
-    schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-    return int.from_bytes(hashlib.sha256(f"agentsim {schema}".encode()).digest()[:4], "big", signed=True)
-
-
-def lock_tables(connection: Connection) -> None:
-    """Let no other process create or change tables until the end of the transaction."""
-    connection.exec_driver_sql(_LOCK, (lock_space(connection), _TABLES))
 
 
 def _cursor(connection: Connection) -> "psycopg.Cursor[Any]":

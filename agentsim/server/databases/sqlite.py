@@ -4,20 +4,28 @@ Readers see the last commit and never wait (WAL); a writer begins with ``BEGIN I
 what its writes meet, and the order of commits is the order of row numbers. No further lock is needed.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
     Engine,
     Integer,
+    LargeBinary,
     Table,
+    Text,
+    TypeDecorator,
     bindparam,
     create_engine,
     event,
+    func,
     literal_column,
+    select,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -27,6 +35,7 @@ from agentsim.server.databases.base import Database
 from agentsim.server.schema import Base, GrantStateRow
 
 _NAMED = sqlite.dialect(paramstyle="named")
+_POSITIONAL = sqlite.dialect(paramstyle="qmark")
 
 
 class SQLite(Database):
@@ -34,8 +43,8 @@ class SQLite(Database):
 
     shared = False
     place = literal_column("revocations.rowid", Integer)
-    _begin = "BEGIN IMMEDIATE"
-    _begin_reading = "BEGIN"
+    _begin = ("BEGIN IMMEDIATE",)
+    _begin_reading = ("PRAGMA query_only=ON", "BEGIN")
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
@@ -59,14 +68,21 @@ class SQLite(Database):
             # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
             cursor.execute("PRAGMA wal_autocheckpoint=10000")
 
+        @event.listens_for(engine, "checkin")
+        def _let_write(connection: Any, _record: Any) -> None:
+            if connection is not None:
+                connection.execute("PRAGMA query_only=OFF")
+
         return engine
 
-    def create_tables(self) -> None:
-        Base.metadata.create_all(self.engine)
+    def lock_tables(self, connection: Connection) -> None:
+        pass
 
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
-        # To the driver as they are: preparing a row's values costs as much as SQLite's insert of it.
-        connection.exec_driver_sql(_insert(target), rows)
+        # To the driver as they are: preparing a row's values costs as much as SQLite's insert of it. By position: the
+        # driver looks each named value up, row by row.
+        statement, values = _insert(target)
+        connection.exec_driver_sql(statement, list(map(values, rows)))
 
     def _insert_into(self, target: Table) -> Any:
         return sqlite_insert(target)
@@ -76,7 +92,11 @@ class SQLite(Database):
         connection.exec_driver_sql(self._put_states, rows)
 
     def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
-        return column.in_(bindparam("keys", expanding=True))
+        if isinstance(column.type, LargeBinary):
+            return column.in_(bindparam("keys", expanding=True))
+        # One text for lists of any length: nothing is compiled or planned anew.
+        keys = func.json_each(bindparam("keys", type_=_JsonList())).table_valued("value")
+        return column.in_(select(keys.c.value))
 
     def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:
         pass
@@ -91,6 +111,17 @@ class SQLite(Database):
         return 0
 
 
+class _JsonList(TypeDecorator[list[int]]):
+    """A list of whole numbers, as one value."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[int] | None, _dialect: Any) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+
 @lru_cache
-def _insert(target: Table) -> str:
-    return str(target.insert().compile(dialect=_NAMED))
+def _insert(target: Table) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    """The statement that inserts a row, and what takes a row's values in its order."""
+    return str(target.insert().compile(dialect=_POSITIONAL)), itemgetter(*target.columns.keys())

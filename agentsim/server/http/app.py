@@ -1,6 +1,7 @@
 """The application: endpoints on routes, a server behind them for as long as it runs."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
@@ -60,6 +61,9 @@ def make_app(
             overview=Overview(server.store, ticking),
         )
         ticker = asyncio.create_task(_tick(context, access_log))
+        # What is there now stays: the collector need not go through it again and again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
@@ -118,8 +122,19 @@ async def _write_down(context: Context, log: AccessLog) -> None:
             return
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, as JSON."""
     assert isinstance(error, HTTPException)
     members = {"error": "invalid_request", "error_description": error.detail}
-    return json_response(members, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        # Each method has a route of its own, and one route knows of itself alone.
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+    return json_response(members, error.status_code, headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """The methods of all routes that lead to the place of a request."""
+    routes: list[Route] = request.app.routes
+    found = (route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods}

@@ -8,13 +8,14 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from agentsim.server.admission import is_text
 from agentsim.server.errors import InvalidRequest
 
 LONGEST_FORM = 128 * 1024
 LONGEST_JSON = 8 * 1024 * 1024
 MOST_PARAMETERS = 200
 #: Parameters that may come more than once (RFC 8707 section 2, RFC 8693 section 2.1).
-_REPEATABLE = frozenset(("resource", "audience"))
+REPEATABLE = frozenset(("resource", "audience"))
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -30,7 +31,7 @@ async def read_form(request: Request) -> dict[str, Any]:
     body = await _read(request, LONGEST_FORM)
     form: dict[str, Any] = {}
     for name, value in _pairs(body):
-        if name in _REPEATABLE:
+        if name in REPEATABLE:
             form.setdefault(name, []).append(value)
         elif name in form:
             raise InvalidRequest("repeated_parameter", f"{name[:80]} is given twice")
@@ -100,9 +101,11 @@ def query_of(request: Request) -> Mapping[str, str]:
     Raises
     ------
     InvalidRequest
-        If one is given twice.
+        If one is given twice, or is no text that a database could hold.
     """
     names = [name for name, _ in request.query_params.multi_items()]
+    if not all(is_text(value) for value in request.query_params.values()):
+        raise InvalidRequest("malformed_query", "a parameter holds characters that no name has")
     if len(names) != len(set(names)):
         raise InvalidRequest("repeated_parameter", "a parameter is given twice")
     return dict(request.query_params)

@@ -34,7 +34,7 @@ def client_of(request: Request, parameters: Mapping[str, Any]) -> Credentials:
     InvalidClient
         If none is.
     """
-    header = request.headers.get("authorization")
+    header = _authorization(request)
     in_body = any(name in parameters for name in _SECRET_MEMBERS)
     if header is None:
         return credentials_in(parameters)
@@ -78,8 +78,10 @@ def bearer_of(request: Request) -> str:
     ------
     NoCredentials
         If there is none.
+    InvalidRequest
+        If there is a second ``Authorization`` header.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (_authorization(request) or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NoCredentials("no_credentials", "a bearer token is needed here")
     return token.strip()
@@ -105,8 +107,8 @@ class AdminGate:
 
         Raises
         ------
-        NoCredentials, InvalidToken
-            If the request does not bear the administrator's token.
+        NoCredentials, InvalidToken, InvalidRequest
+            If the request does not bear the administrator's token, or more than one.
         """
         if not self.is_admin(bearer_of(request)):
             raise InvalidToken("not_admin", "this is not the administrator's token")
@@ -122,11 +124,19 @@ class AdminGate:
         InvalidRequest, InvalidClient
             As :func:`client_of`.
         """
-        if request.headers.get("authorization", "").lower().startswith("bearer "):
+        if (_authorization(request) or "").lower().startswith("bearer "):
             if any(name in parameters for name in _SECRET_MEMBERS):
                 raise InvalidRequest("two_authentications", "the caller must authenticate in one way only")
             return self.admit(request)
         return client_of(request, parameters)
+
+
+def _authorization(request: Request) -> str | None:
+    """The ``Authorization`` header; two would be two ways of authentication, and which one counts nobody could say."""
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise InvalidRequest("two_authentications", "the caller must authenticate in one way only")
+    return headers[0] if headers else None
 
 
 def _basic(header: str) -> Client:

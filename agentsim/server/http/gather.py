@@ -1,12 +1,15 @@
 """Group commit: operations of concurrent requests become one batch, on a writer thread of their own.
 
-Nobody waits for company: while the writer works on one batch, the next one gathers by itself. So a lone request is
-answered at once, and under load a commit is shared by all that came in during the one before.
+A batch is handed over as soon as the event loop has gone round once without a further request: those that are at the
+door already come along, and nobody waits for others. What comes while the writer is at work gathers for the next
+batch. Event loop and writer thus take turns rather than fight for the interpreter, which costs half a batch's time.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -44,8 +47,12 @@ class Gatherer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Work] | None] = SimpleQueue()
+        self._gathered: deque[_Work] = deque()
+        #: Operations that have been asked for and not been answered.
         self._waiting = 0
+        self._writing = self._watching = False
+        self._seen = 0
         self._thread = Thread(target=self._run, name="writer")
         self._thread.start()
 
@@ -61,7 +68,8 @@ class Gatherer:
             raise TemporarilyUnavailable("too_busy", "too many requests are waiting")
         self._waiting += len(operations)
         future: asyncio.Future[list[_Result]] = self._loop.create_future()
-        self._queue.put((operations, future))
+        self._gathered.append((operations, future))
+        self._watch()
         try:
             return await future
         finally:
@@ -83,63 +91,64 @@ class Gatherer:
 
     async def stop(self) -> None:
         """Answer what waits, then end the writer thread."""
+        while self._waiting:
+            await asyncio.sleep(0.001)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _run(self) -> None:
-        going = True
-        while going:
-            works = self._next_works()
-            if works and works[-1] is None:
-                going = False
-            batch = [work for work in works if work is not None]
-            if batch:
-                self._execute(batch)
-            elif going:
-                self._fill()
+    def _watch(self) -> None:
+        """Look once a round whether further requests have come."""
+        if not self._watching and not self._writing and self._gathered:
+            self._watching, self._seen = True, 0
+            self._loop.call_soon(self._look)
 
-    def _next_works(self) -> list[_Work | None]:
-        """What waits, up to a batch's size; nothing where rows below marks can be filled in meanwhile."""
-        try:
-            works = [self._queue.get(timeout=_FILL_PAUSE if self._server.pending() else None)]
-        except Empty:
-            return []
-        count = 0
-        while works[-1] is not None and count < MOST_TOGETHER:
+    def _look(self) -> None:
+        if len(self._gathered) > self._seen:
+            self._seen = len(self._gathered)
+            self._loop.call_soon(self._look)
+            return
+        self._watching, self._writing = False, True
+        self._queue.put(self._next_batch())
+
+    def _next_batch(self) -> list[_Work]:
+        works = [self._gathered.popleft()]
+        count = len(works[0][0])
+        while self._gathered and count + len(self._gathered[0][0]) <= MOST_TOGETHER:
+            works.append(self._gathered.popleft())
             count += len(works[-1][0])
-            try:
-                works.append(self._queue.get_nowait())
-            except Empty:
-                break
         return works
+
+    def _run(self) -> None:
+        while True:
+            try:
+                works = self._queue.get(timeout=_FILL_PAUSE if self._server.pending() else None)
+            except Empty:
+                self._fill()
+                continue
+            if works is None:
+                return
+            self._execute(works)
+            if self._server.pending():
+                self._fill()
 
     def _execute(self, works: list[_Work]) -> None:
         operations = [operation for work, _ in works for operation in work]
         WAITING.set(self._waiting)
         BATCHES.observe(len(operations))
-        outcome: list[_Result] | OAuthError
         try:
-            outcome = self._server.execute(operations)
+            results = self._server.execute(operations)
         except (SQLAlchemyError, ConflictError) as exc:
             _log.error("the batch was not stored: %s", str(exc).partition("\n")[0])
-            outcome = TemporarilyUnavailable("database_away", "the database cannot be reached at present")
+            self._tell([(future, _away()) for _, future in works])
+            return
         except Exception as exc:
             # Whatever it is, the writer must live on, and those who wait must be told.
             _log.exception("a batch failed")
             self._tell([(future, exc) for _, future in works])
             return
-        if isinstance(outcome, OAuthError):
-            self._tell([(future, outcome) for _, future in works])
-            return
-        _count(operations, outcome)
-        answered: list[tuple[asyncio.Future[list[_Result]], Any]] = []
-        start = 0
-        for work, future in works:
-            answered.append((future, outcome[start : start + len(work)]))
-            start += len(work)
-        self._tell(answered)
-        if self._server.pending():
-            self._fill()
+        _count(operations, results)
+        answers = iter(results)
+        self._tell([(future, list(islice(answers, len(work)))) for work, future in works])
 
     def _fill(self) -> None:
         try:
@@ -148,18 +157,23 @@ class Gatherer:
             _log.error("a fill was put off: %s", str(exc).partition("\n")[0])
 
     def _tell(self, answered: list[tuple["asyncio.Future[list[_Result]]", Any]]) -> None:
-        self._loop.call_soon_threadsafe(_deliver, answered)
+        self._loop.call_soon_threadsafe(self._deliver, answered)
+
+    def _deliver(self, answered: list[tuple["asyncio.Future[list[_Result]]", Any]]) -> None:
+        for future, outcome in answered:
+            # A client that has gone away has cancelled its future; what it asked for has been done all the same.
+            if future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        self._writing = False
+        self._watch()
 
 
-def _deliver(answered: list[tuple["asyncio.Future[list[_Result]]", Any]]) -> None:
-    for future, outcome in answered:
-        # A client that has gone away has cancelled its future; what it asked for has been done all the same.
-        if future.done():
-            continue
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+def _away() -> TemporarilyUnavailable:
+    return TemporarilyUnavailable("database_away", "the database cannot be reached at present")
 
 
 def _count(operations: Sequence[Operation], results: Sequence[_Result]) -> None:

@@ -39,6 +39,11 @@ def grant_operation(form: TokenForm, by: Credentials, source_ip: str | None) -> 
         case "refresh_token":
             if form.refresh_token is None:
                 raise InvalidRequest("missing_parameter", "refresh_token is missing")
+            if form.authorization_details is not None:
+                # Left unread, they would be taken for a narrowing that did not happen.
+                raise InvalidAuthorizationDetails(
+                    "not_with_refresh", "a refresh is narrowed by scope and resource, not by these"
+                )
             return Refresh(
                 by=by,
                 refresh_token=form.refresh_token,
@@ -91,7 +96,7 @@ def _subject_token(form: TokenForm) -> str:
         raise InvalidRequest(
             "unsupported_token_type",
             "only access tokens are issued",
-            asked=form.requested_token_type,
+            asked=form.requested_token_type[:80],
             allowed=list(_SUBJECT_TYPES),
         )
     return form.subject_token

@@ -11,7 +11,7 @@ from agentsim.server.answers import Introspection, Revocation, Verification
 from agentsim.server.claims import authorization_details
 from agentsim.server.closure import Closure
 from agentsim.server.core import Server
-from agentsim.server.errors import InvalidRequest, OAuthError
+from agentsim.server.errors import InvalidClient, InvalidRequest, OAuthError, UnauthorizedClient
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.context import Context, context_of, source_of
 from agentsim.server.http.models import (
@@ -22,17 +22,27 @@ from agentsim.server.http.models import (
     VerificationRequest,
 )
 from agentsim.server.http.responses import error_members, json_response
-from agentsim.server.operations import Admin, Credentials, Introspect, Revoke, Verify
+from agentsim.server.operations import Admin, ClientAssertion, Credentials, Introspect, Revoke, Verify
 
 #: How long a revocation waits for the rows below it to be filled in, and how often it looks, in seconds.
 _LONGEST_WAIT = 1.0
 _FIRST_LOOK = 0.005
 #: The most task ids that an answer lists.
 MOST_TASKS = 1_000
+#: Introspection as a signed JWT (RFC 9701), which is not offered, and the media types that admit what is.
+_SIGNED = "application/token-introspection+jwt"
+_ADMIT_JSON = frozenset(("application/json", "application/*", "*/*"))
+
+
+class NotAcceptable(InvalidRequest):
+    """The caller takes nothing but what is not offered."""
+
+    status = 406
 
 
 async def introspect(request: Request) -> Response:
     """Say what a token is, to whom it concerns."""
+    _refuse_signed_alone(request)
     parameters = await read_form(request)
     context = context_of(request)
     by = context.gate.admin_or_client(request, parameters)
@@ -151,13 +161,24 @@ async def verify(request: Request) -> Response:
         item = checked(VerificationItem, asked.model_dump(exclude={"requests"}, exclude_none=True))
         answer = await context.gatherer.ask_one(_verification(item, by, source), Verification)
         return json_response(_verified(answer))
-    operations = [_verification(item, by, source) for item in asked.requests]
-    answers = await context.gatherer.ask(operations)
+    if isinstance(by, ClientAssertion):
+        raise InvalidRequest(
+            "assertion_with_batch", "an assertion holds for one question: ask one, or use a secret"
+        )
+    answers = await context.gatherer.ask([_verification(item, by, source) for item in asked.requests])
+    _refuse_strangers(answers)
     return json_response({"responses": [_verified(answer) for answer in answers]})
 
 
 def _verification(item: VerificationItem, by: Admin | Credentials, source: str | None) -> Verify:
     return Verify(by=by, source_ip=source, **item.model_dump())
+
+
+def _refuse_strangers(answers: Sequence[Any]) -> None:
+    """Whoever does not authenticate is refused as elsewhere, not answered: one caller asks all these questions."""
+    for answer in answers:
+        if isinstance(answer, InvalidClient | UnauthorizedClient):
+            raise answer
 
 
 def _verified(answer: Any) -> dict[str, Any]:
@@ -173,6 +194,14 @@ def _verified(answer: Any) -> dict[str, Any]:
         "execution_patterns": answer.execution_patterns,
     }
     return members if answer.error is None else {**members, **error_members(answer.error)}
+
+
+def _refuse_signed_alone(request: Request) -> None:
+    """Whoever wants evidence that can be checked later must not be handed an answer without a signature."""
+    ranges = request.headers.get("accept", "*/*").lower().split(",")
+    accepted = {media.partition(";")[0].strip() for media in ranges}
+    if _SIGNED in accepted and not accepted & _ADMIT_JSON:
+        raise NotAcceptable("signed_response_not_offered", "introspection is answered in application/json")
 
 
 def _needed(token: str | None) -> str:

@@ -6,9 +6,13 @@ list. Members that are not named here are ignored (RFC 6749 section 3.2).
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MOST_TOGETHER = 1_000
+#: What a client is told of its registration and must not send back (RFC 7592 section 2.2).
+_NOT_TO_SEND = frozenset(
+    "registration_access_token registration_client_uri client_secret_expires_at client_id_issued_at".split()
+)
 
 
 def _as_list(value: Any) -> Any:
@@ -154,8 +158,8 @@ class ConfirmationRequest(Model):
 class UpdateRequest(Model):
     """New metadata of an agent (RFC 7592 section 2.2); what is left out stays as it is."""
 
-    client_id: str | None = None
-    client_secret: str | None = None
+    client_id: str
+    client_secret: str | None = Field(None, description="Where given, the present one.")
     client_name: str | None = None
     agent_name: str | None = None
     description: str | None = None
@@ -166,6 +170,14 @@ class UpdateRequest(Model):
     grant_types: Names | None = None
     redirect_uris: list[str] | None = None
     jwks: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leaves_out_what_the_server_decides(cls, data: Any) -> Any:
+        held = sorted(_NOT_TO_SEND & data.keys()) if isinstance(data, dict) else []
+        if held:
+            raise ValueError(f"must not hold {', '.join(held)}")
+        return data
 
 
 class RevocationRequest(Model):

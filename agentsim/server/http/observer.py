@@ -12,6 +12,7 @@ from typing import IO, Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentsim.server.credentials import writable_name
 from agentsim.server.http.metrics import METERS
 
 #: Lines that are kept back at most; they are written twice a second, and at the end.
@@ -75,12 +76,7 @@ class Observer:
                 "status": status,
                 "ms": round(seconds * 1000, 2),
                 "ip": scope["client"][0] if scope.get("client") else None,
-                "client_id": _shown(scope.get("agentsim.client")),
+                "client_id": writable_name(scope.get("agentsim.client", "")),
                 "reason": scope.get("agentsim.error"),
             }
         )
-
-
-def _shown(client_id: str | None) -> str | None:
-    """A client_id, cut: whatever was sent in its place is not worth a page."""
-    return None if client_id is None else client_id[:64]

@@ -5,9 +5,12 @@ import re
 from importlib.metadata import version
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from agentsim.server.http.bodies import REPEATABLE
 from agentsim.server.http.endpoints import ENDPOINTS, Access, Endpoint
+from agentsim.server.http.replies import REPLIES, ErrorReply
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _MEDIA = {
@@ -24,28 +27,17 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
 }
 #: Numbers that pages go by.
 _IDS = ("after", "before", "limit", "grant_id")
-_ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {"type": "string"},
-        "error_description": {"type": "string"},
-        "reason": {"type": "string"},
-        "hint": {"type": "string"},
-    },
-}
+#: The name beside the endpoints' under which the schema of a refusal stands.
+_REFUSED = "refused"
+_REFERENCES = "#/components/schemas/{model}"
 
 
 def describe(issuer: str) -> dict[str, Any]:
     """The description of a server with this issuer."""
-    models = sorted(
-        {each.body for each in ENDPOINTS if each.body is not None}, key=lambda model: model.__name__
-    )
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
-    )
+    replies, definitions = _replies()
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, replies)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,7 +48,7 @@ def describe(issuer: str) -> dict[str, Any]:
         "servers": [{"url": issuer}],
         "paths": paths,
         "components": {
-            "schemas": {**definitions["$defs"], "Error": _ERROR},
+            "schemas": _bodies() | definitions,
             "securitySchemes": {
                 "client": {"type": "http", "scheme": "basic", "description": "client_id and client_secret"},
                 "admin": {"type": "http", "scheme": "bearer", "description": "the administrator's token"},
@@ -66,13 +58,40 @@ def describe(issuer: str) -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _bodies() -> dict[str, Any]:
+    """The schemas of what requests hold; a form knows no null and no lists, only a parameter that comes again."""
+    models = {each.body for each in ENDPOINTS if each.body is not None}
+    forms = {each.body.__name__ for each in ENDPOINTS if each.body is not None and each.is_form}
+    _, found = models_json_schema(
+        [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
+        ref_template=_REFERENCES,
+    )
+    schemas: dict[str, Any] = found["$defs"]
+    for name in forms:
+        for parameter, schema in schemas[name]["properties"].items():
+            told = {key: schema[key] for key in ("title", "description") if key in schema}
+            text = {"type": "string", **told}
+            repeatable = {"type": "array", "items": {"type": "string"}, **told}
+            schemas[name]["properties"][parameter] = repeatable if parameter in REPEATABLE else text
+    return schemas
+
+
+def _replies() -> tuple[dict[str, Any], dict[str, Any]]:
+    """What each endpoint answers with, by its name, and the schemas that this refers to."""
+    types = {**REPLIES, _REFUSED: ErrorReply}
+    found, definitions = TypeAdapter.json_schemas(
+        [(name, "serialization", TypeAdapter(kind)) for name, kind in types.items()], ref_template=_REFERENCES
+    )
+    return {name: schema for (name, _), schema in found.items()}, definitions["$defs"]
+
+
+def _operation(endpoint: Endpoint, replies: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": (inspect.getdoc(endpoint.handler) or "").partition("\n")[0],
         "description": f"For {endpoint.access.value}.",
         "security": _SECURITY[endpoint.access],
-        "responses": _responses(endpoint),
+        "responses": _responses(endpoint, replies),
     }
     parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", endpoint.path)]
     parameters += [_query_parameter(name) for name in endpoint.query]
@@ -85,14 +104,12 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return operation
 
 
-def _responses(endpoint: Endpoint) -> dict[str, Any]:
+def _responses(endpoint: Endpoint, replies: dict[str, Any]) -> dict[str, Any]:
     granted: dict[str, Any] = {"description": "granted"}
     if endpoint.status != 204:
-        granted["content"] = {_MEDIA.get(endpoint.name, _JSON): {}}
-    refused = {
-        "description": "refused",
-        "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
-    }
+        reply = {"schema": replies[endpoint.name]} if endpoint.name in replies else {}
+        granted["content"] = {_MEDIA.get(endpoint.name, _JSON): reply}
+    refused = {"description": "refused", "content": {_JSON: {"schema": replies[_REFUSED]}}}
     statuses = [503] if endpoint.access is Access.PUBLIC else [400, 401, 403, 503]
     return {str(endpoint.status): granted} | {str(status): refused for status in statuses}
 

@@ -24,7 +24,7 @@ from agentsim.server.http.models import (
     RegistrationRequest,
     UpdateRequest,
 )
-from agentsim.server.http.responses import json_response
+from agentsim.server.http.responses import NO_STORE, json_response
 from agentsim.server.operations import (
     Admin,
     Confirm,
@@ -50,7 +50,7 @@ async def register(request: Request) -> Response:
     operation = Register(
         by=by,
         agent_name=_name_of(asked.client_name, asked.agent_name) or "",
-        jwks=None if asked.jwks is None else orjson.dumps(asked.jwks).decode(),
+        jwks=_keys_of(asked.jwks),
         source_ip=source_of(request),
         **asked.model_dump(exclude={"client_name", "agent_name", "jwks", "jwks_uri", "software_statement"}),
     )
@@ -76,25 +76,26 @@ async def confirm(request: Request) -> Response:
 
 async def read_agent(request: Request) -> Response:
     """What is registered of an agent (RFC 7592 section 2.1)."""
-    operation = ReadAgent(by=_manager(request), client_id=_named(request), source_ip=source_of(request))
-    return _record(request, await context_of(request).gatherer.ask_one(operation, AgentRecord))
+    by = _manager(request)
+    operation = ReadAgent(by=by, client_id=_named(request), source_ip=source_of(request))
+    return _record(request, await context_of(request).gatherer.ask_one(operation, AgentRecord), by)
 
 
 async def update_agent(request: Request) -> Response:
     """Replace what is registered of an agent (RFC 7592 section 2.2)."""
     by = _manager(request)
     asked = await read_json(request, UpdateRequest)
-    if asked.client_id not in (None, _named(request)):
+    if asked.client_id != _named(request):
         raise InvalidClientMetadata("another_client", "client_id is not that of the address")
     operation = UpdateAgent(
         by=by,
         client_id=_named(request),
         agent_name=_name_of(asked.client_name, asked.agent_name),
-        jwks=None if asked.jwks is None else orjson.dumps(asked.jwks).decode(),
+        jwks=_keys_of(asked.jwks),
         source_ip=source_of(request),
-        **asked.model_dump(exclude={"client_id", "client_secret", "client_name", "agent_name", "jwks"}),
+        **asked.model_dump(exclude={"client_id", "client_name", "agent_name", "jwks"}),
     )
-    return _record(request, await context_of(request).gatherer.ask_one(operation, AgentRecord))
+    return _record(request, await context_of(request).gatherer.ask_one(operation, AgentRecord), by)
 
 
 async def delete_agent(request: Request) -> Response:
@@ -103,7 +104,7 @@ async def delete_agent(request: Request) -> Response:
         by=_manager(request), client_id=_named(request), reason="deregistered", source_ip=source_of(request)
     )
     await context_of(request).gatherer.ask_one(operation, AgentRecord)
-    return Response(status_code=204)
+    return Response(status_code=204, headers=NO_STORE)
 
 
 async def rotate_secret(request: Request) -> Response:
@@ -125,16 +126,15 @@ async def disable_agent(request: Request) -> Response:
     by = context.gate.admit(request)
     asked = await read_json(request, ReasonRequest)
     operation = Disable(by=by, client_id=_named(request), reason=asked.reason, source_ip=source_of(request))
-    return _record(request, await context.gatherer.ask_one(operation, AgentRecord))
+    return _record(request, await context.gatherer.ask_one(operation, AgentRecord), by)
 
 
 async def enable_agent(request: Request) -> Response:
     """Let a disabled agent act again; what was ended stays ended."""
     context = context_of(request)
-    operation = Enable(
-        by=context.gate.admit(request), client_id=_named(request), source_ip=source_of(request)
-    )
-    return _record(request, await context.gatherer.ask_one(operation, AgentRecord))
+    by = context.gate.admit(request)
+    operation = Enable(by=by, client_id=_named(request), source_ip=source_of(request))
+    return _record(request, await context.gatherer.ask_one(operation, AgentRecord), by)
 
 
 def profile_members(profile: AgentProfile) -> dict[str, Any]:
@@ -163,9 +163,13 @@ def profile_members(profile: AgentProfile) -> dict[str, Any]:
     return members
 
 
-def _record(request: Request, answer: AgentRecord) -> Response:
+def _record(request: Request, answer: AgentRecord, by: Admin | RegistrationAccess) -> Response:
+    """A client information response (RFC 7592 section 3); the token in it is the one that was presented."""
     uri = _client_uri(context_of(request).server.policy.issuer, answer.profile.client_id)
-    return json_response({**profile_members(answer.profile), "registration_client_uri": uri})
+    members = {**profile_members(answer.profile), "registration_client_uri": uri}
+    if isinstance(by, RegistrationAccess):
+        members["registration_access_token"] = by.token
+    return json_response(members)
 
 
 def _manager(request: Request) -> Admin | RegistrationAccess:
@@ -187,6 +191,13 @@ def _name_of(client_name: str | None, agent_name: str | None) -> str | None:
     if client_name is not None and agent_name is not None and client_name != agent_name:
         raise InvalidClientMetadata("two_names", "client_name and agent_name are the same and must agree")
     return client_name if client_name is not None else agent_name
+
+
+def _keys_of(jwks: dict[str, Any] | None) -> str | None:
+    try:
+        return None if jwks is None else orjson.dumps(jwks).decode()
+    except orjson.JSONEncodeError:
+        raise InvalidClientMetadata("invalid_client_metadata", "jwks: nested too deeply") from None
 
 
 def _refuse_statements(asked: RegistrationRequest) -> None:

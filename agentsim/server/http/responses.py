@@ -20,11 +20,11 @@ from agentsim.server.errors import (
 from agentsim.server.http.callers import NoCredentials
 
 REALM = "agentsim"
-#: JSON, and not to be stored (RFC 6749 section 5.1).
+#: What no cache is to keep (RFC 6749 section 5.1).
+NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"pragma", b"no-cache"),
+    (name.encode(), value.encode())
+    for name, value in {"content-type": "application/json", **NO_STORE}.items()
 ]
 #: Seconds after which a request that could not be served may come again.
 RETRY_AFTER = 1
@@ -69,7 +69,7 @@ def error_members(error: OAuthError) -> dict[str, Any]:
 def error_response(error: OAuthError, manner: Manner) -> Response:
     """An error as the endpoint's manner has it."""
     if manner is Manner.REGISTRATION and isinstance(error, InvalidRequest | InvalidScope):
-        error = _as_metadata_error(error)
+        error = recast(error, InvalidClientMetadata)
     members = error_members(error)
     if isinstance(error, NoCredentials):
         del members["error"]
@@ -81,11 +81,19 @@ def error_response(error: OAuthError, manner: Manner) -> Response:
         headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
     elif isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER)
-    elif manner is Manner.TOKEN:
-        status = 400
     elif isinstance(error, AccessDenied):
-        headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
+        if manner is Manner.TOKEN:
+            status = 400
+        else:
+            headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
     return json_response(members, status, headers)
+
+
+def recast(error: OAuthError, kind: type[OAuthError]) -> OAuthError:
+    """The same refusal, under the code that one RFC has for what another calls otherwise."""
+    same = kind(error.reason, error.description, asked=error.asked, allowed=error.allowed, hint=error.hint)
+    same.log_id = error.log_id
+    return same
 
 
 def _challenge(error: OAuthError, description: str) -> str:
@@ -94,9 +102,3 @@ def _challenge(error: OAuthError, description: str) -> str:
         return f'Bearer realm="{REALM}"'
     code = "insufficient_scope" if isinstance(error, AccessDenied) else error.error
     return f'Bearer realm="{REALM}", error="{code}", error_description="{description}"'
-
-
-def _as_metadata_error(error: OAuthError) -> OAuthError:
-    return InvalidClientMetadata(
-        error.reason, error.description, asked=error.asked, allowed=error.allowed, hint=error.hint
-    )

@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
+from agentsim.server.http.logs import log_as_json
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
@@ -22,6 +23,8 @@ from agentsim.server.store import Store
 KEYS_VARIABLE = "AGENTSIM_KEYS"
 #: Seconds that requests under way are given at the end.
 _GRACE = 10
+#: Connections that may wait to be accepted, uvicorn's own number.
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        # From here on whoever connects waits for the server to come up, instead of being turned away.
+        bound.listen(_BACKLOG)
     except OSError:
         bound.close()
         raise
@@ -59,11 +64,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
     """Serve until a signal says otherwise; everything that was asked by then is answered first."""
+    log_as_json()
     config = uvicorn.Config(
         partial(application, settings),
         factory=True,
         workers=workers,
         access_log=False,
+        log_config=None,
         log_level="warning",
         # Addresses in headers are anybody's to write.
         proxy_headers=False,
@@ -83,6 +90,8 @@ def application(settings: Settings) -> Starlette:
     """The application of one process."""
     from agentsim.server.http.app import make_app
 
+    # Here as well, because each further worker is a process that begins anew.
+    log_as_json()
     return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
 
 
@@ -93,6 +102,6 @@ def open_server(settings: Settings) -> Server:
     if settings.key_file is None:
         keyring = KeyRing.from_json(os.environ[KEYS_VARIABLE])
     else:
-        keyring = KeyFile(settings.key_file, clock)
+        keyring = KeyFile(settings.key_file)
     store = Store(settings.database)
     return Server(store, policy=settings.policy, clock=clock, keyring=keyring, writer=store.claim_writer())

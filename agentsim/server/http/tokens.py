@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from agentsim.server.answers import TokenGrant
 from agentsim.server.claims import authorization_details
-from agentsim.server.errors import OAuthError
+from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.callers import client_of, credentials_in
 from agentsim.server.http.context import context_of, source_of
 from agentsim.server.http.grant_requests import ACCESS_TOKEN_TYPE, GrantOperation, grant_operation
 from agentsim.server.http.models import TokenBatch, TokenForm
-from agentsim.server.http.responses import error_members, json_response
+from agentsim.server.http.responses import error_members, json_response, recast
 from agentsim.server.metadata import TOKEN_EXCHANGE
 
 
@@ -25,8 +25,12 @@ async def token(request: Request) -> Response:
     request.scope["agentsim.client"] = by.client_id
     form = checked(TokenForm, parameters)
     operation = grant_operation(form, by, source_of(request))
-    grant = await context_of(request).gatherer.ask_one(operation, TokenGrant)
-    return json_response(grant_members(grant, exchanged=form.grant_type == TOKEN_EXCHANGE))
+    exchanged = form.grant_type == TOKEN_EXCHANGE
+    try:
+        grant = await context_of(request).gatherer.ask_one(operation, TokenGrant)
+    except OAuthError as error:
+        raise _refusal(error, exchanged=exchanged) from None
+    return json_response(grant_members(grant, exchanged=exchanged))
 
 
 async def token_batch(request: Request) -> Response:
@@ -80,8 +84,18 @@ def _prepare(item: dict[str, Any], owner: str, source: str | None) -> GrantOpera
 
 def _responses(items: Sequence[dict[str, Any]], results: Sequence[Any]) -> list[dict[str, Any]]:
     return [
-        error_members(result)
-        if isinstance(result, OAuthError)
-        else grant_members(result, exchanged=item.get("grant_type") == TOKEN_EXCHANGE)
+        _response(result, exchanged=item.get("grant_type") == TOKEN_EXCHANGE)
         for item, result in zip(items, results, strict=True)
     ]
+
+
+def _response(result: Any, *, exchanged: bool) -> dict[str, Any]:
+    if isinstance(result, OAuthError):
+        return error_members(_refusal(result, exchanged=exchanged))
+    return grant_members(result, exchanged=exchanged)
+
+
+def _refusal(error: OAuthError, *, exchanged: bool) -> OAuthError:
+    """A subject token that does not hold, or is not acceptable, is an invalid request (RFC 8693 section 2.2.2)."""
+    recasts = exchanged and isinstance(error, InvalidGrant | AccessDenied)
+    return recast(error, InvalidRequest) if recasts else error

@@ -106,7 +106,7 @@ class Site:
         """A registered and confirmed agent."""
         registration = self.register(**metadata)
         self.confirm(registration)
-        return Agent(registration["client_id"], registration["client_secret"])
+        return Agent(registration["client_id"], registration.get("client_secret", ""))
 
     def ask(self, by: Agent | None, **form: Any) -> httpx.Response:
         """A request of the token endpoint."""
@@ -180,8 +180,8 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One site for the stories of a file; agents, tasks and tokens are each story's own."""
-    made = Site(tmp_path_factory.mktemp("site"))
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One site for the stories of a file, under the file's ``POLICY``; agents, tasks and tokens are each story's own."""
+    made = Site(tmp_path_factory.mktemp("site"), **getattr(request.module, "POLICY", {}))
     yield made
     made.close()

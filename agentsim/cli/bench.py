@@ -1,0 +1,109 @@
+"""Commands that measure speed beside a bare floor: bench server, bench http."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentsim.cli.app import Json, app, print_json, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentsim.experiments.bench import Figures, Stored
+
+bench = typer.Typer(
+    help="Measure how fast the token server is, as a ratio to a bare floor in the same run.",
+    rich_markup_mode="markdown",
+)
+app.add_typer(bench, name="bench")
+
+_HEADER = ("Measured", "grants/s", "least", "most", "p50 ms", "p99 ms", "most ms", "of the floor")
+
+
+@bench.command(epilog="Example: `agentsim bench http --agents 10000 --seconds 5`")
+def http(
+    agents: Annotated[int, typer.Option(min=100, metavar="N", help="Agents to register.")] = 100_000,
+    connections: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Requests under way at any time.")
+    ] = 64,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="How long each is measured, after a warm-up.")
+    ] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="How often each is measured.")] = 3,
+    db: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The database to serve.", show_default="a temporary SQLite file"),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that serve; more than one needs PostgreSQL.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure token grants over HTTP, stored and audited, beside a handler that only signs a token.
+
+    Registers agents, serves them, and asks for tokens from this process: one a request, and a hundred a request.
+    Floor and server are measured in turn. Exit status 1 if a grant that was answered is not stored.
+    """
+    from agentsim.experiments.bench import bench_http
+
+    result = bench_http(
+        agents=agents,
+        connections=connections,
+        seconds=seconds,
+        rounds=rounds,
+        workers=workers,
+        database=db,
+        progress=progress(),
+    )
+    complete = result.stored.complete
+    if as_json:
+        print_json(asdict(result) | {"complete": complete})
+    else:
+        _present({"agents": agents, "connections": connections, "rounds": rounds}, result.figures)
+        typer.echo(f"\n{_verdict(result.stored)}")
+    if not complete:
+        raise typer.Exit(1)
+
+
+@bench.command(epilog="Example: `agentsim bench server --batch-size 100`")
+def server(
+    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Agents to register.")] = 10_000,
+    batches: Annotated[int, typer.Option(min=1, metavar="N", help="Batches to measure.")] = 50,
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Grants in one batch, which is one transaction.")
+    ] = 1_000,
+    as_json: Json = False,
+) -> None:
+    """Measure the server's core without HTTP, beside bare signatures and bare inserts of the same rows.
+
+    Both work on SQLite files with synchronous FULL, batch by batch in turn. A latency is a whole batch's.
+    """
+    from agentsim.experiments.bench import bench_server
+
+    result = bench_server(agents=agents, batches=batches, batch_size=batch_size, progress=progress())
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _present({"agents": agents, "batches": batches, "batch_size": batch_size}, result.figures)
+
+
+def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:
+    from agentsim.cli.terminal import print_figures, print_table
+
+    rows = []
+    for name, figures in measured.items():
+        rate, ratio = figures.grants_per_second, figures.ratio
+        rates = (round(rate.median), round(rate.least), round(rate.most))
+        rows.append((name, *rates, figures.p50_ms, figures.p99_ms, figures.most_ms, ratio.median))
+    print_figures(setting)
+    print_table(_HEADER, rows)
+
+
+def _verdict(stored: Stored) -> str:
+    return (
+        f"Every answered grant is stored: {'yes' if stored.complete else 'NO'} ({stored.answered:,} answered, "
+        f"{stored.tokens:,} tokens, {stored.audit_rows:,} audit rows, {stored.found:,} of {stored.sampled:,} sampled)"
+    )

@@ -1,0 +1,18 @@
+"""Benchmarks: our own figures beside a bare floor, measured in the same run and told as a ratio."""
+
+from agentsim.experiments.bench.errors import BenchError
+from agentsim.experiments.bench.figures import Figures, Spread
+from agentsim.experiments.bench.http import HttpResult, bench_http
+from agentsim.experiments.bench.server import ServerResult, bench_server
+from agentsim.experiments.bench.stored import Stored
+
+__all__ = [
+    "BenchError",
+    "Figures",
+    "HttpResult",
+    "ServerResult",
+    "Spread",
+    "Stored",
+    "bench_http",
+    "bench_server",
+]

@@ -1,0 +1,119 @@
+"""Servers in processes of their own: started, waited for until they answer, and stopped whatever happens."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+from agentsim.experiments.bench.errors import BenchError
+
+#: Seconds that a server may take to come up, and to finish what it has begun.
+_START, _STOP = 60, 30
+_TAIL = 2000
+#: Loopback is reached without the proxy that the environment may name.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Child:
+    """A server that runs in a process of its own."""
+
+    name: str
+    port: int
+    _process: subprocess.Popen[bytes]
+    _log: IO[bytes]
+
+    def require(self) -> None:
+        """Go on only while it runs.
+
+        Raises
+        ------
+        BenchError
+            With the end of what it has said.
+        """
+        if self._process.poll() is not None:
+            raise BenchError(f"{self.name} ended with status {self._process.returncode}{self._told()}")
+
+    def get(self, path: str) -> bytes | None:
+        """The body of a page, whatever its status; None while nobody listens."""
+        try:
+            with _direct.open(f"http://127.0.0.1:{self.port}{path}", timeout=_START) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.read()
+        except (urllib.error.URLError, ConnectionError):
+            return None
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises
+        ------
+        BenchError
+            If it ends before, or takes too long.
+        """
+        deadline = time.monotonic() + _START
+        while self.get("/") is None:
+            self.require()
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name} does not answer after {_START} seconds{self._told()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Let it finish what it has begun, and no longer than it may take."""
+        self._process.terminate()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP)
+        finally:
+            # Also where Ctrl-C ends the waiting.
+            self._process.kill()
+            self._process.wait()
+
+    def _told(self) -> str:
+        self._log.seek(0)
+        said = self._log.read()[-_TAIL:].decode("utf-8", "replace").strip()
+        return f"; its last words:\n{said}" if said else ""
+
+
+@contextmanager
+def running(name: str, *words: str) -> Iterator[Child]:
+    """A Python program that serves on the port that its last word names, until the block ends.
+
+    Parameters
+    ----------
+    name : what messages call it.
+    words : what Python is called with; the port is put after them.
+
+    Raises
+    ------
+    BenchError
+        If it does not come up.
+    """
+    port = _free_port()
+    command = [sys.executable, *words, str(port)]
+    with tempfile.TemporaryFile() as log:
+        # A session of its own: Ctrl-C is ours, and we stop it in order.
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        child = Child(name, port, process, log)
+        try:
+            child.wait()
+            yield child
+        finally:
+            child.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

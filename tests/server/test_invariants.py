@@ -94,12 +94,13 @@ KINDS = (
     *["update"] * 3,
     "disable",
     "enable",
+    *["pause"] * 3,
     "rotate",
     *["advance"] * 4,
     "fill",
 )
 #: What is told as soon as there is an agent.
-OF_AGENTS = ("confirm", "issue", "revoke_name", "update", "disable", "enable", "rotate")
+OF_AGENTS = ("confirm", "issue", "revoke_name", "update", "disable", "enable", "pause", "rotate")
 POLICY = {
     "access_ttl_us": 100 * SECOND,
     "grant_ttl_us": 300 * SECOND,
@@ -290,6 +291,13 @@ class Story:
         assert isinstance(self.ask(Enable(by=by, client_id=client)), AgentRecord) is allowed
         if allowed:
             self.model.disabled.remove(client)
+
+    def pause(self, number: int, *_: int) -> None:
+        """Disabled and enabled again: what was issued before is over, what comes after is not."""
+        client = self.agent(number).client_id
+        if client not in self.model.disabled:
+            self.disable(number, 0)
+        self.enable(number, 7 if self.model.owners[client] == OWNERS[1].owner else 0)
 
     def rotate(self, number: int, how: int, *_: int) -> None:
         place = number % len(self.agents)

@@ -64,7 +64,7 @@ def disable(batch: Batch, request: Disable, entry: Entry) -> AgentRecord:
     check_text(reason=request.reason)
     agent = _agent_of(batch, request.by, request.client_id, entry)
     entry.reason = request.reason[:80]
-    changes: dict[str, Any] = {"is_active": False, "registration_token": None}
+    changes: dict[str, Any] = {"is_active": False}
     if agent["disabled_at"] is None:
         changes["disabled_at"] = entry.timestamp
     revocation_id = end_client(
@@ -75,12 +75,12 @@ def disable(batch: Batch, request: Disable, entry: Entry) -> AgentRecord:
 
 
 def enable(batch: Batch, request: Enable, entry: Entry) -> AgentRecord:
-    """Let a disabled agent act again."""
+    """Let a disabled agent act again; one that was never confirmed waits for that as before."""
     agent = _agent_of(batch, request.by, request.client_id, entry)
     if agent["disabled_at"] is None:
         raise InvalidClientMetadata("not_disabled", "the agent is not disabled")
-    changed = _change(batch, agent, entry.timestamp, {"is_active": True, "disabled_at": None})
-    return AgentRecord(log_id=0, profile=profile_of(changed))
+    changes = {"is_active": agent["registration_token"] is None, "disabled_at": None}
+    return AgentRecord(log_id=0, profile=profile_of(_change(batch, agent, entry.timestamp, changes)))
 
 
 def _agent_of(batch: Batch, by: Admin | RegistrationAccess, client_id: str, entry: Entry) -> Row:

@@ -34,8 +34,8 @@ class Loaded:
     grants: dict[int, GrantState] = field(default_factory=dict)
     #: The grants whose state the database has.
     stored: set[int] = field(default_factory=set)
-    #: (grant_id, task_id) of a client's newest grants, newest first.
-    tasks: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    #: (grant_id, task_id) of the newest grants of a client in the trees of an owner, newest first.
+    tasks: dict[tuple[int, str], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     #: A grant's newest audit rows, newest first.
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     #: Keys of client assertions that have been used.
@@ -115,11 +115,12 @@ class Batch:
         self.inserts["issued_tokens"].append(row)
         self.loaded.tokens[row["token_id"]] = row
         if row["token_id"] == row["grant_id"]:
-            self.loaded.tasks[row["client_id"]].insert(0, (row["grant_id"], row["task_id"]))
+            self.loaded.tasks[row["client_id"], row["owner"]].insert(0, (row["grant_id"], row["task_id"]))
 
-    def previous_tasks(self, client_id: int, grant_id: int) -> list[str]:
-        """Task ids of the client's newest grants but this one, newest first."""
-        tasks = [task for grant, task in self.loaded.tasks[client_id] if grant != grant_id]
+    def previous_tasks(self, claims: Claims) -> list[str]:
+        """Task ids of the client's newest grants but this one, newest first; of this token's owner alone."""
+        newest = self.loaded.tasks[claims.client_id, claims.owner]
+        tasks = [task for grant, task in newest if grant != claims.grant_id]
         return tasks[:MOST_HISTORY]
 
     def logs(self, grant_id: int) -> list[Row]:

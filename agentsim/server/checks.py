@@ -80,9 +80,14 @@ def decide_audience(batch: Batch, asked: Sequence[str], bound: tuple[str, ...] |
         ``unknown_resource`` or ``resource_exceeds_bound``, with what would be allowed.
     """
     policy = batch.policy
-    if not asked:
-        return (policy.audience,) if bound is None else bound
-    if not set(asked) <= set(policy.audiences):
+    if not asked and bound is None:
+        return (policy.audience,)
+    if bound is not None:
+        # A token for a resource server that the policy has given up since would be nobody's.
+        bound = tuple(name for name in bound if name in policy.audiences)
+    if not asked and bound:
+        return bound
+    if not asked or not set(asked) <= set(policy.audiences):
         raise InvalidTarget(
             "unknown_resource", "no such resource server", asked=[name[:256] for name in asked[:20]]
         )
@@ -189,5 +194,7 @@ def decide_level(
                 f"level_exceeds_{bound}", f"the {bound} allows a lower level", asked=level, allowed=most
             )
     if policy.needed_rank(tuple(tools)) > rank:
-        raise InvalidScope("level_too_low", "a tool needs a higher level", asked=list(tools), allowed=level)
+        raise InvalidScope(
+            "level_too_low", "a tool needs a higher level", asked=list(tools[:20]), allowed=level
+        )
     return level

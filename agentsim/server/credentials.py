@@ -93,8 +93,8 @@ def parse_keyed_token(kind: str, token: str) -> int | None:
 
 
 def _id(number: str) -> int | None:
-    # isdecimal alone would let other scripts' digits pass.
+    # isdecimal alone would let other scripts' digits pass; leading zeros would make second names.
     if 0 < len(number) <= 19 and number.isascii() and number.isdecimal():
         value = int(number)
-        return value if value < 1 << 63 else None
+        return value if value < 1 << 63 and str(value) == number else None
     return None

@@ -37,8 +37,8 @@ class Needs:
     clients: set[int] = field(default_factory=set)
     tokens: set[int] = field(default_factory=set)
     grants: set[int] = field(default_factory=set)
-    #: Clients whose previous tasks, and grants whose execution logs, are wanted.
-    task_history_of: set[int] = field(default_factory=set)
+    #: Clients and owners whose previous tasks, and grants whose execution logs, are wanted.
+    task_history_of: set[tuple[int, str]] = field(default_factory=set)
     logs_of: set[int] = field(default_factory=set)
     #: Keys of client assertions: which of them have been used.
     assertions: set[bytes] = field(default_factory=set)
@@ -105,7 +105,7 @@ def _collect_token(
     if with_role:
         needs.clients.add(claims.client_id)
     if tasks:
-        needs.task_history_of.add(claims.client_id)
+        needs.task_history_of.add((claims.client_id, claims.owner))
     if logs:
         needs.logs_of.add(claims.grant_id)
 

@@ -15,5 +15,5 @@ def note_refusal(batch: Batch, request: NoteRefusal, entry: Entry) -> Noted:
 
 def note_key_rotation(batch: Batch, request: NoteKeyRotation, entry: Entry) -> Noted:
     """Another key signs from now on."""
-    entry.details = {"by": request.by.owner[:80], "kid": request.kid, "alg": request.alg}
+    entry.details = {"by": request.by.owner[:80], "kid": request.kid[:80], "alg": request.alg[:80]}
     return Noted(log_id=0)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Select, select
 
+from agentsim.server.admission import is_text
 from agentsim.server.batch import Row
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.credentials import client_name, parse_client_name
@@ -62,7 +63,7 @@ class Overview:
         """Registered agents, oldest first; ``status`` is ``pending``, ``active`` or ``disabled``."""
         query = select(_AGENTS).where(_AGENTS.c.client_id > after).order_by(_AGENTS.c.client_id)
         if owner is not None:
-            query = query.where(_AGENTS.c.owner == owner)
+            query = query.where(_AGENTS.c.owner == _kept_text("owner", owner))
         if status is not None:
             query = query.where(*_status_is(status))
         with self._store.reading() as connection:
@@ -87,7 +88,7 @@ class Overview:
             query = query.where(_TOKENS.c.client_id == _number_of(client_id))
         for column, value in (("owner", owner), ("principal", principal), ("task_id", task_id)):
             if value is not None:
-                query = query.where(_TOKENS.c[column] == value)
+                query = query.where(_TOKENS.c[column] == _kept_text(column, value))
         return self._grant_page(query, limit)
 
     def tree(self, grant_id: int, *, after: int = 0, limit: int = MOST_ROWS) -> Page:
@@ -119,9 +120,11 @@ class Overview:
             query = query.where(_AUDIT.c.log_id < before)
         if client_id is not None:
             query = query.where(_AUDIT.c.client_id == _number_of(client_id))
-        for column, value in (("grant_id", grant_id), ("event_type", event_type), ("status", status)):
+        if grant_id is not None:
+            query = query.where(_AUDIT.c.grant_id == grant_id)
+        for column, value in (("event_type", event_type), ("status", status)):
             if value is not None:
-                query = query.where(_AUDIT.c[column] == value)
+                query = query.where(_AUDIT.c[column] == _kept_text(column, value))
         with self._store.reading() as connection:
             rows = rows_of(connection, query.limit(_bounded(limit)))
         return _page("audit", [_audit_view(row) for row in rows], rows, "log_id", limit)
@@ -206,6 +209,13 @@ def _status_is(status: str) -> tuple[Any, ...]:
     if status not in conditions:
         raise InvalidRequest("invalid_request", "unknown status", asked=status[:80], allowed=list(conditions))
     return conditions[status]
+
+
+def _kept_text(name: str, value: str) -> str:
+    """A text that a database could hold: what none can, a database might choke on."""
+    if not is_text(value):
+        raise InvalidRequest("invalid_request", f"{name} must be a text")
+    return value
 
 
 def _number_of(client_id: str) -> int:

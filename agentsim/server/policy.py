@@ -8,6 +8,8 @@ from agentsim.server.clock import SECOND
 
 #: Longer lifetimes would not be served: a hundred years.
 _LONGEST = 100 * 366 * 24 * 3600 * SECOND
+#: What names a resource server: tokens keep a list of them as one text.
+_Name = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=1024)]
 _Microseconds = Annotated[
     int, Field(ge=SECOND, le=_LONGEST, description="microseconds, from one second to a hundred years")
 ]
@@ -20,9 +22,9 @@ class Policy(BaseModel):
 
     issuer: str = "https://auth.agentsim.example"
     #: The resource server that a token is for where none is named.
-    audience: str = "https://resources.agentsim.example"
+    audience: _Name = "https://resources.agentsim.example"
     #: Further resource servers that tokens may be for (RFC 8707).
-    resources: tuple[str, ...] = ()
+    resources: tuple[_Name, ...] = ()
     #: Lowest to highest.
     levels: tuple[str, ...] = ("minimal", "restricted", "standard", "elevated", "admin")
     #: The level that a tool needs; tools not named need the lowest.

@@ -34,7 +34,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     if now >= first["grant_expires_at"]:
         raise InvalidGrant("refresh_expired", "the grant has expired", hint="ask for a new grant")
     claims = make_claims(
-        refreshed_terms(batch, first, request),
+        refreshed_terms(batch, first, request, agent),
         token_id=batch.ids.next(now),
         lineage=lineage,
         tasks=_task_chain(batch, first["grant_id"], lineage),

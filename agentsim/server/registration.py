@@ -6,7 +6,7 @@ from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import check_not_an_agent, check_text
 from agentsim.server.credentials import client_name, digest, keyed_token, matches, parse_keyed_token
-from agentsim.server.errors import InvalidClientMetadata, InvalidGrant
+from agentsim.server.errors import AccessDenied, InvalidClientMetadata, InvalidGrant
 from agentsim.server.metadata import (
     ACTOR_CLASSES,
     AUTH_METHODS,
@@ -71,6 +71,9 @@ def _checked_row(batch: Batch, request: Register) -> Row:
     check_not_an_agent(owner=owner)
     if not request.agent_name or not owner:
         raise InvalidClientMetadata("invalid_client_metadata", "the agent's name and owner must not be empty")
+    # An owner's agents may ask about its tokens and work below its grants.
+    if owner != request.by.owner and not request.by.everywhere:
+        raise AccessDenied("not_entitled", "another owner's agents are not yours to register")
     method = one_of("token_endpoint_auth_method", request.token_endpoint_auth_method, AUTH_METHODS)
     tools = scopes.canonical_tools(request.allowed_tools)
     resources = scopes.canonical_resources(request.resource_access)
@@ -101,6 +104,7 @@ def confirm(batch: Batch, request: Confirm, entry: Entry) -> Activation:
     if (
         client_id is None
         or agent is None
+        or agent["disabled_at"] is not None
         or not matches(request.registration_token, agent["registration_token"])
     ):
         raise InvalidGrant("registration_token_invalid", "the registration token is unknown or has been used")

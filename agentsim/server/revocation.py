@@ -64,7 +64,7 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
         )
         tasks = [task_id]
     else:
-        kind, key, subject = _by_name(batch, request, owner)
+        kind, key, subject, owner = _by_name(batch, request, owner)
         tasks = [request.task_id] if request.task_id is not None else []
     for task in request.affected_task_chain:
         check_text(affected_task_chain=task)
@@ -155,17 +155,18 @@ def _check_entitled(by: Admin | Credentials, caller: Row | None, lineage: Lineag
         raise AccessDenied("not_entitled", "the token is neither yours nor below yours")
 
 
-def _by_name(batch: Batch, request: Revoke, owner: str) -> tuple[str, int, str]:
+def _by_name(batch: Batch, request: Revoke, owner: str) -> tuple[str, int, str, str]:
+    """Kind, key and subject of the mark, and the owner of what it names."""
     if request.task_id is not None:
-        return "task", task_key(owner, request.task_id), request.task_id
+        return "task", task_key(owner, request.task_id), request.task_id, owner
     if request.principal is not None:
-        return "principal", principal_key(owner, request.principal), request.principal
+        return "principal", principal_key(owner, request.principal), request.principal, owner
     client_id = parse_client_name(request.client_id or "")
     agent = None if client_id is None else batch.loaded.agents.get(client_id)
     everywhere = isinstance(request.by, Admin) and request.by.everywhere and request.owner is None
     if client_id is None or agent is None or not (everywhere or agent["owner"] == owner):
         raise AccessDenied("not_entitled", "no such agent of yours")
-    return "client", client_id, str(request.client_id)
+    return "client", client_id, client_name(client_id), agent["owner"]
 
 
 def _mark(

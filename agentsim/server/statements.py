@@ -33,6 +33,7 @@ NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
 NEWEST_TASKS = (
     select(TOKENS.c.grant_id, TOKENS.c.task_id)
     .where(TOKENS.c.client_id == bindparam("client"), TOKENS.c.token_id == TOKENS.c.grant_id)
+    .where(TOKENS.c.owner == bindparam("owner"))
     .order_by(TOKENS.c.token_id.desc())
     .limit(MOST_HISTORY + 1)
 )

@@ -202,9 +202,9 @@ class Store:
         loaded.assertions.update(
             row["assertion_key"] for row in self._by_key(connection, ASSERTIONS, needs.assertions)
         )
-        for client in needs.task_history_of:
-            newest = connection.execute(NEWEST_TASKS, {"client": client})
-            loaded.tasks[client] = [(row.grant_id, row.task_id) for row in newest]
+        for client, owner in needs.task_history_of:
+            newest = connection.execute(NEWEST_TASKS, {"client": client, "owner": owner})
+            loaded.tasks[client, owner] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
             loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded

@@ -31,9 +31,7 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
         agent["registered_allowed_tools"],
         agent["registered_allowed_res"],
     )
-    registered = scopes.union(
-        scopes.product(registered_tools, registered_resources), agent["registered_scope"]
-    )
+    registered = _registered_scope(agent)
     if isinstance(request, IssueChild) and request.scope_inheritance != "restricted":
         if request.scope_inheritance != "full" or parent is None:
             raise InvalidRequest(
@@ -56,9 +54,12 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
         within("resources", resources, registered_resources, "registration")
     if not scope:
         raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or tools and resources")
-    needed = scopes.members(scopes.union(tools, scopes.actions(scope)))
     level = decide_level(
-        batch, request.scope_level, agent["max_scope_level"], parent.level if parent else None, needed
+        batch,
+        request.scope_level,
+        agent["max_scope_level"],
+        parent.level if parent else None,
+        _needed_tools(tools, scope),
     )
     return Terms(
         scope=scope,
@@ -71,24 +72,37 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
     )
 
 
-def refreshed_terms(batch: Batch, first: Row, request: Refresh) -> Terms:
-    """The grant's own terms; a narrower scope takes the tools and resources along that only it named."""
-    asked = request.scope
-    granted, tools, resources = first["scope"], first["granted_tools"], first["granted_resources"]
-    scope = granted
-    if asked is not None:
-        scope = scopes.canonical_scope(asked)
+def refreshed_terms(batch: Batch, first: Row, request: Refresh, agent: Row) -> Terms:
+    """The grant's own terms, as far as they are registered still.
+
+    A narrower scope takes the tools and resources along that only it named.
+    """
+    granted, registered = first["scope"], _registered_scope(agent)
+    tools = _kept(first["granted_tools"], agent["registered_allowed_tools"])
+    resources = _kept(first["granted_resources"], agent["registered_allowed_res"])
+    scope = _kept(granted, registered)
+    if request.scope is not None:
+        scope = scopes.canonical_scope(request.scope)
         if not scope:
             raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or leave it out")
-        if scopes.excess(scope, granted):
-            raise InvalidScope("scope_widened", "a refresh may narrow the scope, never widen it", asked=scope)
+        surplus = scopes.excess(scope, granted)
+        if surplus:
+            raise InvalidScope(
+                "scope_widened", "a refresh may narrow the scope, never widen it", asked=list(surplus[:20])
+            )
+        within("scope", scope, registered, "registration")
+    elif not scope:
+        within("scope", granted, registered, "registration")
+    if request.scope is not None or scope != granted:
         tools = _left(tools, scopes.actions(granted), scopes.actions(scope))
         resources = _left(resources, scopes.resources_of(granted), scopes.resources_of(scope))
     return Terms(
         scope=scope,
         tools=tools,
         resources=resources,
-        level=first["max_scope_level"],
+        level=decide_level(
+            batch, None, agent["max_scope_level"], first["max_scope_level"], _needed_tools(tools, scope)
+        ),
         audience=decide_audience(batch, request.resource, tuple(first["audience"].split())),
         may_act=first["may_act"],
         authorization_details=first["authorization_details"],
@@ -107,6 +121,21 @@ def asked_details(request: Issue | IssueChild) -> dict[str, Any]:
         else [name[:80] for name in request.required_resources[:50]],
         "level": None if request.scope_level is None else request.scope_level[:80],
     }
+
+
+def _registered_scope(agent: Row) -> str:
+    """Each registered tool with each registered resource, and the scopes beside them."""
+    product = scopes.product(agent["registered_allowed_tools"], agent["registered_allowed_res"])
+    return scopes.union(product, agent["registered_scope"])
+
+
+def _needed_tools(tools: str, scope: str) -> tuple[str, ...]:
+    return scopes.members(scopes.union(tools, scopes.actions(scope)))
+
+
+def _kept(granted: str, registered: str) -> str:
+    """What was granted as far as it is registered still: mostly all of it, and then as it was written."""
+    return scopes.overlap(granted, registered) if scopes.excess(granted, registered) else granted
 
 
 def _named_actor(name: str | None) -> int | None:

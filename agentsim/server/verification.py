@@ -15,7 +15,13 @@ OUTCOMES = ("success", "error")
 
 
 def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
-    """Decide on a token's use. A refusal is an answer with ``is_valid`` false and the reason in ``error``."""
+    """Decide on a token's use. A refusal is an answer with ``is_valid`` false and the reason in ``error``.
+
+    Raises
+    ------
+    InvalidClient, UnauthorizedClient
+        If the caller cannot be authenticated.
+    """
     tools, resources = tuple(request.required_tools), tuple(request.required_resources)
     entry.details = {
         "tools": [tool[:80] for tool in tools[:50]],
@@ -23,9 +29,9 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         "scope": None if request.scope is None else request.scope[:1024],
         "caller": None if request.caller is None else request.caller[:256],
     }
+    caller = identify(batch, request.by, entry)
     claims = None
     try:
-        caller = identify(batch, request.by, entry)
         claims = _decode(batch, request.token, entry)
         check_concerned(caller, request.by, claims)
         if request.task_id is not None and request.task_id != claims.task_id:
@@ -45,7 +51,7 @@ def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> Ex
     check_text(tool=request.tool, resource=request.resource, args_digest=request.args_digest)
     if request.outcome not in OUTCOMES:
         raise InvalidRequest(
-            "invalid_request", "unknown outcome", asked=request.outcome, allowed=list(OUTCOMES)
+            "invalid_request", "unknown outcome", asked=request.outcome[:80], allowed=list(OUTCOMES)
         )
     measured = {
         "tool": request.tool,
@@ -126,10 +132,11 @@ def _answer(
     answer = Verification(log_id=0, is_valid=error is None, error=error)
     if claims is None:
         return answer
-    answer.grant_id = claims.grant_id
-    # What was true of the token is told with the refusal, except of one that is no longer active, or not the caller's.
-    told = error is None or error.reason not in ("revoked", "expired", "not_entitled")
-    if told:
+    # What was true of the token is told with the refusal, except of one that is no longer active, and to strangers.
+    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled")
+    if error is None or error.reason != "not_entitled":
+        answer.grant_id = claims.grant_id
+    if is_told:
         answer.scope = claims.scope
         answer.task_context_valid = error is None or not error.reason.endswith("task_mismatch")
         if batch.matcher is not None:
@@ -137,8 +144,8 @@ def _answer(
             assessment = batch.matcher.assess(role, batch.grant_state(claims.grant_id), request)
             answer.historical_pattern_match = assessment.historical_pattern_match
     state = batch.change_grant(claims.grant_id)
-    if request.include_history and told:
-        answer.previous_tasks = batch.previous_tasks(claims.client_id, claims.grant_id)
+    if request.include_history and is_told:
+        answer.previous_tasks = batch.previous_tasks(claims)
         answer.execution_patterns = state.patterns()
     # As the audit row has them: cut to a size, and what others rebuild from the rows is the same.
     state.note_verification(entry.timestamp, entry.details["tools"], granted=error is None)

@@ -1,11 +1,14 @@
 """One organisation with a token server, a clock that stands still and a few shorthands to tell stories with."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 from sqlalchemy import select
 
 from agentsim.server import (
@@ -223,3 +226,16 @@ class StrictMatcher:
 @pytest.fixture
 def matcher() -> StrictMatcher:
     return StrictMatcher()
+
+
+@pytest.fixture(scope="session")
+def private_key() -> Ed25519PrivateKey:
+    """The key of an agent that authenticates itself with one."""
+    return Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+@pytest.fixture(scope="session")
+def public_jwks(private_key: Ed25519PrivateKey) -> str:
+    """What such an agent registers."""
+    jwk: dict[str, Any] = OKPAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
+    return json.dumps({"keys": [jwk | {"kid": "agent's"}]})

@@ -25,6 +25,16 @@ from agentsim.server import (
 from agentsim.server.admission import find_fault
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.ids import END_OF_TIME
+from agentsim.server.operations import (
+    Disable,
+    Enable,
+    NoteKeyRotation,
+    NoteRefusal,
+    ReadAgent,
+    RegistrationAccess,
+    RotateSecret,
+    UpdateAgent,
+)
 
 LONE_SURROGATE = "\ud800"
 
@@ -73,7 +83,27 @@ def well_formed(agent: Client, grant: TokenGrant) -> list[Operation]:
         ),
         Introspect(token=token, include_task_history=True, caller="admin console", source_ip="::1"),
         Revoke(by=agent, token="unknown", reason="test", source_ip="::1"),
-        Revoke(by=Admin("acme"), client_id="agent_1", reason="test", affected_task_chain=["x"]),
+        Revoke(by=Admin("acme"), owner="acme", client_id="agent_1", reason="test", affected_task_chain=["x"]),
+        ReadAgent(by=RegistrationAccess("rat_1_x"), client_id="agent_1", source_ip="::1"),
+        UpdateAgent(
+            by=Admin("acme"),
+            client_id="agent_1",
+            agent_name="a",
+            description="words",
+            allowed_tools=["t"],
+            resource_access=["r"],
+            max_scope_level="standard",
+            scope="mail.read",
+            grant_types=["refresh_token"],
+            redirect_uris=["https://a.example/"],
+            jwks="{}",
+            source_ip="::1",
+        ),
+        RotateSecret(by=RegistrationAccess("rat_1_x"), client_id="agent_1", source_ip="::1"),
+        Disable(by=Admin("acme"), client_id="agent_1", reason="test", source_ip="::1"),
+        Enable(by=Admin("acme"), client_id="agent_1", source_ip="::1"),
+        NoteRefusal(endpoint="/token", reason="no_credentials", count=3, source_ip="::1"),
+        NoteKeyRotation(by=Admin("acme"), kid="k", alg="EdDSA", source_ip="::1"),
         RecordExecution(
             token=token,
             tool="file_read",
@@ -130,7 +160,7 @@ def test_credentials_of_the_wrong_form_are_refused(world: Any, value: Any) -> No
 @pytest.mark.parametrize("owner", ["", LONE_SURROGATE, None, 5, "a\nb"])
 def test_an_administrators_organisation_must_have_a_name(world: Any, owner: Any) -> None:
     asked = Register(by=Admin(owner), agent_name="a", allowed_tools=[], resource_access=[])
-    assert world.refusal(asked).reason == "invalid_request"
+    assert world.refusal(asked).reason == ("invalid_client_metadata" if owner == "" else "invalid_request")
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\nb", "\x1b[31m", "\u202eevil", "x" * 1025])

@@ -23,7 +23,16 @@ from agentsim.server import (
     Revoke,
     Verify,
 )
+from agentsim.server.answers import NewSecret
 from agentsim.server.audit import COLUMNS, GENESIS, row_digest
+from agentsim.server.operations import (
+    ClientAssertion,
+    Disable,
+    ReadAgent,
+    RegistrationAccess,
+    RotateSecret,
+    UpdateAgent,
+)
 
 
 def decisions(world: Any, agent: Client) -> list[tuple[Any, str, str | None]]:
@@ -41,7 +50,7 @@ def decisions(world: Any, agent: Client) -> list[tuple[Any, str, str | None]]:
         (
             Register(by=Admin(""), agent_name="a", allowed_tools=[], resource_access=[]),
             "agent_registered",
-            "invalid_request",
+            "invalid_client_metadata",
         ),
         (Confirm(registration_token=pending.registration_token), "agent_confirmed", None),
         (
@@ -190,13 +199,23 @@ def test_nothing_secret_is_in_the_database(world: Any, tmp_path: Path) -> None:
     told = [agent.client_secret]
     registration = world.register()
     told += [registration.client_secret, registration.registration_token]
+    told.append(registration.registration_access_token)
+    rotate = RotateSecret(by=world.admin, client_id=registration.client_id)
+    told.append(world.ask(rotate, NewSecret).client_secret)
     grants = [*world.chain(agent, depth=3)]
     grants.append(world.refresh(agent, grants[2]))
     for grant in grants:
         told += [grant.access_token, grant.refresh_token]
         world.verify(grant, include_history=True)
         world.ask(Introspect(token=grant.access_token, include_task_history=True), object)
-    tried = ["a wrong but telling secret", "reg_1_tried", "rt_1_tried", "eyJ0cmllZA.tried.tried"]
+    tried = [
+        "a wrong but telling secret",
+        "reg_1_tried",
+        "rt_1_tried",
+        "eyJ0cmllZA.tried.tried",
+        "rat_1_tried",
+        "e30.assertion.tried",
+    ]
     world.server.execute(
         [
             Issue(by=Client(agent.client_id, tried[0]), task_id="t"),
@@ -211,6 +230,15 @@ def test_nothing_secret_is_in_the_database(world: Any, tmp_path: Path) -> None:
             IssueChild(by=agent, parent_token=tried[3], task_id="t"),
             Revoke(by=world.admin, token=tried[3]),
             Revoke(by=agent, token=grants[0].refresh_token),
+            ReadAgent(by=RegistrationAccess(tried[4]), client_id=agent.client_id),
+            UpdateAgent(
+                by=RegistrationAccess(registration.registration_access_token),
+                client_id=registration.client_id,
+                description="new",
+            ),
+            Issue(by=ClientAssertion(agent.client_id, tried[5]), task_id="t"),
+            Verify(token=grants[1].access_token, by=Client(agent.client_id, tried[0])),
+            Disable(by=RegistrationAccess(tried[4]), client_id=agent.client_id),
         ]
     )
     world.fill()
@@ -218,7 +246,7 @@ def test_nothing_secret_is_in_the_database(world: Any, tmp_path: Path) -> None:
     secrets = [
         *told,
         *tried,
-        *(token.split("_", 2)[-1] for token in told if token.startswith(("rt_", "reg_"))),
+        *(token.split("_", 2)[-1] for token in told if token.startswith(("rt_", "reg_", "rat_"))),
     ]
     # Of a token, its signature is the secret part.
     secrets += [token.rsplit(".", 1)[1] for token in told if token.count(".") == 2]

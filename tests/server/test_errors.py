@@ -1,6 +1,7 @@
 """Refusals: one RFC code and status per class, one machine reason per case, and each case has a story."""
 
 import ast
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import agentsim.server as server
 from agentsim.server import Issue, Policy, SeededSecrets, SystemSecrets, errors
 from agentsim.server.credentials import client_name, keyed_token, parse_client_name, parse_keyed_token
 
-CLASSES = sorted(errors.OAuthError.__subclasses__(), key=lambda kind: kind.__name__)
-#: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1.
+CLASSES = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.OAuthError) and kind is not errors.OAuthError
+]
+#: RFC 6749 sections 4.1.2.1 and 5.2, 6750 section 3.1, 7591 section 3.2.2, 8707 section 2, 9396 section 5.
 CODES = {
     "invalid_request": 400,
     "invalid_client": 401,
@@ -21,12 +26,40 @@ CODES = {
     "invalid_token": 401,
     "insufficient_scope": 403,
     "access_denied": 403,
+    "unsupported_grant_type": 400,
+    "invalid_target": 400,
+    "invalid_authorization_details": 400,
+    "invalid_client_metadata": 400,
+    "invalid_redirect_uri": 400,
+    "invalid_software_statement": 400,
+    "unapproved_software_statement": 400,
+    "temporarily_unavailable": 503,
 }
 
 
 def test_each_class_is_one_code() -> None:
     assert {kind.error: kind.status for kind in CLASSES} == CODES
     assert len(CLASSES) == len(CODES)
+
+
+def test_the_page_draws_every_class_with_its_code() -> None:
+    drawn = errors.__doc__ or ""
+    for kind in CLASSES:
+        after_its_name = (
+            drawn.partition(f"── {kind.__name__} ")[2] or drawn.partition(f"── {kind.__name__}\n")[2]
+        )
+        assert after_its_name.lstrip(" │\n").startswith(f"{kind.status} {kind.error} ")
+
+
+def test_classes_made_elsewhere_refine_a_case_and_keep_its_code() -> None:
+    for module in Path(server.__file__).parent.rglob("*.py"):
+        name = ".".join(
+            ["agentsim", "server", *module.relative_to(Path(server.__file__).parent).with_suffix("").parts]
+        )
+        importlib.import_module(name.removesuffix(".__init__"))
+    for kind in CLASSES:
+        for finer in kind.__subclasses__():
+            assert finer.error == kind.error
 
 
 def reasons() -> set[str]:
@@ -48,7 +81,7 @@ def reasons() -> set[str]:
 
 @pytest.mark.parametrize("reason", sorted(reasons()))
 def test_each_reason_is_told_in_a_story(reason: str) -> None:
-    stories = [path for path in Path(__file__).parent.glob("test_*.py") if path.name != Path(__file__).name]
+    stories = [path for path in Path(__file__).parent.rglob("test_*.py") if path.name != Path(__file__).name]
     assert any(f'"{reason}"' in path.read_text() for path in stories)
 
 

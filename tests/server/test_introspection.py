@@ -7,6 +7,7 @@ import pytest
 
 from agentsim.server import ExecutionReceipt, Introspect, Introspection, RecordExecution, Verify
 from agentsim.server.clock import SECOND
+from agentsim.server.schema import IssuedToken
 
 
 def introspect(world: Any, token: str, **asked: Any) -> Introspection:
@@ -49,7 +50,7 @@ def test_a_matcher_gives_pattern_and_risk(world: Any, matcher: Any) -> None:
         assert (history["execution_pattern"], history["risk_assessment"]) == told
 
 
-@pytest.mark.parametrize("how", ["expired", "revoked", "garbage", "refresh token"])
+@pytest.mark.parametrize("how", ["expired", "revoked", "garbage"])
 def test_an_inactive_token_says_nothing_but_that(world: Any, how: str) -> None:
     """RFC 7662 section 2.2."""
     grant = world.root(world.agent())
@@ -59,10 +60,9 @@ def test_an_inactive_token_says_nothing_but_that(world: Any, how: str) -> None:
     elif how == "revoked":
         world.revoke(grant)
     else:
-        token = "garbage" if how == "garbage" else grant.refresh_token
+        token = "garbage"
     answer = introspect(world, token, include_task_history=True, caller="console")
-    told = {name: value for name, value in asdict(answer).items() if value is not None}
-    assert told == {"log_id": answer.log_id, "active": False}
+    assert asdict(answer) == asdict(Introspection(log_id=answer.log_id, active=False))
     row = world.audit()[-1]
     expected = how if how in ("expired", "revoked") else "token_malformed"
     assert (row["event_type"], row["status"], row["reason"]) == ("token_introspected", "refused", expected)
@@ -77,3 +77,37 @@ def test_the_newest_ten_logs_across_batches(world: Any) -> None:
     *_, answer = world.server.execute([*batch, asked])
     callers = [log["details"]["caller"] for log in answer.task_history["execution_logs"]]
     assert callers == [f"second {n}" for n in (4, 3, 2, 1, 0)] + [f"first {n}" for n in (7, 6, 5, 4, 3)]
+
+
+def test_a_refresh_token_tells_what_it_stands_for(world: Any) -> None:
+    agent = world.agent()
+    grant = world.root(agent, "job", principal="ana", resource=["https://resources.agentsim.example"])
+    narrowed = world.refresh(agent, grant)
+    answer = introspect(world, narrowed.refresh_token, include_task_history=True)
+    (row, *_) = world.rows(IssuedToken, token_id=grant.grant_id)
+    assert (answer.active, answer.token_type, answer.client_id) == (True, "refresh_token", agent.client_id)
+    assert (answer.scope, answer.sub, answer.task_id) == ("file_read:github", "ana", "job")
+    assert answer.exp == row["grant_expires_at"] // SECOND
+    # It is no access token: nobody may take it for one.
+    assert (answer.allowed_tools, answer.jti, answer.act, answer.task_history) == (None,) * 4
+    assert world.why_not(narrowed.refresh_token) == "token_malformed"
+    audited = world.audit(event_type="token_introspected")[-1]
+    assert (audited["status"], audited["grant_id"]) == ("granted", grant.grant_id)
+
+
+@pytest.mark.parametrize("how", ["refresh_reused", "revoked", "expired", "token_malformed"])
+def test_a_refresh_token_that_leads_to_nothing_says_nothing_but_that(world: Any, how: str) -> None:
+    agent = world.agent()
+    grant = world.root(agent)
+    token = grant.refresh_token
+    if how == "refresh_reused":
+        world.refresh(agent, grant)
+    elif how == "revoked":
+        world.revoke(client_id=agent.client_id)
+    elif how == "expired":
+        world.clock.advance(world.policy.grant_ttl_us)
+    else:
+        token = f"rt_{grant.grant_id}_guessed"
+    answer = introspect(world, token)
+    assert asdict(answer) == asdict(Introspection(log_id=answer.log_id, active=False))
+    assert world.audit()[-1]["reason"] == how

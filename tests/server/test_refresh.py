@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from agentsim.server import Client, OAuthError, Refresh, TokenGrant
+from agentsim.server.answers import AgentRecord
 from agentsim.server.clock import SECOND
+from agentsim.server.operations import ReadAgent, UpdateAgent
 from agentsim.server.schema import IssuedToken
 
 pytestmark = pytest.mark.on_both
@@ -161,3 +163,61 @@ def test_without_refresh_tokens_none_is_given(make_world: Callable[..., Any]) ->
     world = make_world(refresh_tokens=False)
     agent = world.agent()
     assert world.root(agent).refresh_token is None
+
+
+def narrow(world: Any, agent: Any, **less: Any) -> None:
+    world.ask(UpdateAgent(by=world.admin, client_id=agent.client_id, **less), AgentRecord)
+
+
+def test_a_refresh_gives_no_more_than_is_registered_by_now(make_world: Callable[..., Any]) -> None:
+    world = make_world(tool_levels={"db_query": "standard"})
+    agent = world.agent(max_scope_level="standard")
+    scope = "db_query:jira file_read:github file_read:jira"
+    grant = world.root(agent, scope=scope)
+    narrow(world, agent, allowed_tools=["file_read"], resource_access=["github/docs", "jira"])
+    left = world.refresh(agent, grant)
+    assert left.scope == "file_read:github/docs file_read:jira"
+    assert (left.allowed_tools, left.allowed_resources) == (["file_read"], ["github/docs", "jira"])
+    assert world.why_not(left, scope="db_query:jira") == "insufficient_scope"
+    narrow(world, agent, max_scope_level="minimal")
+    lower = world.refresh(agent, left)
+    assert lower.level == "minimal"
+    # What it had is its own again where the administrator gives it back: the grant has not changed.
+    narrow(world, agent, allowed_tools=["db_query", "file_read"], resource_access=["github", "jira"])
+    narrow(world, agent, max_scope_level="standard")
+    newest = world.refresh(agent, lower)
+    assert (newest.scope, newest.level) == (scope, "standard")
+
+
+@pytest.mark.parametrize(
+    ("less", "asked", "reason"),
+    [
+        ({"allowed_tools": ["db_query"]}, None, "scope_exceeds_registration"),
+        ({"resource_access": []}, None, "scope_exceeds_registration"),
+        ({"allowed_tools": ["file_read"]}, "file_read:jira file_write:jira", "scope_exceeds_registration"),
+        ({"allowed_tools": ["file_read"]}, "db_query:jira", "scope_widened"),
+        ({"max_scope_level": "minimal"}, None, "level_too_low"),
+        ({"grant_types": ["client_credentials"]}, None, "grant_type_not_registered"),
+    ],
+)
+def test_a_refresh_that_would_give_more_than_is_registered_uses_nothing_up(
+    make_world: Callable[..., Any], less: dict[str, Any], asked: str | None, reason: str
+) -> None:
+    world = make_world(tool_levels={"file_write": "restricted"})
+    agent = world.agent()
+    grant = world.root(agent, scope="file_read:jira file_write:jira")
+    before = world.ask(ReadAgent(by=world.admin, client_id=agent.client_id), AgentRecord).profile
+    narrow(world, agent, **less)
+    refused = world.refusal(Refresh(by=agent, refresh_token=grant.refresh_token, scope=asked))
+    assert refused.reason == reason
+    (row,) = world.rows(IssuedToken)
+    assert row["refresh_consumed_at"] is None
+    narrow(world, agent, **{name: getattr(before, name) for name in less})
+    assert world.refresh(agent, grant).scope == "file_read:jira file_write:jira"
+
+
+def test_a_childs_refresh_is_bounded_by_its_own_registration_not_its_parents(world: Any) -> None:
+    lead, helper = world.agent(), world.agent()
+    child = world.child(helper, world.root(lead))
+    narrow(world, lead, allowed_tools=["db_query"])
+    assert world.refresh(helper, child).scope == "file_read:github"

@@ -102,9 +102,9 @@ def test_a_registration_token_of_one_agent_does_not_confirm_another(world: Any) 
 @pytest.mark.parametrize(
     ("terms", "reason"),
     [
-        ({"agent_name": ""}, "invalid_request"),
-        ({"max_scope_level": "godlike"}, "invalid_request"),
-        ({"actor_class": "alien"}, "invalid_request"),
+        ({"agent_name": ""}, "invalid_client_metadata"),
+        ({"max_scope_level": "godlike"}, "invalid_client_metadata"),
+        ({"actor_class": "alien"}, "invalid_client_metadata"),
         ({"allowed_tools": ["file_read", "a:b"]}, "malformed_scope"),
         ({"resource_access": ["github/../x"]}, "malformed_scope"),
         ({"scope": "a  b"}, "malformed_scope"),

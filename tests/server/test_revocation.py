@@ -404,3 +404,67 @@ def test_activity_never_asks_the_filled_in_column(world: Any) -> None:
     assert (
         [answer.is_valid for answer in world.server.execute(asked)] == before == [True, False, False, False]
     )
+
+
+EVERYWHERE = Admin("root", everywhere=True)
+
+
+def test_an_administrator_of_all_owners_ends_what_it_names(world: Any) -> None:
+    agent = world.agent()
+    grants = [world.root(agent, f"task {n}", principal=f"p{n}") for n in range(4)]
+    world.revoke(grants[0], by=EVERYWHERE)
+    world.revoke(task_id="task 1", owner="acme", by=EVERYWHERE)
+    world.revoke(principal="p2", owner="acme", by=EVERYWHERE)
+    assert [world.why_not(grant) for grant in grants] == ["revoked"] * 3 + [None]
+    # Without an owner a name is one of its own organisation's, and there is no such task.
+    world.revoke(task_id="task 3", by=EVERYWHERE)
+    world.revoke(principal="p3", by=EVERYWHERE)
+    assert world.why_not(grants[3]) is None
+    world.revoke(client_id=agent.client_id, by=EVERYWHERE)
+    assert world.why_not(grants[3]) == "revoked"
+    owners = [row["owner"] for row in world.rows(RevocationMark)]
+    assert owners == ["acme", "acme", "acme", "root", "root", "acme"]
+
+
+def test_tasks_named_beside_an_agent_are_its_owners(world: Any) -> None:
+    agent, other = world.agent(), world.agent()
+    beside = world.root(other, "beside")
+    revoked = world.revoke(client_id=agent.client_id, affected_task_chain=["beside"], by=EVERYWHERE)
+    assert world.why_not(beside) == "revoked"
+    assert len(revoked.revocation_ids) == 2
+    assert {row["owner"] for row in world.rows(RevocationMark)} == {"acme"}
+
+
+def test_tasks_named_beside_a_token_are_those_of_its_tree(world: Any) -> None:
+    helper = world.agent(Admin("globex"))
+    root = world.root(world.agent(), may_act=helper.client_id)
+    child, at_home = world.child(helper, root, "job"), world.root(helper, "next")
+    there = world.root(world.agent(), "next")
+    world.revoke(child, by=EVERYWHERE, owner="globex", affected_task_chain=["next"])
+    assert [world.why_not(grant) for grant in (child, there, at_home)] == ["revoked", "revoked", None]
+
+
+@pytest.mark.parametrize("named", [{"task_id": "t"}, {"principal": "ana"}, {"client_id": "agent_1"}])
+def test_an_administrator_of_one_owner_names_no_other(world: Any, named: dict[str, str]) -> None:
+    grant = world.root(world.agent(), "t", principal="ana")
+    asked = Revoke(by=Admin("globex"), owner="acme", **named)
+    assert world.refusal(asked).reason == "not_entitled"
+    assert world.rows(RevocationMark) == []
+    assert world.why_not(grant) is None
+    # Its own name changes nothing.
+    world.revoke(task_id="t", owner="globex", by=Admin("globex"))
+    assert world.why_not(grant) is None
+
+
+def test_each_mark_of_a_revocation_is_told_once(world: Any) -> None:
+    grant = world.root(world.agent(), "t")
+    chain = ["a", "b", "a", "t"]
+    first = world.revoke(grant, affected_task_chain=chain)
+    again = world.revoke(grant, affected_task_chain=chain)
+    marks = [row["revocation_id"] for row in world.rows(RevocationMark)]
+    assert first.revocation_ids == again.revocation_ids == marks
+    assert first.revocation_id == marks[0]
+    assert len(marks) == 4
+    world.fill()
+    told = world.revoke(grant, affected_task_chain=chain)
+    assert (told.closure, told.count) == ("closed", 1)

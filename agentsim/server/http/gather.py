@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -134,27 +135,20 @@ class Gatherer:
         operations = [operation for work, _ in works for operation in work]
         WAITING.set(self._waiting)
         BATCHES.observe(len(operations))
-        outcome: list[_Result] | OAuthError
         try:
-            outcome = self._server.execute(operations)
+            results = self._server.execute(operations)
         except (SQLAlchemyError, ConflictError) as exc:
             _log.error("the batch was not stored: %s", str(exc).partition("\n")[0])
-            outcome = TemporarilyUnavailable("database_away", "the database cannot be reached at present")
+            self._tell([(future, _away()) for _, future in works])
+            return
         except Exception as exc:
             # Whatever it is, the writer must live on, and those who wait must be told.
             _log.exception("a batch failed")
             self._tell([(future, exc) for _, future in works])
             return
-        if isinstance(outcome, OAuthError):
-            self._tell([(future, outcome) for _, future in works])
-            return
-        _count(operations, outcome)
-        answered: list[tuple[asyncio.Future[list[_Result]], Any]] = []
-        start = 0
-        for work, future in works:
-            answered.append((future, outcome[start : start + len(work)]))
-            start += len(work)
-        self._tell(answered)
+        _count(operations, results)
+        answers = iter(results)
+        self._tell([(future, list(islice(answers, len(work)))) for work, future in works])
 
     def _fill(self) -> None:
         try:
@@ -176,6 +170,10 @@ class Gatherer:
                 future.set_result(outcome)
         self._writing = False
         self._watch()
+
+
+def _away() -> TemporarilyUnavailable:
+    return TemporarilyUnavailable("database_away", "the database cannot be reached at present")
 
 
 def _count(operations: Sequence[Operation], results: Sequence[_Result]) -> None:

@@ -160,7 +160,6 @@ async def verify(request: Request) -> Response:
     if asked.requests is None:
         item = checked(VerificationItem, asked.model_dump(exclude={"requests"}, exclude_none=True))
         answer = await context.gatherer.ask_one(_verification(item, by, source), Verification)
-        _refuse_strangers([answer])
         return json_response(_verified(answer))
     if isinstance(by, ClientAssertion):
         raise InvalidRequest(
@@ -178,10 +177,8 @@ def _verification(item: VerificationItem, by: Admin | Credentials, source: str |
 def _refuse_strangers(answers: Sequence[Any]) -> None:
     """Whoever does not authenticate is refused as elsewhere, not answered: one caller asks all these questions."""
     for answer in answers:
-        error = answer.error if isinstance(answer, Verification) else None
-        if isinstance(error, InvalidClient | UnauthorizedClient):
-            error.log_id = answer.log_id
-            raise error
+        if isinstance(answer, InvalidClient | UnauthorizedClient):
+            raise answer
 
 
 def _verified(answer: Any) -> dict[str, Any]:

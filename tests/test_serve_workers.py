@@ -4,6 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -125,3 +127,20 @@ def test_one_signal_ends_all_processes(site: Any, workers: Workers, whom: str) -
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
     assert [line for line in site.log if line.get("level") in ("error", "critical")] == []
+
+
+def test_two_that_start_at_once_tell_one_token(
+    serve: Callable[..., Any], new_schema: Callable[[], str], tmp_path: Path
+) -> None:
+    shared = ("--db", new_schema(), "--keys", tmp_path / "keys.json")
+    with ThreadPoolExecutor() as pool:
+        starting = [
+            pool.submit(serve, *shared, folder=tmp_path / name, AGENTSIM_ADMIN_TOKEN=None)
+            for name in ("one", "other")
+        ]
+        sites = [each.result() for each in starting]
+    told = [line.strip() for site in sites for line in site.out.splitlines() if line.startswith("  ")]
+    assert len(told) == 1
+    for site in sites:
+        listed = site.get("/admin/agents", headers={"Authorization": f"Bearer {told[0]}"})
+        assert listed.status_code == 200

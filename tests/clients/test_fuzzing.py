@@ -7,11 +7,14 @@ For more of them: ``AGENTSIM_FUZZ=500 pytest tests/clients/test_fuzzing.py`` mak
 import os
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
+from agentsim.server.http.models import ClientForm
 from agentsim.server.http.openapi import describe
+from agentsim.server.metadata import GRANT_TYPES
 
 EXAMPLES = int(os.environ.get("AGENTSIM_FUZZ", "4"))
 DESCRIPTION = describe("http://127.0.0.1")
@@ -19,6 +22,11 @@ DESCRIPTION = describe("http://127.0.0.1")
 AS_ADMIN = schemathesis.openapi.from_dict(DESCRIPTION)
 AS_ANYBODY = schemathesis.openapi.from_dict(DESCRIPTION)
 AS_ANYBODY.config.phases.coverage.enabled = False
+#: An agent has authenticated already, so its requests are looked at more closely; a second way would be refused.
+AS_AGENT = schemathesis.openapi.from_dict(describe("http://127.0.0.1")).include(
+    path=["/token", "/introspect", "/revoke", "/verify"]
+)
+AS_AGENT.config.phases.coverage.enabled = False
 #: A body may be well-formed and still name no agent, no token and no scope that there is.
 NOT_HELD = [checks.positive_data_acceptance]
 
@@ -31,10 +39,29 @@ bounded = settings(
 )
 
 
+@pytest.fixture(scope="module")
+def agent(served: Any) -> tuple[str, str]:
+    made: tuple[str, str] = served.agent()
+    return made
+
+
 @AS_ADMIN.parametrize()
 @bounded
 def test_the_administrator_asks_anything(case: schemathesis.Case, served: Any) -> None:
     answer = case.call_and_validate(base_url=served.issuer, headers=served.as_admin, excluded_checks=NOT_HELD)
+    assert_no_trace(answer.text)
+
+
+@AS_AGENT.parametrize()
+@bounded
+def test_an_agent_asks_anything(case: schemathesis.Case, served: Any, agent: tuple[str, str]) -> None:
+    if isinstance(case.body, dict):
+        case.body = {name: value for name, value in case.body.items() if name not in ClientForm.model_fields}
+        if case.path == "/token":
+            case.body["grant_type"] = GRANT_TYPES[len(case.body) % len(GRANT_TYPES)]
+    # What was wrong in the body may have been mended just now.
+    not_held = [*NOT_HELD, checks.negative_data_rejection]
+    answer = case.call_and_validate(base_url=served.issuer, auth=agent, excluded_checks=not_held)
     assert_no_trace(answer.text)
 
 

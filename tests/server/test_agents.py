@@ -200,7 +200,9 @@ def test_an_update_that_makes_no_sense_changes_nothing(world: Any, terms: dict[s
 
 def test_an_update_cannot_choose_a_secret(world: Any) -> None:
     mine, client, access = registered(world)
-    asked = UpdateAgent(by=access, client_id=mine.client_id, description="mine", client_secret="my own choice")
+    asked = UpdateAgent(
+        by=access, client_id=mine.client_id, description="mine", client_secret="my own choice"
+    )
     refused = world.refusal(asked)
     assert (refused.error, refused.reason) == ("invalid_client_metadata", "another_secret")
     assert read(world, mine.client_id).description != "mine"

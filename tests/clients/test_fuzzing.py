@@ -13,8 +13,12 @@ from schemathesis import checks
 
 from agentsim.server.http.openapi import describe
 
-EXAMPLES = int(os.environ.get("AGENTSIM_FUZZ", "6"))
-SCHEMA = schemathesis.openapi.from_dict(describe("http://127.0.0.1"))
+EXAMPLES = int(os.environ.get("AGENTSIM_FUZZ", "4"))
+DESCRIPTION = describe("http://127.0.0.1")
+#: For the administrator each bound of each parameter is tried as well; nobody else comes so far.
+AS_ADMIN = schemathesis.openapi.from_dict(DESCRIPTION)
+AS_ANYBODY = schemathesis.openapi.from_dict(DESCRIPTION)
+AS_ANYBODY.config.phases.coverage.enabled = False
 #: A body may be well-formed and still name no agent, no token and no scope that there is.
 NOT_HELD = [checks.positive_data_acceptance]
 
@@ -27,23 +31,26 @@ bounded = settings(
 )
 
 
-@SCHEMA.parametrize()
+@AS_ADMIN.parametrize()
 @bounded
 def test_the_administrator_asks_anything(case: schemathesis.Case, served: Any) -> None:
     answer = case.call_and_validate(base_url=served.issuer, headers=served.as_admin, excluded_checks=NOT_HELD)
     assert_no_trace(answer.text)
 
 
-@SCHEMA.parametrize()
+@AS_ANYBODY.parametrize()
 @bounded
 def test_anybody_asks_anything(case: schemathesis.Case, served: Any) -> None:
     answer = case.call_and_validate(base_url=served.issuer, excluded_checks=NOT_HELD)
     assert_no_trace(answer.text)
 
 
-def test_none_of_it_was_too_much(served: Any) -> None:
-    """Last in the file: whatever the server had to say of the requests before, it said in lines of its log."""
-    assert {line["status"] for line in served.log if "status" in line} & set(range(500, 600)) == set()
+def test_the_server_has_nothing_to_say_of_it(served: Any) -> None:
+    """Last in the file: its log has a line for each request before, and none of a fault."""
+    lines = [line for line in served.log if "status" in line]
+    assert len(lines) > 300
+    assert [line for line in lines if line["status"] >= 500] == []
+    assert "Traceback" not in served.err
 
 
 def assert_no_trace(body: str) -> None:

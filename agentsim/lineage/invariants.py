@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from agentsim.lineage.rules.bounds import check_expiry, check_levels, check_registration, check_sets
 from agentsim.lineage.rules.chain import check_chain
 from agentsim.lineage.rules.decisions import check_decisions
+from agentsim.lineage.rules.disabled import check_disabled
 from agentsim.lineage.rules.evidence import Evidence
 from agentsim.lineage.rules.files import check_files
 from agentsim.lineage.rules.keys import check_lineage
@@ -50,6 +51,7 @@ RULES: dict[str, Rule] = {
     "registration": Rule("No grant exceeds the registration of its agent.", check_registration),
     "lineage": Rule("Lineage keys, depth, root and parent of each grant agree.", check_lineage),
     "marks": Rule("After a mark nothing that carries its key is active.", check_marks),
+    "disabled": Rule("A disabled agent is given nothing.", check_disabled),
     "closure": Rule("What a closed mark ended is revoked, and nothing else.", check_closure),
     "refresh_once": Rule("A refresh token is consumed once.", check_refresh_once),
     "decisions": Rule("Every decision has exactly one audit row.", check_decisions),

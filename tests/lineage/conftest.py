@@ -33,12 +33,13 @@ from agentsim.server import (
     TokenGrant,
     Verify,
 )
+from agentsim.server.operations import Disable, Enable, UpdateAgent
 from agentsim.simulation.export import export_tenant
 from agentsim.tables import SCHEMAS
 
 SECOND = 1_000_000
 START = 1_780_000_000 * SECOND
-ADMIN = Admin(owner="acme")
+ADMIN = Admin(owner="acme", everywhere=True)
 
 
 @dataclass
@@ -68,7 +69,14 @@ class Story:
     def agent(
         self, name: str, tools: str = "file_read web", resources: str = "github docs", **other: Any
     ) -> Client:
-        registered = self.ask(
+        registered = self.register(name, tools, resources, **other)
+        self.ask(Confirm(registration_token=registered.registration_token))
+        return Client(registered.client_id, registered.client_secret)
+
+    def register(
+        self, name: str, tools: str = "file_read web", resources: str = "github docs", **other: Any
+    ) -> Any:
+        return self.ask(
             Register(
                 by=ADMIN,
                 agent_name=name,
@@ -78,8 +86,15 @@ class Story:
                 **{"max_scope_level": "standard", **other},
             )
         )
-        self.ask(Confirm(registration_token=registered.registration_token))
-        return Client(registered.client_id, registered.client_secret)
+
+    def update(self, agent: Client, **terms: Any) -> Any:
+        return self.ask(UpdateAgent(by=ADMIN, client_id=agent.client_id, **terms))
+
+    def disable(self, agent: Client) -> Any:
+        return self.ask(Disable(by=ADMIN, client_id=agent.client_id, reason="incident"))
+
+    def enable(self, agent: Client) -> Any:
+        return self.ask(Enable(by=ADMIN, client_id=agent.client_id))
 
     def root(self, by: Client, task_id: str, **other: Any) -> TokenGrant:
         asked = {"required_tools": ["file_read", "web"], "required_resources": ["github", "docs"], **other}
@@ -120,6 +135,31 @@ class Story:
     def write(self, writer: RunWriter) -> None:
         writer.finish_tenant(self.tenant, export_tenant(self.server.store, writer, self.tenant, {}))
         writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
+
+
+def tell_lives() -> Story:
+    """Registrations that change: narrowed, widened, disabled, enabled; and agents of two owners in one tree."""
+    story = Story()
+    lead, worker, idle = story.agent("lead"), story.agent("worker"), story.agent("idle")
+    partner = story.agent("partner", owner="globex")
+    root = story.root(lead, "plan", may_act=partner.client_id)
+    hired = story.child(partner, root, "hired", scope="file_read:github web:github")
+    story.child(worker, hired, "helped", scope="web:github")
+    story.update(worker, allowed_tools=["file_read"], resource_access=["github"])
+    story.child(worker, root, "narrow")
+    story.update(lead, max_scope_level="minimal")
+    story.root(lead, "low")
+    story.disable(idle)
+    story.disable(partner)
+    assert not story.verify(hired).is_valid
+    assert isinstance(story.root(partner, "too soon"), OAuthError)
+    story.enable(partner)
+    again = story.child(partner, root, "hired again")
+    assert story.verify(again).is_valid
+    story.fill()
+    unconfirmed = story.register("unconfirmed")
+    story.disable(Client(unconfirmed.client_id, unconfirmed.client_secret))
+    return story
 
 
 def write_run(path: Path, *stories: Story) -> Run:
@@ -184,6 +224,11 @@ def story() -> Story:
 @pytest.fixture(scope="session")
 def told_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return write_run(tmp_path_factory.mktemp("runs") / "story", tell_story(0), tell_story(1))
+
+
+@pytest.fixture(scope="session")
+def lives_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return write_run(tmp_path_factory.mktemp("runs") / "lives", tell_lives())
 
 
 @pytest.fixture

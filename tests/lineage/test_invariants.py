@@ -1,5 +1,6 @@
 """Every kind of tampering is found, under the name of the invariant that it breaks."""
 
+import shutil
 import struct
 
 import pandas as pd
@@ -351,3 +352,78 @@ def test_a_grace_window_allows_what_the_policy_allows(run, tamper):
     run.manifest.policy["refresh_grace_us"] = 60_000_000
     save_manifest(run)
     assert "had been consumed" not in messages(check(Run(run.path)), "refresh_once")
+
+
+#: The same of a Run in which registrations changed.
+LATER_TAMPERINGS = {
+    "a mark whose disabling is not told": (
+        "audit",
+        drop_row(event_type="agent_disabled"),
+        "decisions",
+        "no audit row names it",
+    ),
+    "a disabling that is no longer a mark": (
+        "revocations",
+        drop_row(kind="client"),
+        "decisions",
+        "it is not in the Run",
+    ),
+    "an agent that is active though disabled last": (
+        "agents",
+        set_cell(True, "is_active", agent_name="idle"),
+        "disabled",
+        "active, but it was disabled last",
+    ),
+    "a refusal of a disabled agent turned into a grant": (
+        "audit",
+        set_cell("granted", "status", event_type="token_issued", reason="agent_inactive"),
+        "disabled",
+        "(token_issued): granted while the agent was disabled",
+    ),
+    "an enabling that is not told": (
+        "audit",
+        drop_row(event_type="agent_enabled"),
+        "disabled",
+        "(child_token_issued): granted while the agent was disabled",
+    ),
+    "a confirmation that is told twice": (
+        "audit",
+        repeat_row(event_type="agent_confirmed"),
+        "decisions",
+        "1 rows in agents, 2 audit rows",
+    ),
+    "more than the registration has become": (
+        "tokens",
+        set_cell("web", "granted_tools", task_id="narrow"),
+        "registration",
+        "granted_tools exceeds that of the registration: web",
+    ),
+    "a level above what the registration has become": (
+        "tokens",
+        set_cell("standard", "max_scope_level", task_id="low"),
+        "registration",
+        "its level is above the registration's",
+    ),
+    "a change that is not told": (
+        "audit",
+        drop_row(event_type="agent_updated"),
+        "registration",
+        "granted_tools exceeds that of the registration: web",
+    ),
+}
+
+
+def test_registrations_may_change_and_agents_come_and_go(lives_run):
+    assert check(lives_run) == []
+
+
+@pytest.mark.parametrize("story", LATER_TAMPERINGS)
+def test_tampering_with_changed_registrations_is_found(story, lives_run, tmp_path, tamper, reseal):
+    shutil.copytree(lives_run.path, tmp_path / "copy")
+    table, change, rule, words = LATER_TAMPERINGS[story]
+    run = tamper(Run(tmp_path / "copy"), table, change)
+    if table == "audit":
+        run = reseal(run)
+    found = check(run)
+    assert words in messages(found, rule)
+    assert not rules(found) & {"files", "chain"}

@@ -20,6 +20,8 @@ def grant(token):
         grant_id=1,
         root_grant_id=1,
         depth=0,
+        audience=[],
+        level="minimal",
     )
 
 

@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from agentsim.lineage.containment import surplus, surplus_of_registration
-from agentsim.lineage.forest import Indices
+from agentsim.lineage.forest import Indices, find
 from agentsim.lineage.rules.evidence import Columns, Evidence
 from agentsim.lineage.rules.violation import Violation, tell
 
 _SETS = ("scope", "granted_tools", "granted_resources")
 _REGISTERED = {"granted_tools": "registered_allowed_tools", "granted_resources": "registered_allowed_res"}
+_UPDATES = """
+    SELECT client_id, max(log_id) AS log_id FROM audit
+    WHERE event_type = 'agent_updated' AND status = 'granted' GROUP BY client_id
+"""
 _Judge = Callable[..., tuple[str, ...]]
 
 
@@ -32,11 +36,15 @@ def check_sets(evidence: Evidence) -> list[Violation]:
 
 
 def check_registration(evidence: Evidence) -> list[Violation]:
-    """Scope, tools, resources and level of each grant within the registration of its agent."""
+    """Scope, tools, resources and level of each grant within the registration of its agent.
+
+    Of a registration that was changed the Run has the last form alone: older grants are not held against it.
+    """
     tokens, agents = evidence.tokens, evidence.agents
     missing = evidence.agent < 0
     found = tell("registration", missing, evidence.token, "its agent is not in the Run")
     rows = evidence.grants[~missing[evidence.grants]]
+    rows = rows[tokens.ids[rows] > _last_updates(evidence)[evidence.agent[rows]]]
     bounds = evidence.agent[rows]
     for column, registered in _REGISTERED.items():
         held, asked = agents.words(registered), tokens.words(column)
@@ -58,6 +66,15 @@ def check_registration(evidence: Evidence) -> list[Violation]:
         evidence.grant,
         "its level is above the registration's",
     )
+
+
+def _last_updates(evidence: Evidence) -> Indices:
+    """For each agent the audit row that changed its registration last; 0 where none did."""
+    updates = evidence.run.sql(_UPDATES)
+    last = np.zeros(len(evidence.agents), dtype=np.int64)
+    place = find(evidence.agents.ids, updates["client_id"].to_numpy(np.int64))
+    last[place[place >= 0]] = updates["log_id"].to_numpy(np.int64)[place >= 0]
+    return last
 
 
 def check_levels(evidence: Evidence) -> list[Violation]:

@@ -3,11 +3,19 @@
 from agentsim.lineage.rules.evidence import Evidence
 from agentsim.lineage.rules.violation import Violation, tell_frame
 
+#: Agents that have been confirmed: the active ones, and of those that were disabled since the ones that say so.
+_CONFIRMED = """
+    is_active OR (tenant, client_id) IN (
+        SELECT (tenant, client_id) FROM audit WHERE event_type = 'agent_disabled' AND status = 'granted'
+        INTERSECT
+        SELECT (tenant, client_id) FROM audit WHERE event_type = 'agent_confirmed' AND status = 'granted'
+    )
+"""
 #: Rows that should each have one audit row, and audit rows that should each be about one of them:
 #: what the rows are, their table and key, which of them, and the event.
 _PAIRS = (
     ("agent", "agents", "client_id", "true", "agent_registered"),
-    ("agent", "agents", "client_id", "is_active", "agent_confirmed"),
+    ("agent", "agents", "client_id", _CONFIRMED, "agent_confirmed"),
     ("token", "tokens", "token_id", "token_id = grant_id AND parent_grant_id IS NULL", "token_issued"),
     (
         "token",
@@ -46,14 +54,15 @@ _SAME_VALUES = """
            t.issued_at)
     ORDER BY a.log_id
 """
-#: Every mark is named by the decision that made it: a revocation, or the refusal of a replayed refresh token.
+#: Every mark is named by the decision that made it: a revocation, the end of an agent, or the refusal of a replayed
+#: refresh token.
 _MARKS = """
     WITH named AS (
         SELECT DISTINCT tenant, unnest(list_append(
                    coalesce(from_json(details -> 'marks', '["BIGINT"]'), []),
                    (details ->> 'revocation_id')::BIGINT)) AS revocation_id
         FROM (SELECT tenant, details::JSON AS details FROM audit
-              WHERE (event_type = 'token_revoked' AND status = 'granted')
+              WHERE (event_type IN ('token_revoked', 'agent_disabled') AND status = 'granted')
                  OR (event_type = 'token_refreshed' AND reason = 'refresh_reused'))
     )
     SELECT coalesce(r.tenant, n.tenant) AS tenant,

@@ -34,7 +34,9 @@ from agentsim.server import (
     Verification,
     Verify,
 )
+from agentsim.server.answers import AgentRecord, NewSecret
 from agentsim.server.clock import SECOND
+from agentsim.server.operations import Disable, Enable, RegistrationAccess, RotateSecret, UpdateAgent
 from agentsim.server.schema import Base, IssuedToken, RevocationMark
 
 LEVELS = ("minimal", "restricted", "standard", "elevated", "admin")
@@ -49,6 +51,22 @@ PROFILES: tuple[dict[str, Any], ...] = (
         "scope": "mail.read",
     },
 )
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+GRANT_TYPES = ["client_credentials", "refresh_token", EXCHANGE]
+#: What a registration is changed to, one thing at a time.
+UPDATES: tuple[dict[str, Any], ...] = (
+    {"allowed_tools": ["read"]},
+    {"resource_access": ["a/x"]},
+    {"max_scope_level": "minimal"},
+    {"grant_types": ["client_credentials", EXCHANGE]},
+    {"allowed_tools": ["read", "write", "run"]},
+    {"resource_access": ["a", "b"], "max_scope_level": "elevated"},
+    {"grant_types": GRANT_TYPES},
+    {"scope": "mail.read"},
+)
+FIRST, SECOND_SERVER, THIRD = (f"https://{name}.example" for name in ("first", "second", "third"))
+#: The resource servers that are asked for.
+TARGETS = ((), (), (), (), (FIRST,), (SECOND_SERVER,), (SECOND_SERVER, FIRST), (THIRD, FIRST))
 SCOPES = (
     "read:a",
     "read:a/x",
@@ -73,15 +91,23 @@ KINDS = (
     *["execution"] * 2,
     "revoke_token",
     "revoke_name",
+    *["update"] * 3,
+    "disable",
+    "enable",
+    "rotate",
     *["advance"] * 4,
     "fill",
 )
+#: What is told as soon as there is an agent.
+OF_AGENTS = ("confirm", "issue", "revoke_name", "update", "disable", "enable", "rotate")
 POLICY = {
     "access_ttl_us": 100 * SECOND,
     "grant_ttl_us": 300 * SECOND,
     "registration_ttl_us": 60 * SECOND,
     "max_depth": 3,
     "max_fanout": 2,
+    "audience": FIRST,
+    "resources": (SECOND_SERVER,),
 }
 
 
@@ -94,6 +120,9 @@ class Grant:
     owner: str
     task: str
     principal: str
+    may_act: str | None = None
+    #: The level of the token that bounded it.
+    bound: str = LEVELS[-1]
     dead: bool = False
     dead_alone: bool = False
     children: int = 0
@@ -121,8 +150,22 @@ class Model:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
+    disabled: set[str] = field(default_factory=set)
     grants: list[Grant] = field(default_factory=list)
     dead_tasks: set[tuple[str, str]] = field(default_factory=set)
+
+    def may_ask(self, client: str) -> bool:
+        return client in self.confirmed and client not in self.disabled
+
+    def is_more(self, client: str, changes: dict[str, Any]) -> bool:
+        """Whether a registration would be given what it has not: by member, and by level."""
+        old = self.profiles[client]
+        level = changes.get("max_scope_level", LEVELS[0])
+        return LEVELS.index(level) > LEVELS.index(old["max_scope_level"]) or not all(
+            covered(_words(value), _words(old.get(name, "")))
+            for name, value in changes.items()
+            if name != "max_scope_level"
+        )
 
     def is_dead(self, grant: Grant) -> bool:
         return grant.dead_alone or any(
@@ -133,6 +176,10 @@ class Model:
         if self.is_dead(token.grant):
             return "revoked"
         return "expired" if now >= token.answer.expires_at else None
+
+
+def _words(value: str | list[str]) -> list[str]:
+    return value.split() if isinstance(value, str) else value
 
 
 def covered(asked: Iterable[str], allowed: Iterable[str]) -> bool:
@@ -154,6 +201,8 @@ class Story:
         self.answers: list[Any] = []
         self.registrations: list[Registration] = []
         self.agents: list[Client] = []
+        #: What each agent manages itself with.
+        self.access: dict[str, RegistrationAccess] = {}
         self.tokens: list[Token] = []
 
     @property
@@ -167,11 +216,9 @@ class Story:
         return answer
 
     def tell(self, kind: str, *choices: int) -> None:
-        if kind in ("register", "advance", "fill") or (self.agents and kind in ("issue", "revoke_name")):
+        if kind in ("register", "advance", "fill") or (self.agents and kind in OF_AGENTS):
             getattr(self, kind)(*choices)
-        elif kind == "confirm" and self.registrations:
-            self.confirm(*choices)
-        elif kind not in ("issue", "confirm", "revoke_name") and self.tokens:
+        elif kind not in OF_AGENTS and self.tokens:
             # The newest first: small numbers make long stories about few tokens.
             token = self.tokens[-1 - choices[0] % len(self.tokens)]
             getattr(self, kind)(token, *choices[1:])
@@ -191,7 +238,8 @@ class Story:
         answer = self.ask(Register(by=admin, agent_name=f"agent {profile}", **terms))
         assert isinstance(answer, Registration)
         self.registrations.append(answer)
-        self.model.profiles[answer.client_id] = terms
+        self.model.profiles[answer.client_id] = {"grant_types": GRANT_TYPES, **terms}
+        self.access[answer.client_id] = RegistrationAccess(answer.registration_access_token)
         self.model.owners[answer.client_id] = admin.owner
         self.agents.append(Client(answer.client_id, answer.client_secret))
 
@@ -200,20 +248,80 @@ class Story:
         answer = self.ask(Confirm(registration_token=registration.registration_token))
         known = registration.client_id in self.model.confirmed
         in_time = self.now < registration.registration_expires_at
-        assert isinstance(answer, Activation) is (in_time and not known)
+        off = registration.client_id in self.model.disabled
+        assert isinstance(answer, Activation) is (in_time and not known and not off)
         self.model.confirmed.add(registration.client_id) if isinstance(answer, Activation) else None
 
-    def issue(self, agent: int, scope: int, task: int, person: int) -> None:
+    def manager(self, client: str, how: int) -> Admin | RegistrationAccess:
+        """Mostly the agent's own administrator, sometimes the agent itself, sometimes somebody else's."""
+        own, other = sorted(OWNERS, key=lambda admin: admin.owner != self.model.owners[client])
+        return self.access[client] if how % 3 == 1 else other if how == 6 else own
+
+    def may_manage(self, by: Admin | RegistrationAccess, client: str) -> bool:
+        if isinstance(by, Admin):
+            return by.owner == self.model.owners[client]
+        return client not in self.model.disabled
+
+    def update(self, number: int, what: int, how: int, *_: int) -> None:
+        client, changes = self.agent(number).client_id, UPDATES[what]
+        by = self.manager(client, how)
+        answer = self.ask(UpdateAgent(by=by, client_id=client, **changes))
+        if not self.may_manage(by, client):
+            assert answer.reason in ("not_entitled", "registration_access_invalid")
+        elif isinstance(by, RegistrationAccess) and self.model.is_more(client, changes):
+            assert answer.reason == "more_than_registered"
+        else:
+            assert isinstance(answer, AgentRecord)
+            self.model.profiles[client] = {**self.model.profiles[client], **changes}
+
+    def disable(self, number: int, how: int, *_: int) -> None:
+        client = self.agent(number).client_id
+        by = self.manager(client, how)
+        allowed = self.may_manage(by, client)
+        assert isinstance(self.ask(Disable(by=by, client_id=client)), AgentRecord) is allowed
+        if allowed:
+            self.model.disabled.add(client)
+            self.end(grant for grant in self.model.grants if grant.client == client)
+
+    def enable(self, number: int, how: int, *_: int) -> None:
+        client = self.agent(number).client_id
+        by = OWNERS[how == 7]
+        allowed = client in self.model.disabled and by.owner == self.model.owners[client]
+        assert isinstance(self.ask(Enable(by=by, client_id=client)), AgentRecord) is allowed
+        if allowed:
+            self.model.disabled.remove(client)
+
+    def rotate(self, number: int, how: int, *_: int) -> None:
+        place = number % len(self.agents)
+        old = self.agents[place]
+        by = self.manager(old.client_id, how)
+        answer = self.ask(RotateSecret(by=by, client_id=old.client_id))
+        assert isinstance(answer, NewSecret) is self.may_manage(by, old.client_id)
+        if isinstance(answer, NewSecret):
+            self.agents[place] = Client(old.client_id, answer.client_secret)
+            assert self.ask(Issue(by=old, scope=SCOPES[0])).reason == "invalid_client"
+
+    def issue(self, agent: int, scope: int, task: int, person: int, targets: int) -> None:
         by, principal = self.agent(agent), PEOPLE[person % len(PEOPLE)]
-        task_id = TASKS[task % len(TASKS)]
-        answer = self.ask(Issue(by=by, task_id=task_id, scope=SCOPES[scope], principal=principal))
+        task_id, may_act = TASKS[task % len(TASKS)], self.agent(task - 3).client_id if task > 4 else None
+        answer = self.ask(
+            Issue(
+                by=by,
+                task_id=task_id,
+                scope=SCOPES[scope],
+                principal=principal,
+                may_act=may_act,
+                resource=TARGETS[targets],
+            )
+        )
         owner = self.model.owners[by.client_id]
         if isinstance(answer, TokenGrant):
-            self.given(answer, Grant(None, by.client_id, owner, task_id, principal or owner))
+            assert set(answer.audience) == set(TARGETS[targets] or (FIRST,)) <= {FIRST, SECOND_SERVER}
+            self.given(answer, Grant(None, by.client_id, owner, task_id, principal or owner, may_act))
         else:
-            assert (answer.reason == "agent_inactive") is (by.client_id not in self.model.confirmed)
+            assert (answer.reason == "agent_inactive") is not self.model.may_ask(by.client_id)
 
-    def child(self, parent: Token, agent: int, scope: int, how: int) -> None:
+    def child(self, parent: Token, agent: int, scope: int, how: int, targets: int) -> None:
         # Mostly the parent's own agent.
         by = (
             self.agent(agent)
@@ -221,6 +329,7 @@ class Story:
             else next(a for a in self.agents if a.client_id == parent.grant.client)
         )
         task_id, full = TASKS[how % len(TASKS)], how == 7
+        may_act = self.agent(how - 1).client_id if how in (3, 6) else None
         answer = self.ask(
             IssueChild(
                 by=by,
@@ -229,17 +338,24 @@ class Story:
                 scope=None if full else SCOPES[scope],
                 scope_inheritance="full" if full else "restricted",
                 scope_level=LEVELS[scope % 3] if how == 5 else None,
+                may_act=may_act,
+                resource=TARGETS[targets],
             )
         )
         why_not = self.model.why_not(parent, self.now)
         reason = getattr(answer, "reason", None)
-        if by.client_id not in self.model.confirmed:
+        allowed = (
+            parent.grant.owner == self.model.owners[by.client_id] or parent.grant.may_act == by.client_id
+        )
+        if not self.model.may_ask(by.client_id):
             assert reason == "agent_inactive"
         else:
             assert (reason == "parent_revoked") is (why_not == "revoked")
             assert (reason == "parent_expired") is (why_not == "expired")
+            assert (reason == "not_delegated") is (why_not is None and not allowed)
         if isinstance(answer, TokenGrant):
-            assert parent.grant.owner == self.model.owners[by.client_id]
+            assert set(answer.audience) == set(TARGETS[targets] or parent.answer.audience)
+            assert set(answer.audience) <= set(parent.answer.audience)
             assert answer.expires_at <= parent.answer.expires_at
             assert covered(answer.scope.split(), parent.answer.scope.split())
             assert set(answer.allowed_tools) <= set(parent.answer.allowed_tools)
@@ -247,15 +363,22 @@ class Story:
             assert answer.depth == parent.answer.depth + 1 <= POLICY["max_depth"]
             parent.grant.children += 1
             assert parent.grant.children <= POLICY["max_fanout"]
-            self.given(
-                answer, Grant(parent.grant, by.client_id, parent.grant.owner, task_id, parent.grant.principal)
+            above = parent.grant
+            grant = Grant(
+                above, by.client_id, above.owner, task_id, above.principal, may_act, bound=parent.level
             )
+            self.given(answer, grant)
 
     def given(self, answer: TokenGrant, grant: Grant) -> None:
         """A new grant: bounded by its agent's registration, alive, and its level no higher than the one above."""
         self.model.grants.append(grant)
-        assert grant.client in self.model.confirmed
+        assert self.model.may_ask(grant.client)
         assert not self.model.is_dead(grant)
+        self.registered(answer, grant)
+        self.keep(answer, grant)
+
+    def registered(self, answer: TokenGrant, grant: Grant) -> None:
+        """Nothing is given that is not registered at that moment."""
         terms = self.model.profiles[grant.client]
         products = {
             f"{tool}:{resource}" for tool in terms["allowed_tools"] for resource in terms["resource_access"]
@@ -263,25 +386,30 @@ class Story:
         assert covered(answer.scope.split(), products | set(terms.get("scope", "").split()))
         assert set(answer.allowed_tools) <= set(terms["allowed_tools"])
         assert covered(answer.allowed_resources, terms["resource_access"])
-        self.keep(answer, grant)
+        assert (answer.refresh_token is not None) is ("refresh_token" in terms["grant_types"])
 
     def keep(self, answer: TokenGrant, grant: Grant) -> None:
         (row,) = self.world.rows(IssuedToken, access_token_hash=_digest(answer.access_token))
         level = row["max_scope_level"]
-        bounds = [self.model.profiles[grant.client]["max_scope_level"]]
-        bounds += [token.level for token in self.tokens if token.grant is grant.parent]
+        bounds = [self.model.profiles[grant.client]["max_scope_level"], grant.bound]
         assert all(LEVELS.index(level) <= LEVELS.index(bound) for bound in bounds)
         self.tokens.append(Token(grant, answer, level))
 
-    def refresh(self, token: Token, agent: int, scope: int, *_: int) -> None:
+    def refresh(self, token: Token, agent: int, scope: int, _: int, targets: int) -> None:
+        if token.answer.refresh_token is None:
+            return
         rightful = agent != 7
         by = next(
             a for a in self.agents if (a.client_id == token.grant.client) is rightful or len(self.agents) == 1
         )
         asked = SCOPES[scope] if scope < 3 else None
-        answer = self.ask(Refresh(by=by, refresh_token=token.answer.refresh_token, scope=asked))
-        if by.client_id not in self.model.confirmed:
+        answer = self.ask(
+            Refresh(by=by, refresh_token=token.answer.refresh_token, scope=asked, resource=TARGETS[targets])
+        )
+        if not self.model.may_ask(by.client_id):
             assert answer.reason == "agent_inactive"
+        elif "refresh_token" not in self.model.profiles[by.client_id]["grant_types"]:
+            assert answer.reason == "grant_type_not_registered"
         elif by.client_id != token.grant.client:
             assert answer.reason == "wrong_client"
         elif self.model.is_dead(token.grant):
@@ -294,20 +422,32 @@ class Story:
             first = next(known for known in self.tokens if known.grant is token.grant)
             assert covered(answer.scope.split(), first.answer.scope.split())
             assert set(answer.allowed_tools) <= set(first.answer.allowed_tools)
+            assert set(answer.audience) == set(TARGETS[targets] or first.answer.audience)
+            assert set(answer.audience) <= set(first.answer.audience)
             assert answer.grant_id == token.answer.grant_id
+            assert LEVELS.index(answer.level) <= LEVELS.index(first.level)
+            self.registered(answer, token.grant)
             self.keep(answer, token.grant)
         else:
-            assert answer.reason in ("refresh_expired", "scope_widened")
+            reasons = ["refresh_expired", "scope_widened", "scope_exceeds_registration"]
+            assert answer.reason in [*reasons, "unknown_resource", "resource_exceeds_bound"]
 
     def verify(self, token: Token, tool: int, how: int, *_: int) -> None:
         tools = [["read"], ["write"], []][tool % 3]
+        server = (None, FIRST, SECOND_SERVER, THIRD)[how % 4] if how < 4 else None
         answer = self.ask(
             Verify(
-                token=token.answer.access_token, required_tools=tools, include_history=how > 3, caller="gate"
+                token=token.answer.access_token,
+                required_tools=tools,
+                audience=server,
+                include_history=how > 3,
+                caller="gate",
             )
         )
         assert isinstance(answer, Verification)
         expected = self.model.why_not(token, self.now)
+        if expected is None and server not in (None, *token.answer.audience):
+            expected = "wrong_audience"
         if expected is None and not set(tools) <= set(token.answer.allowed_tools):
             expected = "tool_not_granted"
         assert (answer.error.reason if answer.error else None) == expected
@@ -324,14 +464,14 @@ class Story:
     def revoke_token(self, token: Token, by: int, how: int, *_: int) -> None:
         caller: Admin | Client = OWNERS[by == 7] if by > 3 else self.agent(by)
         chain = [TASKS[how % 4]] if how > 5 else []
-        named = token.answer.refresh_token if how % 2 else token.answer.access_token
+        named = (token.answer.refresh_token if how % 2 else None) or token.answer.access_token
         cascade = how != 4
         answer = self.ask(Revoke(by=caller, token=named, cascade=cascade, affected_task_chain=chain))
         if isinstance(caller, Admin):
             entitled = caller.owner == token.grant.owner
         else:
             in_line = caller.client_id in {grant.client for grant in token.grant.line()}
-            entitled = in_line and not chain and caller.client_id in self.model.confirmed
+            entitled = in_line and not chain and self.model.may_ask(caller.client_id)
         assert isinstance(answer, Revocation) is entitled
         if entitled:
             if cascade:
@@ -376,6 +516,7 @@ class Story:
             if row["parent_grant_id"] is not None:
                 above = next(r for r in rows.values() if r["token_id"] == row["parent_grant_id"])
                 assert row["grant_expires_at"] <= above["grant_expires_at"]
+                assert set(row["audience"].split()) <= set(above["audience"].split())
             assert row["expires_at"] <= row["grant_expires_at"]
         ended = sum(mark["affected_tokens"] for mark in self.world.rows(RevocationMark))
         assert ended == sum(row["is_revoked"] for row in rows.values())
@@ -432,16 +573,19 @@ def everything(world: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 NUMBERS = st.integers(0, 7)
-COMMANDS = st.tuples(st.sampled_from(KINDS), NUMBERS, NUMBERS, NUMBERS, NUMBERS)
-#: So that there is something to tell of: two agents, one of them with a root and a child.
+Command = tuple[str, int, int, int, int, int]
+COMMANDS = st.tuples(st.sampled_from(KINDS), NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+#: So that there is something to tell of: two agents and one of another owner, which works below the first one's root.
 OPENING = (
-    ("register", 0, 0, 0, 0),
-    ("confirm", 0, 0, 0, 0),
-    ("register", 2, 0, 0, 0),
-    ("confirm", 0, 0, 0, 0),
-    ("issue", 0, 3, 0, 2),
-    ("child", 0, 7, 0, 1),
-    ("child", 0, 7, 0, 2),
+    ("register", 0, 0, 0, 0, 0),
+    ("confirm", 0, 0, 0, 0, 0),
+    ("register", 2, 0, 0, 0, 0),
+    ("confirm", 0, 0, 0, 0, 0),
+    ("register", 2, 7, 0, 0, 0),
+    ("confirm", 0, 0, 0, 0, 0),
+    ("issue", 0, 3, 5, 2, 6),
+    ("child", 0, 2, 0, 3, 0),
+    ("child", 0, 7, 0, 2, 4),
 )
 
 
@@ -463,9 +607,7 @@ USUAL = settings(
 )
 
 
-def tell_and_replay(
-    worlds: Iterator[Any], commands: list[tuple[str, int, int, int, int]], cuts: list[int]
-) -> None:
+def tell_and_replay(worlds: Iterator[Any], commands: list[Command], cuts: list[int]) -> None:
     """Tell a story in the first of three worlds, and hold what the other two make of it against that."""
     world = next(worlds)
     story = Story(world)
@@ -485,7 +627,7 @@ def tell_and_replay(
 @settings(USUAL, max_examples=120)
 @given(**STORIES)
 def test_any_story_keeps_the_invariants_however_it_is_cut(
-    new_world: Any, commands: list[tuple[str, int, int, int, int]], cuts: list[int], grace: int
+    new_world: Any, commands: list[Command], cuts: list[int], grace: int
 ) -> None:
     policy = POLICY | {"refresh_grace_us": grace}
     tell_and_replay((new_world(**policy) for _ in range(3)), commands, cuts)
@@ -496,7 +638,7 @@ def test_any_story_keeps_the_invariants_however_it_is_cut(
 def test_postgresql_and_sqlite_tell_any_story_alike(
     new_world: Any,
     new_schema: Callable[[], str],
-    commands: list[tuple[str, int, int, int, int]],
+    commands: list[Command],
     cuts: list[int],
     grace: int,
 ) -> None:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 ROOT = Path(__file__).parents[1]
 ADMIN_TOKEN = "the-administrators-token-of-these-tests"
@@ -62,7 +64,8 @@ class Served:
     @property
     def log(self) -> list[dict[str, Any]]:
         """The access log: all that it writes to standard error."""
-        return [json.loads(line) for line in self.err.splitlines()]
+        # Not by splitlines: a path may hold what Unicode takes for the end of a line.
+        return [json.loads(line) for line in self.err.split("\n") if line]
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.http.post(path, **options)
@@ -170,3 +173,23 @@ def postgres() -> Iterator[str]:
     else:
         _, errors = server.communicate()
         pytest.skip(f"no PostgreSQL: {errors.strip()}")
+
+
+@pytest.fixture
+def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
+    """Makes empty schemas in the PostgreSQL, each with a URL of its own; they are dropped at the end."""
+    made: list[str] = []
+    url = make_url(postgres).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, poolclass=NullPool)
+
+    def make() -> str:
+        made.append(f"world_{uuid4().hex}")
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {made[-1]}"))
+        own = url.update_query_dict({"options": f"-csearch_path={made[-1]}"})
+        return own.render_as_string(hide_password=False)
+
+    yield make
+    with engine.begin() as connection:
+        for schema in made:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))

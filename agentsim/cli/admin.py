@@ -39,7 +39,7 @@ def agents(
     """List registered agents, oldest first."""
     page = _look(db, lambda view: view.agents(owner=owner, status=status, after=after, limit=limit))
     columns = ("client_id", "agent_name", "status", "owner", "role", "max_scope_level", "created_at")
-    _show(page, "agents", columns, as_json)
+    _show(page, "agents", columns, "--after", as_json)
 
 
 @admin.command(epilog="Example: `agentsim admin grants --client agent_512389598412800000`")
@@ -60,7 +60,7 @@ def grants(
             client_id=client, owner=owner, principal=principal, task_id=task, before=before, limit=limit
         ),
     )
-    _show_grants(page, as_json)
+    _show_grants(page, "--before", as_json)
 
 
 @admin.command(epilog="Example: `agentsim admin tree 512389598412800123`")
@@ -75,7 +75,7 @@ def tree(
     page = _look(db, lambda view: view.tree(grant, after=after, limit=limit))
     if not page["grants"] and after == 0:
         raise UserError(f"GRANT_ID {grant}: there is no such grant; `agentsim admin grants` lists them")
-    _show_grants(page, as_json)
+    _show_grants(page, "--after", as_json)
 
 
 @admin.command(epilog="Example: `agentsim admin audit --status refused --limit 20`")
@@ -102,6 +102,7 @@ def audit(
         page,
         "audit",
         ("timestamp", "event_type", "status", "reason", "client_id", "grant_id", "task_id"),
+        "--before",
         as_json,
     )
 
@@ -134,7 +135,7 @@ def _overview(db: str) -> Iterator[Overview]:
         store.close()
 
 
-def _show_grants(page: dict[str, Any], as_json: bool) -> None:
+def _show_grants(page: dict[str, Any], further: str, as_json: bool) -> None:
     if not as_json:
         for row in page["grants"]:
             row["agent"] = f"{'  ' * row['depth']}{row['agent_name']}"
@@ -150,10 +151,11 @@ def _show_grants(page: dict[str, Any], as_json: bool) -> None:
         "issued_at",
         "verified",
     )
-    _show(page, "grants", columns, as_json)
+    _show(page, "grants", columns, further, as_json)
 
 
-def _show(page: Mapping[str, Any], name: str, columns: Sequence[str], as_json: bool) -> None:
+def _show(page: Mapping[str, Any], name: str, columns: Sequence[str], further: str, as_json: bool) -> None:
+    """Print a page and, where there may be more, the option that goes on from there."""
     if as_json:
         print_json(page)
         return
@@ -161,4 +163,4 @@ def _show(page: Mapping[str, Any], name: str, columns: Sequence[str], as_json: b
 
     print_rows(columns, page[name])
     if page["next"] is not None:
-        typer.echo(f"\nThere may be more: go on from {page['next']}.")
+        typer.echo(f"\nThere may be more: go on with {further} {page['next']}")

@@ -210,6 +210,7 @@ def _admin_token(store: Store) -> tuple[bytes, str | None]:
     from agentsim.server.administrators import make_token, stored_token_hash
     from agentsim.server.clock import SystemClock
     from agentsim.server.credentials import digest
+    from agentsim.server.store import ConflictError
 
     given = os.environ.get(ADMIN_VARIABLE)
     if given is not None:
@@ -218,10 +219,13 @@ def _admin_token(store: Store) -> tuple[bytes, str | None]:
                 f"{ADMIN_VARIABLE} must be at least {_SHORTEST_TOKEN} characters of a bearer token (RFC 6750)"
             )
         return digest(given), None
-    stored = stored_token_hash(store)
-    if stored is not None:
+    if (stored := stored_token_hash(store)) is not None:
         return stored, None
-    token = make_token(store, SystemClock())
+    try:
+        token = make_token(store, SystemClock())
+    except ConflictError:
+        # Another process that starts on the same database was faster, and tells its token.
+        return _admin_token(store)
     return digest(token), token
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
-from sqlalchemy import NullPool, create_engine, make_url, select, text
+from sqlalchemy import select
 
 from agentsim.server import (
     Activation,
@@ -188,26 +187,6 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
         return new_schema
     numbers = count()
     return lambda: tmp_path / f"world-{next(numbers)}.sqlite"
-
-
-@pytest.fixture
-def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
-    """Makes empty schemas in the PostgreSQL, each with a URL of its own; they are dropped at the end."""
-    made: list[str] = []
-    url = make_url(postgres).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, poolclass=NullPool)
-
-    def make() -> str:
-        made.append(f"world_{uuid4().hex}")
-        with engine.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {made[-1]}"))
-        own = url.update_query_dict({"options": f"-csearch_path={made[-1]}"})
-        return own.render_as_string(hide_password=False)
-
-    yield make
-    with engine.begin() as connection:
-        for schema in made:
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
 
 
 @pytest.fixture

@@ -198,6 +198,18 @@ def test_an_update_that_makes_no_sense_changes_nothing(world: Any, terms: dict[s
     assert world.rows(Agent) == before
 
 
+def test_an_update_cannot_choose_a_secret(world: Any) -> None:
+    mine, client, access = registered(world)
+    asked = UpdateAgent(
+        by=access, client_id=mine.client_id, description="mine", client_secret="my own choice"
+    )
+    refused = world.refusal(asked)
+    assert (refused.error, refused.reason) == ("invalid_client_metadata", "another_secret")
+    assert read(world, mine.client_id).description != "mine"
+    world.ask(replace(asked, client_secret=client.client_secret), AgentRecord)
+    assert read(world, mine.client_id).description == "mine"
+
+
 def test_too_many_products_are_found_though_one_half_is_registered(world: Any) -> None:
     mine, _, _ = registered(world, allowed_tools=[f"t{n}" for n in range(200)], resource_access=["r"])
     asked = UpdateAgent(

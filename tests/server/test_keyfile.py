@@ -212,8 +212,10 @@ def _rotate_often(path: Path, times: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_many_writers_lose_no_key(path: Path, kind: str) -> None:
+def test_many_writers_lose_no_key(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All at once, and the first of them makes the file."""
+    # Worker processes find the function above where this one does.
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     spawn = multiprocessing.get_context("spawn")
     pool = ThreadPoolExecutor(4) if kind == "threads" else ProcessPoolExecutor(4, mp_context=spawn)
     with pool:

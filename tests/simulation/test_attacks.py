@@ -97,7 +97,7 @@ def test_a_stolen_refresh_token_is_redeemed_and_what_it_gives_is_used(victim):
         root_grant_id=1,
         depth=0,
         audience=[],
-        level="restricted",
+        level="minimal",
     )
     assert attacker.observe(grant) is True
     used = attacker.act(victim)

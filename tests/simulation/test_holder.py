@@ -21,7 +21,7 @@ def grant(token):
         root_grant_id=1,
         depth=0,
         audience=[],
-        level="restricted",
+        level="minimal",
     )
 
 

@@ -134,7 +134,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(request: Request) -> set[str]:
-    """The methods of all routes that lead to the place of a request."""
+    """The methods of all routes of a request's path; a path that is a pattern says nothing of names in its place."""
     routes: list[Route] = request.app.routes
-    found = (route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for methods in found for method in methods}
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in found if route.path == found[0].path for method in route.methods or ()}

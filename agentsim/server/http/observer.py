@@ -17,6 +17,8 @@ from agentsim.server.http.metrics import METERS
 
 #: Lines that are kept back at most; they are written twice a second, and at the end.
 _MOST_LINES = 5_000
+#: Names and ids in paths are shorter, secrets and tokens longer.
+_LONGEST_SEGMENT = 32
 
 
 class AccessLog:
@@ -72,7 +74,7 @@ class Observer:
         self._log.add(
             {
                 "method": scope["method"],
-                "path": scope["path"][:256],
+                "path": _without_secrets(scope["path"])[:256],
                 "status": status,
                 "ms": round(seconds * 1000, 2),
                 "ip": scope["client"][0] if scope.get("client") else None,
@@ -80,3 +82,8 @@ class Observer:
                 "reason": scope.get("agentsim.error"),
             }
         )
+
+
+def _without_secrets(path: str) -> str:
+    """A path in which nobody has put a token where a name should be."""
+    return "/".join(part if len(part) <= _LONGEST_SEGMENT else "..." for part in path.split("/"))

@@ -25,6 +25,8 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.MANAGER: [{"registration_access_token": []}, {"admin": []}],
     Access.ADMIN: [{"admin": []}],
 }
+#: Introspection refuses who takes nothing but a signed answer.
+_MORE_STATUSES = {"introspect": [406]}
 #: Numbers that pages go by.
 _IDS = ("after", "before", "limit", "grant_id")
 #: The name beside the endpoints' under which the schema of a refusal stands.
@@ -111,6 +113,7 @@ def _responses(endpoint: Endpoint, replies: dict[str, Any]) -> dict[str, Any]:
         granted["content"] = {_MEDIA.get(endpoint.name, _JSON): reply}
     refused = {"description": "refused", "content": {_JSON: {"schema": replies[_REFUSED]}}}
     statuses = [503] if endpoint.access is Access.PUBLIC else [400, 401, 403, 503]
+    statuses += _MORE_STATUSES.get(endpoint.name, [])
     return {str(endpoint.status): granted} | {str(status): refused for status in statuses}
 
 

@@ -1,6 +1,7 @@
 """Serving: one or several processes of uvicorn on one socket, each with a token server on the same database."""
 
 import os
+import signal
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
     """Serve until a signal says otherwise; everything that was asked by then is answered first."""
     log_as_json()
+    # uvicorn ends in good order and then raises the signal again, which would kill: both ways to end it are one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config = uvicorn.Config(
         partial(application, settings),
         factory=True,

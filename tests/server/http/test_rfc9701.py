@@ -19,6 +19,11 @@ def test_it_is_not_advertised(site: Any) -> None:
     ]
 
 
+def test_the_refusal_is_described(site: Any) -> None:
+    described = site.get("/openapi.json").json()["paths"]
+    assert "406" in described["/introspect"]["post"]["responses"]
+
+
 @pytest.mark.parametrize(
     "accept", [SIGNED, f"{SIGNED};q=0.9", f"Application/Token-Introspection+JWT, {SIGNED}"]
 )

@@ -4,24 +4,21 @@ Reads alone, each in a transaction of its own beside the writer's; pages go by i
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Select, select
 
 from agentsim.server.admission import is_text
 from agentsim.server.batch import Row
 from agentsim.server.clock import Clock, SystemClock
-from agentsim.server.credentials import client_name, parse_client_name
+from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import unpack
 from agentsim.server.marks import MarkIndex
-from agentsim.server.metadata import profile_of
 from agentsim.server.schema import Agent, AuditRow, GrantStateRow, IssuedToken
 from agentsim.server.store import Store, rows_of, table
+from agentsim.server.views import View, agent_view, audit_view, grant_view
 
 #: Rows on a page: at most, and where nothing is said.
 MOST_ROWS = 1_000
@@ -38,7 +35,6 @@ _GRANTS = (
     )
     .where(_TOKENS.c.token_id == _TOKENS.c.grant_id)
 )
-Page = dict[str, Any]
 
 
 class Overview:
@@ -59,7 +55,7 @@ class Overview:
 
     def agents(
         self, *, owner: str | None = None, status: str | None = None, after: int = 0, limit: int = ROWS
-    ) -> Page:
+    ) -> View:
         """Registered agents, oldest first; ``status`` is ``pending``, ``active`` or ``disabled``."""
         query = select(_AGENTS).where(_AGENTS.c.client_id > after).order_by(_AGENTS.c.client_id)
         if owner is not None:
@@ -68,7 +64,7 @@ class Overview:
             query = query.where(*_status_is(status))
         with self._store.reading() as connection:
             rows = rows_of(connection, query.limit(_bounded(limit)))
-        return _page("agents", [_agent_view(row) for row in rows], rows, "client_id", limit)
+        return _page("agents", [agent_view(row) for row in rows], rows, "client_id", limit)
 
     def grants(
         self,
@@ -79,7 +75,7 @@ class Overview:
         task_id: str | None = None,
         before: int | None = None,
         limit: int = ROWS,
-    ) -> Page:
+    ) -> View:
         """Grants, newest first: to whom, by whom, for what, and how they are used."""
         query = _GRANTS.order_by(_TOKENS.c.token_id.desc())
         if before is not None:
@@ -91,7 +87,7 @@ class Overview:
                 query = query.where(_TOKENS.c[column] == _kept_text(column, value))
         return self._grant_page(query, limit)
 
-    def tree(self, grant_id: int, *, after: int = 0, limit: int = MOST_ROWS) -> Page:
+    def tree(self, grant_id: int, *, after: int = 0, limit: int = MOST_ROWS) -> View:
         """The whole tree that a grant stands in, parents before children."""
         with self._store.reading() as connection:
             root = connection.execute(
@@ -113,7 +109,7 @@ class Overview:
         status: str | None = None,
         before: int | None = None,
         limit: int = ROWS,
-    ) -> Page:
+    ) -> View:
         """The audit trail, newest first."""
         query = select(_AUDIT).order_by(_AUDIT.c.log_id.desc())
         if before is not None:
@@ -127,14 +123,14 @@ class Overview:
                 query = query.where(_AUDIT.c[column] == _kept_text(column, value))
         with self._store.reading() as connection:
             rows = rows_of(connection, query.limit(_bounded(limit)))
-        return _page("audit", [_audit_view(row) for row in rows], rows, "log_id", limit)
+        return _page("audit", [audit_view(row) for row in rows], rows, "log_id", limit)
 
-    def _grant_page(self, query: Select[Any], limit: int) -> Page:
+    def _grant_page(self, query: Select[Any], limit: int) -> View:
         now = self._clock.now()
         with self._lock, self._store.reading() as connection:
             self._read_marks(connection)
             rows = rows_of(connection, query.limit(_bounded(limit)))
-            views = [self._grant_view(row, now) for row in rows]
+            views = [grant_view(row, self._ended_by(row), now) for row in rows]
         return _page("grants", views, rows, "token_id", limit)
 
     def _read_marks(self, connection: Connection) -> None:
@@ -142,62 +138,8 @@ class Overview:
         for mark in marks:
             self._marks.add(mark)
 
-    def _grant_view(self, row: Row, now: int) -> Page:
-        ended = self._marks.ended_by(unpack(row["lineage"]), row["owner"], row["principal"])
-        expired = now >= row["grant_expires_at"]
-        return {
-            "grant_id": str(row["grant_id"]),
-            "parent_grant_id": _text(row["parent_grant_id"]),
-            "root_grant_id": str(row["root_grant_id"]),
-            "depth": row["depth"],
-            "client_id": client_name(row["client_id"]),
-            "agent_name": row["agent_name"],
-            "owner": row["owner"],
-            "agent_owner": row["agent_owner"],
-            "granted_by": client_name(unpack(row["lineage"])[-2][1]) if row["depth"] else row["principal"],
-            "principal": row["principal"],
-            "task_id": row["task_id"],
-            "task_description": row["task_description"],
-            "scope": row["scope"],
-            "level": row["max_scope_level"],
-            "audience": row["audience"].split(),
-            "status": "revoked" if ended is not None else "expired" if expired else "active",
-            "revocation_id": _text(ended),
-            "issued_at": _moment(row["issued_at"]),
-            "grant_expires_at": _moment(row["grant_expires_at"]),
-            "usage": _usage(row["state"]),
-        }
-
-
-def _agent_view(row: Row) -> Page:
-    profile = asdict(profile_of(row))
-    del profile["jwks"]
-    return profile | {name: _moment(row[name]) for name in ("created_at", "updated_at")}
-
-
-def _audit_view(row: Row) -> Page:
-    ids = ("log_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id")
-    return {
-        **{name: _text(row[name]) for name in ids},
-        "chain": row["chain"],
-        "client_id": None if row["client_id"] is None else client_name(row["client_id"]),
-        "task_id": row["task_id"],
-        "parent_task_id": row["parent_task_id"],
-        "event_type": row["event_type"],
-        "timestamp": _moment(row["timestamp"]),
-        "status": row["status"],
-        "reason": row["reason"],
-        "source_ip": row["source_ip"],
-        "details": orjson.loads(row["details"]),
-    }
-
-
-def _usage(state: str | None) -> Page:
-    """How a grant is used: its state's counts, and when it was verified first and last."""
-    usage: Page = orjson.loads(state) if state is not None else {}
-    for name in ("first_at", "last_at"):
-        usage[name] = _moment(usage[name]) if usage.get(name) else None
-    return usage
+    def _ended_by(self, row: Row) -> int | None:
+        return self._marks.ended_by(unpack(row["lineage"]), row["owner"], row["principal"])
 
 
 def _status_is(status: str) -> tuple[Any, ...]:
@@ -231,19 +173,9 @@ def _bounded(limit: int) -> int:
     return limit
 
 
-def _page(name: str, views: list[Page], rows: list[Row], key: str, limit: int) -> Page:
+def _page(name: str, views: list[View], rows: list[Row], key: str, limit: int) -> View:
     """Views and, where there may be more, the id to go on from."""
     return {name: views, "next": str(rows[-1][key]) if len(rows) == limit else None}
-
-
-def _text(value: int | None) -> str | None:
-    """Ids as text: JSON's numbers are exact to 53 bits only."""
-    return None if value is None else str(value)
-
-
-def _moment(microseconds: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_id(text: str, name: str) -> int:

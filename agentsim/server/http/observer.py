@@ -6,6 +6,7 @@ duration. Nothing of a body or a header is ever written.
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import IO, Any
 
@@ -39,8 +40,10 @@ class AccessLog:
         """Write what has been collected."""
         if self._lines:
             lines, self._lines = self._lines, []
-            self._stream.write((b"\n".join(lines) + b"\n").decode())
-            self._stream.flush()
+            # A full disk or a reader who went away must cost lines, and not requests.
+            with suppress(OSError):
+                self._stream.write((b"\n".join(lines) + b"\n").decode())
+                self._stream.flush()
 
 
 class Observer:

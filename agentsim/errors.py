@@ -2,7 +2,7 @@
 
     UserError
     ├── RunError        agentsim.run         a directory is no Run, or a damaged or newer one
-    ├── ScenarioError   agentsim.simulation  all mistakes of a scenario at once, each with its path
+    ├── SettingsError   agentsim.settings    all mistakes of a scenario or policy at once, each with its path
     ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
     ├── BenchError      agentsim.experiments a server did not come up, or a request was not granted
     └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have

@@ -23,12 +23,13 @@ MAY_IMPORT = {
     "tables": set(),
     "run": {"tables", "errors"},
     "server": set(),
-    "simulation": {"server", *FOUNDATIONS},
+    "settings": {"server", "errors"},
+    "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": FOUNDATIONS,
     "risk": FOUNDATIONS,
-    "experiments": {"server", "simulation", "lineage", "risk", *FOUNDATIONS},
+    "experiments": {"server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"lineage", "risk", "experiments", *FOUNDATIONS},
-    "cli": {"server", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
+    "cli": {"server", "settings", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
 }
 MODULES = sorted((ROOT / "agentsim").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -161,8 +161,7 @@ def _rules(path: Path | None) -> Policy:
         from agentsim.server import Policy
 
         return Policy()
-    # Only here: the simulation's libraries take a second to load.
-    from agentsim.simulation import load_policy
+    from agentsim.settings.policyfile import load_policy
 
     return load_policy(path)
 

@@ -49,6 +49,10 @@ class Claims:
     may_act: int | None = None
     #: Whether the token also says what was granted as RFC 9396 has it.
     authorization_details: bool = False
+    #: What the grant may spend, in the policy's units; None: it is not budgeted. Only the server knows what is left.
+    budget: int | None = None
+    #: The token's place in the status lists of its writer; None: it is in none.
+    status_index: int | None = None
 
     @property
     def task_id(self) -> str:
@@ -105,6 +109,8 @@ def write_claims(claims: Claims, issuer: str, audience: tuple[str, ...]) -> dict
     }
     if claims.may_act is not None:
         payload["may_act"] = {"sub": client_name(claims.may_act)}
+    if claims.budget is not None:
+        payload["budget"] = claims.budget
     if claims.authorization_details:
         payload["authorization_details"] = _details(claims)
     return payload
@@ -150,6 +156,7 @@ def read_claims(payload: dict[str, Any]) -> Claims:
         audience=_audience(payload["aud"]),
         may_act=_one_agent(payload["may_act"]) if "may_act" in payload else None,
         authorization_details="authorization_details" in payload,
+        budget=_budget(payload["budget"]) if "budget" in payload else None,
     )
     if claims.authorization_details and payload["authorization_details"] != _details(claims):
         raise ValueError("the authorization details say something else than the claims")
@@ -168,6 +175,12 @@ def _audience(aud: Any) -> tuple[str, ...]:
     if not isinstance(aud, list) or len({str(name) for name in aud}) != len(aud) or len(aud) < 2:
         raise ValueError("the audience is neither a text nor an array of several")
     return tuple(aud)
+
+
+def _budget(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("the budget is no whole number")
+    return value
 
 
 def _one_agent(may_act: dict[str, Any]) -> int:

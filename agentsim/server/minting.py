@@ -140,6 +140,8 @@ def _token_row(claims: Claims, access_token: str, refresh_token: str | None) -> 
         "audience": " ".join(claims.audience),
         "may_act": claims.may_act,
         "authorization_details": claims.authorization_details,
+        "budget": claims.budget,
+        "status_index": claims.status_index,
         "principal": claims.principal,
         "owner": claims.owner,
     }

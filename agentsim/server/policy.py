@@ -1,6 +1,6 @@
 """What the organisation allows: levels, lifetimes and limits."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,10 +15,41 @@ _Microseconds = Annotated[
 ]
 
 
-class Policy(BaseModel):
-    """The rules that decisions follow. Lifetimes are microseconds."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RateLimit(_Frozen):
+    """A token bucket: tokens that flow in each second, and how many it holds."""
+
+    per_second: float = Field(gt=0)
+    burst: int = Field(ge=1)
+
+
+class Limits(_Frozen):
+    """How often may be asked; None, or a class that is not named, is not limited."""
+
+    client: RateLimit | None = None
+    #: Of all grants of one tree together.
+    tree: RateLimit | None = None
+    #: By actor class: of all clients of that class together.
+    classes: dict[str, RateLimit] = Field(default_factory=dict)
+
+
+class Budgets(_Frozen):
+    """What grants may spend, in units that the organisation counts in."""
+
+    #: ``carve-out``: a child's budget is taken out of its parent's. ``shared-pool``: a tree spends together from its
+    #: root's budget, each grant up to its own.
+    model: Literal["carve-out", "shared-pool"] = "carve-out"
+    #: Budget of a root that names none, and the most; None: only those that name one have one.
+    root: int | None = Field(default=None, ge=0)
+    #: Part of what its parent has left, for a child that names no budget.
+    child_share: float = Field(default=0.2, ge=0, le=1)
+
+
+class Policy(_Frozen):
+    """The rules that decisions follow. Lifetimes are microseconds."""
 
     issuer: str = "https://auth.agentsim.example"
     #: The resource server that a token is for where none is named.
@@ -29,6 +60,16 @@ class Policy(BaseModel):
     levels: tuple[str, ...] = ("minimal", "restricted", "standard", "elevated", "admin")
     #: The level that a tool needs; tools not named need the lowest.
     tool_levels: dict[str, str] = Field(default_factory=dict)
+    #: Units of budget that one call of a tool costs; those not named cost ``tool_cost``.
+    tool_costs: dict[str, int] = Field(default_factory=dict)
+    tool_cost: int = Field(default=1, ge=0)
+    #: What agents of a role may have, as patterns of scopes; empty: roles set no bounds.
+    role_scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    #: Patterns of client_id or agent_name, and of scopes; what is blocked stands above what is allowed.
+    allowed_agents: tuple[str, ...] = ("*",)
+    blocked_agents: tuple[str, ...] = ()
+    allowed_scopes: tuple[str, ...] = ("*",)
+    blocked_scopes: tuple[str, ...] = ()
     access_ttl_us: _Microseconds = 300 * SECOND
     #: How long refreshes may carry a grant.
     grant_ttl_us: _Microseconds = 24 * 3600 * SECOND
@@ -41,6 +82,10 @@ class Policy(BaseModel):
     refresh_tokens: bool = True
     #: How long a consumed refresh token may be used again without ending its grant.
     refresh_grace_us: int = Field(default=0, ge=0)
+    limits: Limits = Limits()
+    budgets: Budgets = Budgets()
+    #: Whether tokens name their place in a Token Status List.
+    status_lists: bool = False
 
     @model_validator(mode="after")
     def _levels_are_known(self) -> "Policy":

@@ -83,6 +83,12 @@ class IssuedToken(Base):
             sqlite_where=text("revocation_id IS NOT NULL"),
             postgresql_where=text("revocation_id IS NOT NULL"),
         ),
+        Index(
+            "ix_issued_tokens_status",
+            "status_index",
+            sqlite_where=text("is_revoked AND status_index IS NOT NULL"),
+            postgresql_where=text("is_revoked AND status_index IS NOT NULL"),
+        ),
     )
 
     token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -128,6 +134,10 @@ class IssuedToken(Base):
     owner: Mapped[str]
     role: Mapped[str]
     actor_class: Mapped[str]
+    #: What the grant may spend, in the policy's units; null: it is not budgeted.
+    budget: Mapped[int | None]
+    #: The token's place in the status lists of its writer; null where its policy has none.
+    status_index: Mapped[int | None]
 
 
 class AuditRow(Base):
@@ -214,6 +224,83 @@ class UsedAssertion(Base):
     #: SHA-256 of the client and the assertion's ``jti``.
     assertion_key: Mapped[bytes] = mapped_column(primary_key=True)
     expires_at: Mapped[int]
+
+
+class BudgetRow(Base):
+    """What a grant may spend, and has. Rows are there for budgeted grants alone."""
+
+    __tablename__ = "budgets"
+    __table_args__ = (
+        # Those that have ended and whose rest is still to flow back to the parent.
+        Index(
+            "ix_budgets_open",
+            "ends_at",
+            sqlite_where=text("returned_at IS NULL"),
+            postgresql_where=text("returned_at IS NULL"),
+        ),
+    )
+
+    grant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parent_grant_id: Mapped[int | None]
+    root_grant_id: Mapped[int]
+    #: ``carve-out`` or ``shared-pool``: the model of the policy under which the tree's root was granted.
+    model: Mapped[str]
+    #: What it was given, and how much of that it has spent or set aside for children that live.
+    given: Mapped[int]
+    used: Mapped[int]
+    #: Of a root in the shared-pool model: what its whole tree has spent together.
+    pooled: Mapped[int]
+    #: From then on no token of the grant can be active.
+    ends_at: Mapped[int]
+    returned_at: Mapped[int | None]
+
+
+class Account(Base):
+    """A person who may sign in and let agents act for them."""
+
+    __tablename__ = "accounts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    #: The organisation that the person belongs to: agents of this owner may ask for consent.
+    owner: Mapped[str]
+    #: scrypt with its parameters and salt, as text (RFC 7914).
+    password_hash: Mapped[str]
+    created_at: Mapped[int]
+    disabled_at: Mapped[int | None]
+
+
+class SessionRow(Base):
+    """A person who is signed in."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_account", "account"),)
+
+    #: SHA-256 of the cookie's value.
+    session_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    account: Mapped[str]
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+
+
+class AuthorizationCode(Base):
+    """A code that a person's consent made, to be redeemed once (RFC 6749 section 4.1.2)."""
+
+    __tablename__ = "authorization_codes"
+
+    code_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    code_hash: Mapped[bytes]
+    client_id: Mapped[int]
+    account: Mapped[str]
+    redirect_uri: Mapped[str]
+    #: PKCE, always S256 (RFC 7636).
+    code_challenge: Mapped[str]
+    #: What was consented to, as JSON.
+    terms: Mapped[str]
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    consumed_at: Mapped[int | None]
+    #: The grant that it was redeemed for: a replay ends it.
+    grant_id: Mapped[int | None]
 
 
 class GrantStateRow(Base):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from agentsim.simulation.durations import Duration
-from agentsim.simulation.strict import (
+from agentsim.settings.durations import Duration
+from agentsim.settings.strict import (
     CheckedWith,
     Fault,
     Name,

@@ -16,16 +16,12 @@ import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from agentsim.server.ids import WRITERS
-from agentsim.server.policy import Policy
-from agentsim.simulation import faults
-from agentsim.simulation.durations import Duration, format_duration
-from agentsim.simulation.faults import ScenarioError
-from agentsim.simulation.mending import validate
-from agentsim.simulation.role import Role
-from agentsim.simulation.roles import ROLES
-from agentsim.simulation.strict import (
-    Audience,
-    CheckedWith,
+from agentsim.settings import faults
+from agentsim.settings.durations import Duration, format_duration
+from agentsim.settings.faults import SettingsError
+from agentsim.settings.mending import validate
+from agentsim.settings.policy import PolicySettings
+from agentsim.settings.strict import (
     Count,
     Fault,
     Name,
@@ -34,8 +30,10 @@ from agentsim.simulation.strict import (
     Weight,
     raise_faults,
 )
+from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.role import Role
+from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
-from agentsim.simulation.yamlfile import read_yaml
 
 #: Ids count from 2020 on, for 69 years; a run may last for some of them.
 _YEARS = range(2020, 2080)
@@ -81,80 +79,6 @@ class Population(Strict):
         int, Field(strict=True, ge=0, le=64, description="Depth of the deepest agent; roots have depth 0.")
     ] = 6
     max_fanout: Annotated[int, Field(strict=True, ge=0, description="Most children of one agent.")] = 32
-
-
-class PolicySettings(Strict):
-    """The rules of the token server that a scenario may set."""
-
-    access_ttl: Annotated[
-        Duration, Field(gt=0, description="Lifetime of an access token."), CheckedWith(("grant_ttl",))
-    ] = 300_000_000
-    grant_ttl: Annotated[Duration, Field(gt=0, description="How long refreshes may carry a grant.")] = (
-        3_600_000_000
-    )
-    registration_ttl: Annotated[Duration, Field(gt=0, description="Time to confirm a registration.")] = (
-        600_000_000
-    )
-    refresh_tokens: Annotated[bool, Field(strict=True, description="Whether refresh tokens are given.")] = (
-        True
-    )
-    refresh_grace: Annotated[
-        Duration, Field(ge=0, description="How long a used refresh token may be used again unpunished.")
-    ] = 0
-    max_depth: Annotated[
-        int, Field(strict=True, ge=0, le=64, description="Depth of the deepest grant allowed.")
-    ] = 8
-    max_fanout: Annotated[int, Field(strict=True, ge=0, description="Children that one grant may have.")] = 64
-    levels: Annotated[tuple[str, ...], Field(min_length=1, description="Scope levels, lowest first.")] = (
-        "minimal",
-        "restricted",
-        "standard",
-        "elevated",
-        "admin",
-    )
-    tool_levels: Annotated[
-        dict[str, str], Field(description="The level that a tool needs, if not the lowest.")
-    ] = Field(default_factory=dict)
-    audience: Annotated[
-        Audience, Field(description="The resource server that tokens are for where none is named.")
-    ] = Policy().audience
-    resources: Annotated[
-        tuple[Audience, ...], Field(description="Further resource servers that tokens may be for (RFC 8707).")
-    ] = ()
-
-    @model_validator(mode="after")
-    def _accepted_by_the_server(self) -> PolicySettings:
-        raise_faults("Policy", self._faults())
-        return self
-
-    def _faults(self) -> Iterable[Fault]:
-        if self.grant_ttl < self.access_ttl:
-            text = f"must be at least access_ttl ({format_duration(self.access_ttl)})"
-            yield ("grant_ttl",), text, self.grant_ttl
-        for name in ("access_ttl", "grant_ttl", "registration_ttl"):
-            if getattr(self, name) < 1_000_000:
-                yield (name,), "must be at least 1s", getattr(self, name)
-        if len(set(self.levels)) != len(self.levels):
-            yield ("levels",), "must differ from each other", self.levels
-        for tool, level in self.tool_levels.items():
-            if level not in self.levels:
-                yield ("tool_levels", tool), f"no such level: {faults.suggestion(level, self.levels)}", level
-
-    def server_policy(self) -> Policy:
-        """The server's own form of these rules."""
-        return Policy(
-            levels=self.levels,
-            tool_levels=self.tool_levels,
-            access_ttl_us=self.access_ttl,
-            grant_ttl_us=self.grant_ttl,
-            registration_ttl_us=self.registration_ttl,
-            max_depth=self.max_depth,
-            max_fanout=self.max_fanout,
-            refresh_tokens=self.refresh_tokens,
-            refresh_grace_us=self.refresh_grace,
-            audience=self.audience,
-            resources=self.resources,
-        )
 
 
 def _known_attack(kind: str) -> str:
@@ -278,13 +202,13 @@ class Scenario(Strict):
         return self.model_dump(mode="json", by_alias=True)
 
     def with_agents(self, agents: int) -> Scenario:
-        """A copy with another number of agents. Raises ScenarioError where that cannot be."""
+        """A copy with another number of agents. Raises SettingsError where that cannot be."""
         data = self.resolved()
         data["population"]["agents"] = agents
         return parse_scenario(data, self.name)
 
     def with_seed(self, seed: int) -> Scenario:
-        """A copy with another seed. Raises ScenarioError where it is negative."""
+        """A copy with another seed. Raises SettingsError where it is negative."""
         return parse_scenario({**self.resolved(), "seed": seed}, self.name)
 
     def without_attacks(self) -> Scenario:
@@ -297,7 +221,7 @@ def load_scenario(path: Path | str) -> Scenario:
 
     Raises
     ------
-    ScenarioError
+    SettingsError
         With everything that is wrong: the file cannot be read or is not YAML (with the line), a key is
         unknown, missing or given twice, a value is out of range, or parts do not fit each other.
     """
@@ -309,17 +233,17 @@ def parse_scenario(data: Any, source: Path | str = "scenario") -> Scenario:
 
     Raises
     ------
-    ScenarioError
+    SettingsError
         With everything that is wrong.
     """
     if not isinstance(data, Mapping):
         got = "nothing" if data is None else f"a {type(data).__name__}"
-        raise ScenarioError(
+        raise SettingsError(
             source, [faults.Fault("", f"must hold keys such as name and population, got {got}")]
         )
     scenario, found = validate(Scenario, data)
     if scenario is None:
-        raise ScenarioError(source, found)
+        raise SettingsError(source, found)
     return scenario
 
 

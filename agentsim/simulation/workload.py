@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from agentsim.simulation.durations import UNITS, Duration, Rate, format_rate, parse_rate
-from agentsim.simulation.strict import Fault, Strict, raise_faults
+from agentsim.settings.durations import UNITS, Duration, Rate, format_rate, parse_rate
+from agentsim.settings.strict import Fault, Strict, raise_faults
 
 
 class Intensity(NamedTuple):

@@ -1,4 +1,4 @@
-"""All that is wrong with a scenario, at once: each fault with its path and what to write instead."""
+"""All that is wrong with a file of settings, at once: each fault with its path and what to write instead."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Fault(NamedTuple):
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class ScenarioError(UserError):
-    """A scenario cannot be used; ``faults`` holds everything that is wrong with it."""
+class SettingsError(UserError):
+    """A scenario or a policy cannot be used; ``faults`` holds everything that is wrong with it."""
 
     def __init__(self, source: Path | str, faults: Iterable[Fault]) -> None:
         self.source = source

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from agentsim.simulation.faults import Fault, ScenarioError
+from agentsim.settings.faults import Fault, SettingsError
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,16 +33,16 @@ def read_yaml(path: Path) -> Any:
 
     Raises
     ------
-    ScenarioError
+    SettingsError
         If the file is missing or unreadable, is not YAML, or gives a key twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ScenarioError(path, [Fault("", "no such file")]) from None
+        raise SettingsError(path, [Fault("", "no such file")]) from None
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
-        raise ScenarioError(path, [Fault("", f"cannot be read: {reason}")]) from exc
+        raise SettingsError(path, [Fault("", f"cannot be read: {reason}")]) from exc
     try:
         loader = _Loader(text)
         try:
@@ -50,14 +50,14 @@ def read_yaml(path: Path) -> Any:
         finally:
             loader.dispose()
     except yaml.YAMLError as exc:
-        raise ScenarioError(path, [_syntax(exc)]) from exc
+        raise SettingsError(path, [_syntax(exc)]) from exc
     except RecursionError as exc:
-        raise ScenarioError(path, [Fault("", "nested too deeply")]) from exc
+        raise SettingsError(path, [Fault("", "nested too deeply")]) from exc
     except ValueError as exc:
         # A date such as 2026-13-45 looks like one to YAML until it is made.
-        raise ScenarioError(path, [Fault("", f"holds a value that cannot be read: {exc}")]) from exc
+        raise SettingsError(path, [Fault("", f"holds a value that cannot be read: {exc}")]) from exc
     if loader.doubles:
-        raise ScenarioError(path, loader.doubles)
+        raise SettingsError(path, loader.doubles)
     return data
 
 

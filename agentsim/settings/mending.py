@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agentsim.simulation.faults import Fault, describe, walk
-from agentsim.simulation.strict import CheckedWith
+from agentsim.settings.faults import Fault, describe, walk
+from agentsim.settings.strict import CheckedWith
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Keys = tuple[str | int, ...]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from agentsim.simulation.durations import (
+from agentsim.settings.durations import (
     Duration,
     Rate,
     format_duration,

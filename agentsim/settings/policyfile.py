@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from agentsim.server.policy import Policy
-from agentsim.simulation.faults import Fault, ScenarioError
-from agentsim.simulation.mending import validate
-from agentsim.simulation.scenario import PolicySettings
-from agentsim.simulation.yamlfile import read_yaml
+from agentsim.settings.faults import Fault, SettingsError
+from agentsim.settings.mending import validate
+from agentsim.settings.policy import PolicySettings
+from agentsim.settings.yamlfile import read_yaml
 
 
 def load_policy(path: Path) -> Policy:
@@ -14,15 +14,15 @@ def load_policy(path: Path) -> Policy:
 
     Raises
     ------
-    ScenarioError
+    SettingsError
         With everything that is wrong, each fault with its path.
     """
     data = read_yaml(path)
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise ScenarioError(path, [Fault("", "a policy is a mapping of names to values")])
+        raise SettingsError(path, [Fault("", "a policy is a mapping of names to values")])
     settings, faults = validate(PolicySettings, data)
     if settings is None:
-        raise ScenarioError(path, faults)
+        raise SettingsError(path, faults)
     return settings.server_policy()

@@ -87,9 +87,10 @@ def serve(
             policy=rules.model_copy(update={"issuer": issuer or address}),
             key_file=key_file,
             admin_token_hash=token_hash,
+            workers=workers,
         )
         _announce(settings, address, fresh)
-        serving.serve(settings, bound, workers)
+        serving.serve(settings, bound)
     except KeyboardInterrupt:
         # The usual way to end it, after everything has been answered.
         return

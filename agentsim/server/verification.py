@@ -10,6 +10,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
+from agentsim.server.throttling import charge
 
 OUTCOMES = ("success", "error")
 
@@ -37,6 +38,8 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         if request.task_id is not None and request.task_id != claims.task_id:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
+        agent = batch.loaded.agents.get(claims.client_id)
+        charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
         _check_task(request, claims)
         _check_use(request, claims, tools, resources)
@@ -132,8 +135,9 @@ def _answer(
     answer = Verification(log_id=0, is_valid=error is None, error=error)
     if claims is None:
         return answer
-    # What was true of the token is told with the refusal, except of one that is no longer active, and to strangers.
-    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled")
+    # What was true of the token is told with the refusal, except of one that is no longer active, to strangers, and
+    # where too much is asked.
+    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled", "rate_limited")
     if error is None or error.reason != "not_entitled":
         answer.grant_id = claims.grant_id
     if is_told:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
 from agentsim.server.http.callers import AdminGate
+from agentsim.server.http.door import Door
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
 from agentsim.server.operations import NoteRefusal, Operation
@@ -52,6 +53,7 @@ class Context:
 
     server: Server
     gatherer: Gatherer
+    door: Door
     gate: AdminGate
     overview: Overview
     refusals: Refusals = field(default_factory=Refusals)

@@ -11,7 +11,13 @@ from agentsim.server.answers import Introspection, Revocation, Verification
 from agentsim.server.claims import authorization_details
 from agentsim.server.closure import Closure
 from agentsim.server.core import Server
-from agentsim.server.errors import InvalidClient, InvalidRequest, OAuthError, UnauthorizedClient
+from agentsim.server.errors import (
+    InvalidClient,
+    InvalidRequest,
+    OAuthError,
+    TooManyRequests,
+    UnauthorizedClient,
+)
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.context import Context, context_of, source_of
 from agentsim.server.http.models import (
@@ -159,15 +165,33 @@ async def verify(request: Request) -> Response:
     source = source_of(request)
     if asked.requests is None:
         item = checked(VerificationItem, asked.model_dump(exclude={"requests"}, exclude_none=True))
-        answer = await context.gatherer.ask_one(_verification(item, by, source), Verification)
+        first = context.door.admit_token(item.token)
+        answer = await context.gatherer.ask_one(_verification(item, by, source), Verification, first=first)
         return json_response(_verified(answer))
     if isinstance(by, ClientAssertion):
         raise InvalidRequest(
             "assertion_with_batch", "an assertion holds for one question: ask one, or use a secret"
         )
-    answers = await context.gatherer.ask([_verification(item, by, source) for item in asked.requests])
-    _refuse_strangers(answers)
+    answers = await _verify_each(context, [_verification(item, by, source) for item in asked.requests])
     return json_response({"responses": [_verified(answer) for answer in answers]})
+
+
+async def _verify_each(context: Context, asked: Sequence[Verify]) -> list[Any]:
+    """An answer to each; those that are refused at the door are not asked, and nobody learns that without credentials."""
+    refused: dict[int, OAuthError] = {}
+    for place, operation in enumerate(asked):
+        try:
+            context.door.admit_token(operation.token)
+        except TooManyRequests as limited:
+            refused[place] = limited.with_traceback(None)
+    if len(refused) == len(asked):
+        raise refused[0]
+    answers = await context.gatherer.ask([each for place, each in enumerate(asked) if place not in refused])
+    _refuse_strangers(answers)
+    for error in refused.values():
+        context.refusals.add("verify", error.reason, asked[0].source_ip)
+    rest = iter(answers)
+    return [refused[place] if place in refused else next(rest) for place in range(len(asked))]
 
 
 def _verification(item: VerificationItem, by: Admin | Credentials, source: str | None) -> Verify:

@@ -30,12 +30,16 @@ class Acquaintances:
         known = self._known.get(client_id)
         return None if known is None else known[0]
 
-    def is_person(self, by: Credentials) -> bool:
-        """Whether these are the credentials of a client that acts for people at once.
+    def recognises(self, by: Credentials) -> bool:
+        """Whether these are the credentials of a client that is remembered; the database decides, later, whether they still hold.
 
-        The secret is looked at because a client_id is no secret: an agent that names another's must not pass for it.
-        Assertions cannot be checked here, so those who use them wait with the agents.
+        The secret is looked at because a client_id is none: whoever names another's must not pass for it. Assertions
+        cannot be checked here.
         """
-        client_id = parse_client_name(by.client_id)
-        actor_class, secret_hash = self._known.get(client_id or 0, (None, None))
-        return actor_class == PEOPLE and isinstance(by, Client) and matches(by.client_secret, secret_hash)
+        known = self._known.get(parse_client_name(by.client_id) or 0)
+        return known is not None and isinstance(by, Client) and matches(by.client_secret, known[1])
+
+    def is_person(self, by: Credentials) -> bool:
+        """Whether these are, beyond that, the credentials of a person's client."""
+        known = self._known.get(parse_client_name(by.client_id) or 0)
+        return known is not None and known[0] == PEOPLE and self.recognises(by)

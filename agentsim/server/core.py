@@ -6,7 +6,7 @@ side and are kept apart by the store.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter_ns
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import Algorithm, SigningKey
-from agentsim.server.limits import Buckets
+from agentsim.server.limits import NOBODY, Buckets, Key
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
@@ -215,14 +215,20 @@ class Server:
         with self.store.reading() as connection:
             return read_closure(connection, revocation_id, most)
 
-    def peek(self, client_id: int, tree: int | None = None) -> TooManyRequests | None:
+    def peek(
+        self, client_id: int, tree: int | None = None, ahead: Mapping[Key, int] = NOBODY
+    ) -> TooManyRequests | None:
         """The refusal that a client would meet at once, for an empty bucket of its own, its class or a tree.
 
         Nothing is charged, no database is asked, and any thread may call this.
+
+        Parameters
+        ----------
+        ahead : how many requests go before this one and have not been charged yet, by bucket.
         """
         actor_class = self.acquaintances.actor_class(client_id)
         buckets = self._buckets.draft(self.policy.limits)
-        short = buckets.shortage(self._clock.now(), client_id, actor_class, tree)
+        short = buckets.shortage(self._clock.now(), client_id, actor_class, tree, ahead)
         return None if short is None else too_many(short, actor_class)
 
     def claims_of(self, token: str) -> Claims | None:

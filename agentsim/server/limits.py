@@ -7,8 +7,9 @@ token flows in; there is room while it is less than a whole bucket ahead. A buck
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import NamedTuple
 
 from agentsim.server.clock import SECOND
@@ -22,6 +23,8 @@ _FEW = 10_000
 
 #: What a bucket belongs to (``client``, ``tree``, ``class``), and which of them.
 Key = tuple[str, int | str]
+#: Nobody whose requests go before.
+NOBODY: Mapping[Key, int] = MappingProxyType({})
 
 
 class Shortage(NamedTuple):
@@ -30,6 +33,23 @@ class Shortage(NamedTuple):
     bucket: str
     limit: RateLimit
     wait_us: int
+
+
+def keys_of(client_id: int, actor_class: str | None, tree: int | None) -> tuple[Key, ...]:
+    """The buckets that apply, whether they are limited or not."""
+    keys: list[Key] = [("client", client_id)]
+    if tree is not None:
+        keys.append(("tree", tree))
+    if actor_class is not None:
+        keys.append(("class", actor_class))
+    return tuple(keys)
+
+
+def _limit(limits: Limits, key: Key) -> RateLimit | None:
+    kind, name = key
+    if kind == "class":
+        return limits.classes.get(str(name))
+    return limits.client if kind == "client" else limits.tree
 
 
 class Buckets:
@@ -108,13 +128,22 @@ class Draft:
         return short
 
     def shortage(
-        self, now: int, client_id: int, actor_class: str | None, tree: int | None = None
+        self,
+        now: int,
+        client_id: int,
+        actor_class: str | None,
+        tree: int | None = None,
+        ahead: Mapping[Key, int] = NOBODY,
     ) -> Shortage | None:
-        """What :meth:`charge` would answer; nothing is charged."""
+        """What :meth:`charge` would answer after the requests that are ``ahead``, by bucket; nothing is charged."""
         if self._is_set_back(now):
             return None
         shortages = (
-            Shortage(key[0], limit, self._full_at(key, now) - now - self._room(limit))
+            Shortage(
+                key[0],
+                limit,
+                self._full_at(key, now) - now - self._room(limit) + ahead.get(key, 0) * self._interval(limit),
+            )
             for key, limit in self._buckets(client_id, actor_class, tree)
         )
         longest = max(shortages, key=lambda short: short.wait_us, default=None)
@@ -126,13 +155,10 @@ class Draft:
     def _buckets(
         self, client_id: int, actor_class: str | None, tree: int | None
     ) -> Iterator[tuple[Key, RateLimit]]:
-        limits = self.limits
-        if limits.client is not None:
-            yield ("client", client_id), limits.client
-        if limits.tree is not None and tree is not None:
-            yield ("tree", tree), limits.tree
-        if actor_class is not None and (of_class := limits.classes.get(actor_class)) is not None:
-            yield ("class", actor_class), of_class
+        for key in keys_of(client_id, actor_class, tree):
+            limit = _limit(self.limits, key)
+            if limit is not None:
+                yield key, limit
 
     def _full_at(self, key: Key, now: int) -> int:
         """When a bucket is full again: now, where it has been since a moment that has passed."""

@@ -15,7 +15,6 @@ from agentsim.server.errors import (
     InvalidClient,
     InvalidRequest,
     OAuthError,
-    TooManyRequests,
     UnauthorizedClient,
 )
 from agentsim.server.http.bodies import checked, read_form, read_json
@@ -165,33 +164,34 @@ async def verify(request: Request) -> Response:
     source = source_of(request)
     if asked.requests is None:
         item = checked(VerificationItem, asked.model_dump(exclude={"requests"}, exclude_none=True))
-        first = context.door.admit_token(item.token)
-        answer = await context.gatherer.ask_one(_verification(item, by, source), Verification, first=first)
+        visit = context.door.token(by, item.token)
+        async with context.door.open(visit):
+            answer = await context.gatherer.ask_one(
+                _verification(item, by, source), Verification, first=visit.first
+            )
         return json_response(_verified(answer))
     if isinstance(by, ClientAssertion):
         raise InvalidRequest(
             "assertion_with_batch", "an assertion holds for one question: ask one, or use a secret"
         )
-    answers = await _verify_each(context, [_verification(item, by, source) for item in asked.requests])
+    operations = [_verification(item, by, source) for item in asked.requests]
+    answers = await _verify_each(context, by, operations)
     return json_response({"responses": [_verified(answer) for answer in answers]})
 
 
-async def _verify_each(context: Context, asked: Sequence[Verify]) -> list[Any]:
+async def _verify_each(context: Context, by: Admin | Credentials, asked: Sequence[Verify]) -> list[Any]:
     """An answer to each; those that are refused at the door are not asked, and nobody learns that without credentials."""
-    refused: dict[int, OAuthError] = {}
-    for place, operation in enumerate(asked):
-        try:
-            context.door.admit_token(operation.token)
-        except TooManyRequests as limited:
-            refused[place] = limited.with_traceback(None)
-    if len(refused) == len(asked):
-        raise refused[0]
-    answers = await context.gatherer.ask([each for place, each in enumerate(asked) if place not in refused])
+    visits = [context.door.token(by, each.token) for each in asked]
+    answers = await context.door.open_for_each(
+        visits, lambda places: context.gatherer.ask([asked[place] for place in places])
+    )
     _refuse_strangers(answers)
-    for error in refused.values():
-        context.refusals.add("verify", error.reason, asked[0].source_ip)
-    rest = iter(answers)
-    return [refused[place] if place in refused else next(rest) for place in range(len(asked))]
+    refusals = [visit.refusal for visit in visits if visit.refusal is not None]
+    if len(refusals) == len(asked):
+        raise refusals[0]
+    for refusal in refusals:
+        context.refusals.add("verify", refusal.reason, asked[0].source_ip)
+    return answers
 
 
 def _verification(item: VerificationItem, by: Admin | Credentials, source: str | None) -> Verify:

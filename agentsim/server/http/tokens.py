@@ -12,7 +12,6 @@ from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, O
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.callers import client_of, credentials_in
 from agentsim.server.http.context import context_of, source_of
-from agentsim.server.http.door import Door
 from agentsim.server.http.grant_requests import ACCESS_TOKEN_TYPE, GrantOperation, grant_operation
 from agentsim.server.http.models import TokenBatch, TokenForm
 from agentsim.server.http.responses import error_members, json_response, recast
@@ -25,14 +24,14 @@ async def token(request: Request) -> Response:
     by = client_of(request, parameters)
     request.scope["agentsim.client"] = by.client_id
     context = context_of(request)
-    context.door.admit_client(by)
-    form = checked(TokenForm, parameters)
-    operation = grant_operation(form, by, source_of(request))
-    exchanged = form.grant_type == TOKEN_EXCHANGE
-    try:
-        grant = await context.gatherer.ask_one(operation, TokenGrant)
-    except OAuthError as error:
-        raise _refusal(error, exchanged=exchanged) from None
+    async with context.door.open(context.door.client(by)):
+        form = checked(TokenForm, parameters)
+        operation = grant_operation(form, by, source_of(request))
+        exchanged = form.grant_type == TOKEN_EXCHANGE
+        try:
+            grant = await context.gatherer.ask_one(operation, TokenGrant)
+        except OAuthError as error:
+            raise _refusal(error, exchanged=exchanged) from None
     return json_response(grant_members(grant, exchanged=exchanged))
 
 
@@ -40,9 +39,14 @@ async def token_batch(request: Request) -> Response:
     """Grant tokens to many agents of one owner; each request is authenticated, decided and answered by itself."""
     batch = await read_json(request, TokenBatch)
     context, source = context_of(request), source_of(request)
-    prepared = [_prepare(context.door, item, batch.owner, source) for item in batch.requests]
+    prepared = [_prepare(item, batch.owner, source) for item in batch.requests]
     operations = [each for each in prepared if not isinstance(each, OAuthError)]
-    answers = iter(await context.gatherer.ask(operations) if operations else ())
+    visits = [context.door.client(operation.by) for operation in operations]
+    answers = iter(
+        await context.door.open_for_each(
+            visits, lambda places: context.gatherer.ask([operations[place] for place in places])
+        )
+    )
     results = [each if isinstance(each, OAuthError) else next(answers) for each in prepared]
     for result in results:
         if isinstance(result, OAuthError) and result.log_id is None:
@@ -76,12 +80,10 @@ def grant_members(grant: TokenGrant, *, exchanged: bool) -> dict[str, Any]:
     return members
 
 
-def _prepare(door: Door, item: dict[str, Any], owner: str, source: str | None) -> GrantOperation | OAuthError:
+def _prepare(item: dict[str, Any], owner: str, source: str | None) -> GrantOperation | OAuthError:
     try:
         form = checked(TokenForm, item)
-        by = credentials_in(item, owner)
-        door.admit_client(by)
-        return grant_operation(form, by, source)
+        return grant_operation(form, credentials_in(item, owner), source)
     except OAuthError as error:
         return error.with_traceback(None)
 

@@ -39,6 +39,8 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
         agent = batch.loaded.agents.get(claims.client_id)
+        if agent is not None:
+            batch.met[claims.client_id] = agent
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
         _check_task(request, claims)

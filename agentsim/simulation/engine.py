@@ -28,6 +28,7 @@ from agentsim.server import (
 )
 from agentsim.server.answers import Answer
 from agentsim.server.clock import SECOND
+from agentsim.server.errors import TooManyRequests
 from agentsim.simulation.adversaries import Adversaries, AttackRecord, AttackStep
 from agentsim.simulation.holder import Holder
 from agentsim.simulation.intents import Intents, Kind
@@ -41,6 +42,8 @@ _REFRESH = 100
 _REACTION = SECOND // 4
 #: How often an agent asks for a grant before it gives up.
 _ATTEMPTS = 4
+#: How often in a row an agent comes again after it asked too often; each time it waits twice as long.
+_PATIENCE = 8
 #: Careful agents refresh when less than this share of the lifetime is left.
 _MARGIN = 0.1
 
@@ -104,6 +107,10 @@ class TenantPlay:
         holder = self._holders.get(step.actor)
         if holder is None:
             return ()
+        refusal = answer.error if isinstance(answer, Verification) else answer
+        if isinstance(refusal, TooManyRequests):
+            return self._later(step, operation, holder, refusal)
+        holder.limited = 0
         match operation:
             case Issue() | IssueChild():
                 return self._settle_grant(step, holder, answer)
@@ -220,6 +227,17 @@ class TenantPlay:
             holder.stopped = True
             return ()
         return self._again(step, _REFRESH)
+
+    def _later(
+        self, step: Step, operation: Operation, holder: Holder, refusal: TooManyRequests
+    ) -> Iterable[Step]:
+        """The same step when it may be taken; who is put off again and again gives up the call, or without a token all."""
+        if holder.limited >= _PATIENCE:
+            holder.stopped = not isinstance(operation, Verify)
+            return ()
+        wait = (refusal.retry_after << holder.limited) * SECOND
+        holder.limited += 1
+        return (step._replace(time=step.time + wait, order=next(self._orders)),)
 
     def _again(self, step: Step, kind: int) -> tuple[Step]:
         after = self._parent(step) if kind == Kind.ISSUE_CHILD else -1

@@ -5,8 +5,8 @@ Decisions alone charge; they are asked again for whoever is let in. What has bee
 beside the buckets, where the caller is known to be who it says: else a whole flood would be let in between two batches.
 
 Even so a refusal takes an eighth of the time of a grant, and a flood of them would keep people waiting for the event loop.
-So refusals leave at a pace. Those beyond it are held for up to a second, and a client that waits for its answer asks
-nothing else on that connection; it would have had to wait as long anyhow.
+So refusals leave at a pace. Those beyond it are held for up to two seconds, and a client that waits for its answer asks
+nothing else on that connection.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from agentsim.server.operations import Admin, Credentials
 
 #: Refusals a second that leave as they come, and the longest that those beyond are held, in seconds.
 PACE = 100
-LONGEST_HOLD = 1.0
+LONGEST_HOLD = 2.0
 #: Multiples of it lie evenly between whole numbers, however many there are.
 _GOLDEN = 0.6180339887
 

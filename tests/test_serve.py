@@ -17,9 +17,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentsim.cli import main
-from agentsim.server import SigningKey
+from agentsim.server import (
+    Admin,
+    Client,
+    Confirm,
+    Issue,
+    Policy,
+    Register,
+    Registration,
+    SigningKey,
+    TokenGrant,
+)
 from agentsim.server.http import serving
 from agentsim.server.keyring import Keys
+from agentsim.server.policy import Limits, RateLimit
 
 Serve = Callable[..., Any]
 #: The same server before and after, whatever its port.
@@ -363,3 +374,27 @@ def metrics(site: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+
+
+def test_each_of_several_workers_grants_its_part_of_a_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(serving.KEYS_VARIABLE, Keys(SigningKey.generate()).as_json().decode())
+    limits = Limits(client=RateLimit(per_second=0.001, burst=20))
+    for workers, part in ((1, 20), (4, 5)):
+        server = serving.open_server(
+            serving.Settings(
+                database=f"sqlite:///{tmp_path / f'{workers}.sqlite'}",
+                policy=Policy(limits=limits),
+                key_file=None,
+                admin_token_hash=b"",
+                workers=workers,
+            )
+        )
+        profile: dict[str, Any] = {"agent_name": "a", "allowed_tools": ["read"], "resource_access": ["a"]}
+        made = server.ask(Register(by=Admin("acme"), **profile), Registration)
+        server.execute([Confirm(registration_token=made.registration_token)])
+        by = Client(made.client_id, made.client_secret or "")
+        answers = server.execute([Issue(by=by, scope="read:a")] * 30)
+        server.close()
+        assert sum(isinstance(answer, TokenGrant) for answer in answers) == part

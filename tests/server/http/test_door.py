@@ -62,7 +62,9 @@ def test_people_come_in_while_the_agents_class_has_used_up_its_share(make_site: 
     site = make_site(limits=Limits(classes={"agent": RateLimit(per_second=0.001, burst=2)}))
     person, agents = site.agent(actor_class="human"), [site.agent() for _ in range(3)]
     # Whoever has never come is let in to be looked at; then its class is known.
+    before = limited(site, "class", "agent")
     assert [site.ask(each, **GRANT).status_code for each in agents] == [200, 200, 429]
+    assert limited(site, "class", "agent") == before + 1
     for _ in range(3):
         assert {site.ask(each, **GRANT).status_code for each in agents} == {429}
         token = site.root(person)["access_token"]

@@ -26,6 +26,7 @@ from agentsim.server.operations import (
     UpdateAgent,
 )
 from agentsim.server.revocation import end_client
+from agentsim.server.rules import check_listed, check_rules
 
 
 def read_agent(batch: Batch, request: ReadAgent, entry: Entry) -> AgentRecord:
@@ -136,7 +137,11 @@ def _changes(batch: Batch, request: UpdateAgent, agent: Row) -> dict[str, Any]:
     if request.jwks is not None:
         changes["jwks"] = check_keys(agent["token_endpoint_auth_method"], request.jwks)
     after = agent | changes
-    scopes.product(after["registered_allowed_tools"], after["registered_allowed_res"])
+    tools, resources = after["registered_allowed_tools"], after["registered_allowed_res"]
+    scopes.product(tools, resources)
+    check_listed(batch.policy, after["agent_name"], agent["client_id"])
+    if changes.keys() & {"registered_allowed_tools", "registered_allowed_res", "registered_scope"}:
+        check_rules(batch.policy, agent["role"], after["registered_scope"], tools, resources)
     return changes
 
 

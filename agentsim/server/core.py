@@ -24,7 +24,7 @@ from agentsim.server import (
     verification,
 )
 from agentsim.server.admission import find_fault
-from agentsim.server.answers import Answer
+from agentsim.server.answers import Answer, Noted
 from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Batch
 from agentsim.server.clock import SECOND, Clock, SystemClock
@@ -38,6 +38,7 @@ from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
+    Admin,
     Confirm,
     Disable,
     Enable,
@@ -45,6 +46,7 @@ from agentsim.server.operations import (
     Issue,
     IssueChild,
     NoteKeyRotation,
+    NotePolicy,
     NoteRefusal,
     Operation,
     ReadAgent,
@@ -57,6 +59,7 @@ from agentsim.server.operations import (
     Verify,
 )
 from agentsim.server.policy import Policy
+from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.tokens import TokenCodec
 
@@ -78,6 +81,7 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     Revoke: ("token_revoked", revocation.revoke),
     NoteRefusal: ("request_refused", notes.note_refusal),
     NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
+    NotePolicy: ("policy_changed", notes.note_policy),
 }
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
@@ -192,6 +196,22 @@ class Server:
         now = self._clock.now()
         return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
 
+    def change_policy(self, policy: Policy, by: Admin) -> Policy:
+        """Let other rules stand from now on; the issuer stays, since it is in every token.
+
+        Returns
+        -------
+        The rules that stand. Where they are those that stood before, nothing is written.
+        """
+        changed = policy.model_copy(update={"issuer": self.policy.issuer})
+        if changed.digest != self.policy.digest:
+            # Between two batches: what is decided in one is decided by the same rules.
+            with self._lock:
+                self.policy = changed
+                self._codec = TokenCodec(changed.issuer, changed.audiences, self.keyring)
+            self.ask(NotePolicy(by=by, digest=changed.digest), Noted)
+        return self.policy
+
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public keys (RFC 7517 section 5)."""
         return self.keyring.jwks(self._clock.now())
@@ -275,7 +295,7 @@ class Server:
         head: Head,
     ) -> Batch:
         self._read_marks(connection, operations)
-        needs = Needs()
+        needs = Needs(with_lineage=lists_agents(self.policy))
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
                 collect(self._codec, operation, needs, with_role=self._matcher is not None)

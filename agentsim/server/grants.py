@@ -15,6 +15,7 @@ from agentsim.server.lineage import task_key
 from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
+from agentsim.server.rules import check_agents, check_listed
 from agentsim.server.terms import asked_details, bounded_terms
 
 
@@ -25,6 +26,7 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
     check_grant_type(agent, CLIENT_CREDENTIALS)
+    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     _check_texts(request)
     check_text(principal=request.principal)
     check_not_an_agent(principal=request.principal)
@@ -56,6 +58,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
     check_grant_type(agent, TOKEN_EXCHANGE)
+    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     parent = _check_parent(batch, request, entry)
     _check_texts(request)
     if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:
@@ -113,6 +116,7 @@ def _check_parent(batch: Batch, request: IssueChild, entry: Entry) -> Claims:
         raise InvalidGrant(
             "parent_expired", "the parent's token has expired", hint="the parent must refresh first"
         )
+    check_agents(batch, parent.lineage)
     if request.parent_task_id is not None and request.parent_task_id != parent.task_id:
         raise InvalidGrant("parent_task_mismatch", "the parent's token is bound to another task")
     return parent

@@ -15,6 +15,7 @@ from agentsim.server.credentials import client_name, digest, matches, parse_keye
 from agentsim.server.errors import AccessDenied, InvalidToken
 from agentsim.server.lineage import unpack
 from agentsim.server.operations import Admin, Introspect
+from agentsim.server.rules import check_agents
 
 
 def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection:
@@ -38,6 +39,7 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
     about_grant(entry, claims)
     try:
         check_concerned(caller, request.by, claims)
+        check_agents(batch, claims.lineage)
     except AccessDenied as error:
         return _inactive(entry, error.reason)
     if batch.ended_by(claims.lineage, claims.owner, claims.principal) is not None:
@@ -98,6 +100,10 @@ def _about_refresh_token(
         return _inactive(entry, "refresh_reused")
     if entry.timestamp >= row["grant_expires_at"]:
         return _inactive(entry, "expired")
+    try:
+        check_agents(batch, unpack(row["lineage"]))
+    except AccessDenied as error:
+        return _inactive(entry, error.reason)
     return Introspection(
         log_id=0,
         active=True,

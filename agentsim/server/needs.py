@@ -16,6 +16,7 @@ from agentsim.server.operations import (
     Issue,
     IssueChild,
     NoteKeyRotation,
+    NotePolicy,
     NoteRefusal,
     Operation,
     ReadAgent,
@@ -34,6 +35,8 @@ from agentsim.server.tokens import TokenCodec
 class Needs:
     """The keys that a batch's operations lead to: what to load for it."""
 
+    #: Whether all agents in the lineage of each token are wanted: the policy has lists of agents.
+    with_lineage: bool = False
     clients: set[int] = field(default_factory=set)
     tokens: set[int] = field(default_factory=set)
     grants: set[int] = field(default_factory=set)
@@ -47,7 +50,7 @@ class Needs:
 def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
     """Add the keys that an operation leads to."""
     match operation:
-        case Register() | NoteRefusal() | NoteKeyRotation():
+        case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy():
             pass
         case Confirm(registration_token=token):
             _add(needs.clients, parse_keyed_token("reg", token))
@@ -102,6 +105,8 @@ def _collect_token(
     except InvalidToken:
         return
     needs.grants.add(claims.grant_id)
+    if needs.with_lineage:
+        needs.clients.update(client for _, client, _ in claims.lineage)
     if with_role:
         needs.clients.add(claims.client_id)
     if tasks:

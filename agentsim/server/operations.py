@@ -298,6 +298,15 @@ class NoteKeyRotation:
     source_ip: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class NotePolicy:
+    """Keep that other rules stand from now on."""
+
+    by: Admin
+    digest: str
+    source_ip: str | None = None
+
+
 #: Any of the operations.
 Operation = (
     Register
@@ -316,4 +325,5 @@ Operation = (
     | RecordExecution
     | NoteRefusal
     | NoteKeyRotation
+    | NotePolicy
 )

@@ -11,6 +11,7 @@ from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Refresh
 from agentsim.server.revocation import end_grant
+from agentsim.server.rules import check_agents
 from agentsim.server.terms import refreshed_terms
 
 
@@ -25,6 +26,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     lineage = unpack(first["lineage"])
     if batch.ended_by(lineage, first["owner"], first["principal"]) is not None:
         raise InvalidGrant("refresh_revoked", "the grant has been revoked", hint="ask for a new grant")
+    check_agents(batch, lineage)
     consumed = old["refresh_consumed_at"]
     # Without a window two uses in the same microsecond are a replay, too; clocks of two writers may differ.
     if consumed is not None and abs(now - consumed) >= batch.policy.refresh_grace_us:

@@ -18,6 +18,7 @@ from agentsim.server.metadata import (
     profile_of,
 )
 from agentsim.server.operations import Confirm, Register
+from agentsim.server.rules import check_listed, check_role, check_rules
 
 
 def register(batch: Batch, request: Register, entry: Entry) -> Registration:
@@ -77,14 +78,18 @@ def _checked_row(batch: Batch, request: Register) -> Row:
     method = one_of("token_endpoint_auth_method", request.token_endpoint_auth_method, AUTH_METHODS)
     tools = scopes.canonical_tools(request.allowed_tools)
     resources = scopes.canonical_resources(request.resource_access)
+    scope = scopes.canonical_scope(request.scope)
     # Refused here rather than at the first token: too many tools with too many resources.
     scopes.product(tools, resources)
+    check_listed(batch.policy, request.agent_name)
+    check_role(batch.policy, request.role)
+    check_rules(batch.policy, request.role, scope, tools, resources)
     return {
         "agent_name": request.agent_name,
         "description": request.description,
         "registered_allowed_tools": tools,
         "registered_allowed_res": resources,
-        "registered_scope": scopes.canonical_scope(request.scope),
+        "registered_scope": scope,
         "max_scope_level": check_level(batch, request.max_scope_level),
         "grant_types": check_grant_types(request.grant_types),
         "redirect_uris": check_redirect_uris(request.redirect_uris),

@@ -194,6 +194,10 @@ class Store:
         for row in self._by_key(connection, TOKENS, above - loaded.tokens.keys()):
             loaded.tokens[row["token_id"]] = row
         needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
+        if needs.with_lineage:
+            needs.clients.update(
+                client for row in loaded.tokens.values() for _, client, _ in unpack(row["lineage"])
+            )
         for row in self._by_key(connection, AGENTS, needs.clients):
             loaded.agents[row["client_id"]] = row
         for row in self._by_key(connection, STATES, needs.grants):

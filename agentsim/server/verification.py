@@ -10,6 +10,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
+from agentsim.server.rules import check_agents
 
 OUTCOMES = ("success", "error")
 
@@ -37,6 +38,7 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         if request.task_id is not None and request.task_id != claims.task_id:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
+        check_agents(batch, claims.lineage)
         _check_audience(request, claims)
         _check_task(request, claims)
         _check_use(request, claims, tools, resources)

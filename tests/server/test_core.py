@@ -25,6 +25,7 @@ from agentsim.server.operations import (
     Disable,
     Enable,
     NoteKeyRotation,
+    NotePolicy,
     NoteRefusal,
     ReadAgent,
     RegistrationAccess,
@@ -119,6 +120,7 @@ def refused_cases(world: Any) -> list[Case]:
         Case(RecordExecution(token=child.access_token, tool="t", outcome="fine"), "invalid_request"),
         Case(NoteRefusal(endpoint="/token", reason="no_credentials"), "no_credentials"),
         Case(NoteKeyRotation(by=Admin(5), kid="k", alg="EdDSA"), "invalid_request"),
+        Case(NotePolicy(by=Admin(5), digest="d"), "invalid_request"),
     ]
 
 
@@ -144,6 +146,7 @@ def granted_cases(world: Any) -> list[Case]:
         Case(Introspect(token=child.access_token, by=agent, include_task_history=True)),
         Case(RecordExecution(token=child.access_token, tool="t"), changes=states),
         Case(NoteKeyRotation(by=world.admin, kid="k", alg="EdDSA")),
+        Case(NotePolicy(by=world.admin, digest="d")),
         Case(Revoke(by=agent, token=root.access_token, reason="done"), "done", changes=marks),
         Case(Disable(by=world.admin, client_id=name, reason="over"), "over", changes=agents + marks),
     ]

@@ -63,6 +63,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         lineage=_bytes,
         task_key=_int,
         grant_expires_at=_int,
+        budget=_int,
         previous_token_id=_int,
         refresh_consumed_at=_int,
         principal=_word,

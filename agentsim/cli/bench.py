@@ -1,4 +1,4 @@
-"""Commands that measure speed beside a bare floor: bench server, bench http."""
+"""Commands that measure: bench http, bench server, bench budgets."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ bench = typer.Typer(
 app.add_typer(bench, name="bench")
 
 _HEADER = ("Measured", "grants/s", "least", "most", "p50 ms", "p99 ms", "most ms", "of the floor")
+
+_BUDGET_HEADER = (
+    "Model",
+    "granted",
+    "refused",
+    "roots overspent",
+    "worst %",
+    "in all %",
+    "stranded %",
+    "calls/s",
+)
 
 
 @bench.command(epilog="Example: `agentsim bench http --agents 10000 --seconds 5`")
@@ -88,6 +99,36 @@ def server(
         print_json(asdict(result))
     else:
         _present({"agents": agents, "batches": batches, "batch_size": batch_size}, result.figures)
+
+
+@bench.command(epilog="Example: `agentsim bench budgets --db postgresql://agentsim@localhost/bench`")
+def budgets(
+    db: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The database; PostgreSQL, so that several writers spend at once."),
+    ],
+    trees: Annotated[int, typer.Option(min=1, metavar="N", help="Random trees of siblings.")] = 10_000,
+    writers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processes that spend.")] = 4,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the trees and the calls.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Spend the budgets of many trees at once, carved out and from shared pools, and count what was spent too much.
+
+    The same trees and the same calls under both models. Exit status 1 if a carved-out budget was exceeded.
+    """
+    from agentsim.cli.terminal import print_figures, print_table
+    from agentsim.experiments.bench import bench_budgets
+
+    result = bench_budgets(database=db, trees=trees, writers=writers, seed=seed, progress=progress())
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print_figures({"trees": result.trees, "grants": result.grants, "writers": result.writers})
+        rows = [(name, *asdict(figures).values()) for name, figures in result.figures.items()]
+        print_table(_BUDGET_HEADER, rows)
+        typer.echo(f"\nCarve-out makes {result.ratio:.2f} of the calls a second that shared-pool makes.")
+    if result.figures["carve-out"].overspent_roots:
+        raise typer.Exit(1)
 
 
 def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:

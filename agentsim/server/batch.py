@@ -13,6 +13,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
+from agentsim.server.ledger import Budget, Ledger
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
@@ -40,6 +41,8 @@ class Loaded:
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     #: Keys of client assertions that have been used.
     assertions: set[bytes] = field(default_factory=set)
+    #: Budgets of grants, and of the roots of those that share a pool.
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +78,10 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def budget(self, grant_id: int) -> Budget:
+        """The budget of a grant whose token says that it has one."""
+        return self.loaded.ledger.budgets[grant_id]
 
     def change_agent(self, row: Row) -> None:
         """Let an agent be as this row says."""

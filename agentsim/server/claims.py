@@ -64,18 +64,17 @@ class Claims:
 
 
 def authorization_details(
-    task_id: str, tools: Sequence[str], resources: Sequence[str], level: str
+    task_id: str, tools: Sequence[str], resources: Sequence[str], level: str, budget: int | None
 ) -> list[dict[str, Any]]:
     """What was granted, as RFC 9396 section 2.2 has it: one object of the type ``agent_task``."""
-    return [
-        {
-            "type": "agent_task",
-            "identifier": task_id,
-            "actions": list(tools),
-            "locations": list(resources),
-            "privileges": [level],
-        }
-    ]
+    details: dict[str, Any] = {
+        "type": "agent_task",
+        "identifier": task_id,
+        "actions": list(tools),
+        "locations": list(resources),
+        "privileges": [level],
+    }
+    return [details if budget is None else {**details, "budget": budget}]
 
 
 def actor_chain(lineage: Lineage) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def read_claims(payload: dict[str, Any]) -> Claims:
 
 def _details(claims: Claims) -> list[dict[str, Any]]:
     tools, resources = members(claims.tools), members(claims.resources)
-    return authorization_details(claims.task_id, tools, resources, claims.level)
+    return authorization_details(claims.task_id, tools, resources, claims.level, claims.budget)
 
 
 def _audience(aud: Any) -> tuple[str, ...]:

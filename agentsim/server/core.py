@@ -166,7 +166,7 @@ class Server:
         return result
 
     def fill(self, limit: int = 10_000, at: int | None = None) -> list[Closed]:
-        """Fill in rows below marks, one transaction of at most ``limit`` tokens.
+        """Fill in rows below marks, and let budgets flow back: one transaction of at most ``limit`` tokens.
 
         Returns
         -------
@@ -180,10 +180,15 @@ class Server:
             self._spend("fill", began)
         return closed
 
-    def pending(self) -> bool:
-        """Whether marks wait to be filled in by this server; not while another one is found doing so."""
+    def pending(self, at: int | None = None) -> bool:
+        """Whether rows wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
-            return self._filler.pending()
+            return self._filler.pending(self._clock.now() if at is None else at)
+
+    def rest(self) -> float | None:
+        """Seconds until a budget ends whose rest will flow back; None where none is known."""
+        next_end = self._filler.returns.next_end
+        return None if next_end is None else max(0.0, (next_end - self._clock.now()) / SECOND)
 
     def rotate_key(self, alg: Algorithm) -> SigningKey:
         """Let a new key sign; the old one is served until the last token that it may have signed has expired.
@@ -261,6 +266,7 @@ class Server:
         for row in batch.inserts["revocations"]:
             self._marks.add(row)
             self._filler.wake()
+        self._filler.returns.note(batch.loaded.ledger.moved())
         return answers
 
     def _take_head(self) -> Head:

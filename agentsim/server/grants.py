@@ -7,6 +7,7 @@ Everything is checked before anything is changed, so a refused request leaves on
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
+from agentsim.server.budgets import child_budget, open_budget, root_budget
 from agentsim.server.checks import authenticate, check_grant_type, check_not_an_agent, check_text
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest, task_name
@@ -32,6 +33,7 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     check_not_an_agent(principal=request.principal)
     terms = bounded_terms(batch, request, agent, parent=None)
     owner = agent["owner"]
+    budget = root_budget(batch.policy, request.budget)
     _check_task(batch, owner, request.task_id)
     token_id = batch.ids.next(now)
     task_id = request.task_id or task_name(token_id)
@@ -46,8 +48,11 @@ def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), grant_expires_at),
         grant_expires_at=grant_expires_at,
+        budget=budget,
     )
-    return give(batch, entry, claims, agent, request.task_description, inheritance="restricted")
+    grant = give(batch, entry, claims, agent, request.task_description, inheritance="restricted")
+    open_budget(batch, claims, None, refreshable=grant.refresh_token is not None)
+    return grant
 
 
 def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
@@ -69,6 +74,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         )
     _check_room(batch, parent)
     terms = bounded_terms(batch, request, agent, parent=parent)
+    budget = child_budget(batch, request.budget, parent)
     _check_task(batch, parent.owner, request.task_id)
     token_id = batch.ids.next(now)
     task_id = request.task_id or task_name(token_id)
@@ -83,6 +89,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), parent.expires_at),
         grant_expires_at=min(whole_second(now + batch.policy.grant_ttl_us), parent.grant_expires_at),
+        budget=budget,
     )
     grant = give(
         batch,
@@ -93,6 +100,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         inheritance=request.scope_inheritance,
         parent_token_id=parent.token_id,
     )
+    open_budget(batch, claims, parent, refreshable=grant.refresh_token is not None)
     batch.change_grant(parent.grant_id).children += 1
     return grant
 

@@ -8,6 +8,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import Introspection
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.budgets import left_of
 from agentsim.server.callers import check_concerned, identify, is_in_lineage
 from agentsim.server.claims import Claims, actor_chain
 from agentsim.server.clock import SECOND
@@ -65,6 +66,8 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         level=claims.level,
         token_type="Bearer",
         authorization_details=claims.authorization_details,
+        budget=claims.budget,
+        budget_left=None if claims.budget is None else left_of(batch, claims),
         task_history=_task_history(batch, claims) if request.include_task_history and entitled else None,
     )
 

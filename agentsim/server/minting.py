@@ -25,6 +25,7 @@ def make_claims(
     now: int,
     expires_at: int,
     grant_expires_at: int,
+    budget: int | None,
 ) -> Claims:
     """The claims of a token on these terms; the last entry of ``lineage`` and of ``tasks`` is its own."""
     return Claims(
@@ -48,6 +49,7 @@ def make_claims(
         audience=terms.audience,
         may_act=terms.may_act,
         authorization_details=terms.authorization_details,
+        budget=budget,
     )
 
 
@@ -89,6 +91,8 @@ def give(
     about_grant(entry, claims)
     tools, resources = scopes.members(claims.tools), scopes.members(claims.resources)
     entry.details = {"scope": claims.scope, "tools": tools, "resources": resources, "level": claims.level}
+    if claims.budget is not None:
+        entry.details["budget"] = claims.budget
     return TokenGrant(
         log_id=0,
         access_token=access_token,
@@ -107,6 +111,7 @@ def give(
         audience=list(claims.audience),
         level=claims.level,
         authorization_details=claims.authorization_details,
+        budget=claims.budget,
     )
 
 

@@ -43,6 +43,8 @@ class Needs:
     #: Clients and owners whose previous tasks, and grants whose execution logs, are wanted.
     task_history_of: set[tuple[int, str]] = field(default_factory=set)
     logs_of: set[int] = field(default_factory=set)
+    #: Grants whose budgets are wanted.
+    budgets: set[int] = field(default_factory=set)
     #: Keys of client assertions: which of them have been used.
     assertions: set[bytes] = field(default_factory=set)
 
@@ -105,6 +107,8 @@ def _collect_token(
     except InvalidToken:
         return
     needs.grants.add(claims.grant_id)
+    if claims.budget is not None:
+        needs.budgets.add(claims.grant_id)
     if needs.with_lineage:
         needs.clients.update(client for _, client, _ in claims.lineage)
     if with_role:

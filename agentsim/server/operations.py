@@ -162,6 +162,8 @@ class Issue:
     resource: Sequence[str] = ()
     #: The one agent of another owner that may take a child token below this one (RFC 8693 section 4.4).
     may_act: str | None = None
+    #: What the grant may spend, in the policy's units; None: what the policy gives.
+    budget: int | None = None
     #: Whether the grant was asked for with ``authorization_details`` (RFC 9396): then its tokens hold them, too.
     authorization_details: bool = False
     source_ip: str | None = None
@@ -187,6 +189,8 @@ class IssueChild:
     #: None: the resource servers of the parent's token.
     resource: Sequence[str] = ()
     may_act: str | None = None
+    #: None: a share of what the parent has, where that is budgeted.
+    budget: int | None = None
     authorization_details: bool = False
     source_ip: str | None = None
 

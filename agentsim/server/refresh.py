@@ -45,6 +45,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), first["grant_expires_at"]),
         grant_expires_at=first["grant_expires_at"],
+        budget=first["budget"],
     )
     grant = give(
         batch,
@@ -59,6 +60,10 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     if consumed is None:
         batch.consumed.append((old["token_id"], now))
         batch.loaded.tokens[old["token_id"]] = {**old, "refresh_consumed_at": now}
+    if claims.budget is not None:
+        # An agent may have lost the right to refresh: then this token is the last.
+        ends_at = claims.expires_at if grant.refresh_token is None else claims.grant_expires_at
+        batch.loaded.ledger.move_end(claims.grant_id, ends_at)
     batch.change_grant(first["grant_id"]).refreshes += 1
     return grant
 

@@ -11,6 +11,7 @@ from agentsim.server.schema import (
     AuditChain,
     AuditRow,
     Base,
+    BudgetRow,
     GrantStateRow,
     IssuedToken,
     RevocationMark,
@@ -27,7 +28,7 @@ def table(model: type[Base]) -> Table:
 
 AGENTS, TOKENS, AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 MARKS, STATES, CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
-ASSERTIONS = table(UsedAssertion)
+ASSERTIONS, BUDGETS = table(UsedAssertion), table(BudgetRow)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
 NEWEST_TASKS = (
@@ -60,6 +61,20 @@ CONSUME = (
     .where(TOKENS.c.token_id == bindparam("id"), TOKENS.c.refresh_consumed_at.is_(None))
     .values(refresh_consumed_at=bindparam("at"))
 )
+#: On the condition that it fits, whoever else spends: a carved-out budget is never exceeded. The pool may be.
+SPEND = (
+    update(BUDGETS)
+    .where(
+        BUDGETS.c.grant_id == bindparam("id"),
+        BUDGETS.c.used + bindparam("spent") <= BUDGETS.c.given,
+        BUDGETS.c.returned_at.is_(None),
+    )
+    .values(
+        used=BUDGETS.c.used + bindparam("spent"),
+        pooled=BUDGETS.c.pooled + bindparam("pooling"),
+        ends_at=bindparam("end"),
+    )
+)
 
 
 class Statements:
@@ -85,6 +100,7 @@ class Statements:
                 (TOKENS, TOKENS.c.token_id),
                 (STATES, STATES.c.grant_id),
                 (ASSERTIONS, ASSERTIONS.c.assertion_key),
+                (BUDGETS, BUDGETS.c.grant_id),
             )
         }
         # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,

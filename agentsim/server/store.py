@@ -22,12 +22,14 @@ from agentsim.server.audit import Head
 from agentsim.server.batch import Batch, Loaded, Row
 from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
+from agentsim.server.ledger import Budget
 from agentsim.server.lineage import unpack
 from agentsim.server.needs import Needs
 from agentsim.server.statements import (
     AGENTS,
     ASSERTIONS,
     AUDIT,
+    BUDGETS,
     CHAINS,
     CHANGE_AGENT,
     CONFIRM,
@@ -36,6 +38,7 @@ from agentsim.server.statements import (
     NEWEST_LOGS,
     NEWEST_TASKS,
     NEWEST_TOKEN,
+    SPEND,
     STATES,
     TOKENS,
     Statements,
@@ -206,12 +209,25 @@ class Store:
         loaded.assertions.update(
             row["assertion_key"] for row in self._by_key(connection, ASSERTIONS, needs.assertions)
         )
+        # After the states: those of a grant lock what is decided on its budget, too.
+        needs.budgets.update(row["grant_id"] for row in loaded.tokens.values() if row["budget"] is not None)
+        self._load_budgets(connection, needs.budgets, loaded.ledger.budgets)
         for client, owner in needs.task_history_of:
             newest = connection.execute(NEWEST_TASKS, {"client": client, "owner": owner})
             loaded.tasks[client, owner] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
             loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded
+
+    def budgets(self, connection: Connection, grants: set[int]) -> list[Budget]:
+        """The budgets of grants; those without one are left out."""
+        return [Budget(**row) for row in self._by_key(connection, BUDGETS, grants)]
+
+    def _load_budgets(self, connection: Connection, wanted: set[int], found: dict[int, Budget]) -> None:
+        """Budgets, and those of the roots whose pools are shared."""
+        found |= {budget.grant_id: budget for budget in self.budgets(connection, wanted)}
+        pools = {budget.root_grant_id for budget in found.values() if budget.model == "shared-pool"}
+        found |= {budget.grant_id: budget for budget in self.budgets(connection, pools - found.keys())}
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write what a batch decided.
@@ -228,14 +244,17 @@ class Store:
         # In the order of keys here and below, so that two batches never wait for each other.
         used = sorted(batch.inserts["used_assertions"], key=itemgetter("assertion_key"))
         self._insert(connection, ASSERTIONS, used)
-        _conditionally(connection, CONFIRM, batch.confirmed)
+        _conditionally(connection, CONFIRM, _at(batch.confirmed))
         if batch.changed_agents:
             changed = [batch.loaded.agents[client] for client in sorted(batch.changed_agents)]
             connection.execute(CHANGE_AGENT, [_agent_values(row) for row in changed])
-        _conditionally(connection, CONSUME, batch.consumed)
+        _conditionally(connection, CONSUME, _at(batch.consumed))
         if batch.changed_grants:
             states = {grant: batch.loaded.grants[grant].to_json() for grant in sorted(batch.changed_grants)}
             self._database.put_states(connection, states, batch.loaded.stored)
+        ledger = batch.loaded.ledger
+        self._insert(connection, BUDGETS, ledger.inserts())
+        _conditionally(connection, SPEND, ledger.updates())
         # Last, so that the lock on marks is held for no longer than a commit takes.
         if marks := batch.inserts["revocations"]:
             self._database.lock_marks(connection)
@@ -290,8 +309,12 @@ def _agent_values(row: Row) -> Row:
     }
 
 
-def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:
+def _at(changes: list[tuple[int, int]]) -> list[Row]:
+    return [{"id": key, "at": at} for key, at in sorted(changes)]
+
+
+def _conditionally(connection: Connection, statement: Any, changes: list[Row]) -> None:
     if changes:
-        done = connection.execute(statement, [{"id": key, "at": at} for key, at in sorted(changes)])
+        done = connection.execute(statement, changes)
         if done.rowcount != len(changes):
             raise ConflictError("consumed by another writer")

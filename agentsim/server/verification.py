@@ -4,6 +4,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
+from agentsim.server.budgets import Charge, charge
 from agentsim.server.callers import check_concerned, identify
 from agentsim.server.checks import check_text
 from agentsim.server.claims import Claims
@@ -42,9 +43,13 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         _check_audience(request, claims)
         _check_task(request, claims)
         _check_use(request, claims, tools, resources)
+        # Last: what is refused costs nothing.
+        charged = charge(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
-        return _answer(batch, request, entry, claims, error.with_traceback(None))
-    return _answer(batch, request, entry, claims, None)
+        return _answer(batch, request, entry, claims, Charge(), error.with_traceback(None))
+    if charged.cost is not None:
+        entry.details["cost"] = charged.cost
+    return _answer(batch, request, entry, claims, charged, None)
 
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
@@ -127,11 +132,14 @@ def _answer(
     request: Verify,
     entry: Entry,
     claims: Claims | None,
+    charged: Charge,
     error: OAuthError | None,
 ) -> Verification:
     if error is not None:
         entry.status, entry.reason = "refused", error.reason
-    answer = Verification(log_id=0, is_valid=error is None, error=error)
+    answer = Verification(
+        log_id=0, is_valid=error is None, cost=charged.cost, budget_left=charged.left, error=error
+    )
     if claims is None:
         return answer
     # What was true of the token is told with the refusal, except of one that is no longer active, and to strangers.

@@ -90,7 +90,7 @@ class Stage:
                         insort(due, following)
                     else:
                         self._waiting[(following.time - self._start) // self._window].append(following)
-        while self._server.pending():
+        while self._server.pending(end):
             self._server.fill(at=end)
         self._log.close_window(number, end - self._window)
         return count

@@ -111,6 +111,7 @@ def _terms(form: TokenForm) -> dict[str, Any]:
         "required_tools": form.required_tools,
         "required_resources": form.required_resources,
         "scope_level": form.scope_level,
+        "budget": form.budget,
         "resource": _targets(form),
     }
     if form.authorization_details is not None:
@@ -127,6 +128,7 @@ def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
     for name, told, said in (
         ("task_id", form.task_id, details.task_id),
         ("scope_level", form.scope_level, details.level),
+        ("budget", form.budget, details.budget),
     ):
         if told is not None and said is not None and told != said:
             raise InvalidAuthorizationDetails("said_twice", f"authorization_details and {name} differ")
@@ -136,6 +138,7 @@ def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
         "required_resources": details.resources,
         "task_id": form.task_id or details.task_id,
         "scope_level": form.scope_level or details.level,
+        "budget": details.budget if form.budget is None else form.budget,
         "authorization_details": True,
     }
 

@@ -24,6 +24,13 @@ def _as_text(value: Any) -> Any:
     return " ".join(value) if joinable else value
 
 
+def _as_number(value: Any) -> Any:
+    is_number = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 18
+    return int(value) if is_number else value
+
+
+#: A whole number; its digits are one, too, since forms hold texts alone.
+Units = Annotated[int, BeforeValidator(_as_number, json_schema_input_type=int | str)]
 #: A list of names; a space-delimited string is one, too.
 Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=list[str] | str)]
 #: A space-delimited string; a list of strings is one, too.
@@ -61,6 +68,7 @@ class TokenForm(ClientForm):
         None,
         description="RFC 9396, of type agent_task: tools, resources, task and level in the standard way.",
     )
+    budget: Units | None = Field(None, description="What the grant may spend, in the policy's units.")
     may_act: str | None = Field(
         None, description="The one agent of another owner that may take a child token."
     )

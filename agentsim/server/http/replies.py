@@ -42,6 +42,7 @@ class TokenReply(TypedDict):
     parent_task_id: NotRequired[str]
     scope_inheritance: NotRequired[str]
     issued_token_type: NotRequired[str]
+    budget: NotRequired[int]
     authorization_details: NotRequired[list[dict[str, Any]]]
 
 
@@ -72,6 +73,8 @@ class IntrospectionReply(TypedDict):
     allowed_tools: NotRequired[list[str]]
     allowed_resources: NotRequired[list[str]]
     task_history: NotRequired[dict[str, Any]]
+    budget: NotRequired[int]
+    budget_left: NotRequired[int]
     authorization_details: NotRequired[list[dict[str, Any]]]
 
 
@@ -98,6 +101,8 @@ class VerificationReply(_Evidence):
     historical_pattern_match: NotRequired[bool | None]
     previous_tasks: NotRequired[list[str]]
     execution_patterns: NotRequired[dict[str, Any]]
+    cost: NotRequired[int]
+    budget_left: NotRequired[int]
 
 
 @_closed

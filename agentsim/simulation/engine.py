@@ -32,8 +32,9 @@ from agentsim.simulation.adversaries import Adversaries, AttackRecord, AttackSte
 from agentsim.simulation.holder import Holder
 from agentsim.simulation.intents import Intents, Kind
 from agentsim.simulation.requests import Requests
-from agentsim.simulation.rounds import Step
+from agentsim.simulation.rounds import Answered, Step
 from agentsim.simulation.scenario import Scenario
+from agentsim.simulation.verifiers import Verifiers
 
 #: A step beside the kinds of intents: to refresh because of a refusal.
 _REFRESH = 100
@@ -48,10 +49,11 @@ _MARGIN = 0.1
 class TenantPlay:
     """Plays one tenant of a scenario. Actors: agents by number, attackers after them."""
 
-    def __init__(self, scenario: Scenario, tenant: int, intents: Intents) -> None:
+    def __init__(self, scenario: Scenario, tenant: int, intents: Intents, verifiers: Verifiers) -> None:
         self._intents = intents
         self._requests = Requests(scenario.tenants[tenant].name, intents)
         self._margin = int(scenario.policy.access_ttl * _MARGIN)
+        self._verifiers = verifiers
         self._holders: dict[int, Holder] = {}
         # Intents have their own places for numbers.
         self._orders = count(len(intents))
@@ -77,8 +79,16 @@ class TenantPlay:
             first, last = bisect_left(waking, number), bisect_left(waking, number + 1)
             yield steps + wakes[first:last]
 
-    def prepare(self, step: Step) -> Operation | None:
+    def prepare(self, step: Step) -> Operation | Answered | None:
         """The operation of a step; None where its agent has stopped or never got this far."""
+        operation = self._wanted(step)
+        return self._verifiers.receive(step, operation) if isinstance(operation, Verify) else operation
+
+    def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
+        """Take an answer in and say what follows from it."""
+        return self._react(step, *self._verifiers.settle(step, operation, answer))
+
+    def _wanted(self, step: Step) -> Operation | None:
         match step.kind:
             case Kind.REGISTER:
                 return self._requests.register(step.actor)
@@ -92,8 +102,7 @@ class TenantPlay:
             self.skipped += 1
         return operation
 
-    def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
-        """Take an answer in and say what follows from it."""
+    def _react(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
             return self._adversaries.settle(step, operation, answer)
         if isinstance(answer, Registration):
@@ -214,6 +223,9 @@ class TenantPlay:
             done = step.time + int(self._intents.calls.duration[step.ref])
             return (Step(done, next(self._orders), step.actor, -1, Kind.EXECUTION, step.ref),)
         assert answer.error is not None
+        if answer.error.reason == "budget_exhausted":
+            # Its parent, to which it reports, has no more to give either.
+            holder.stopped = True
         if answer.error.error != "invalid_token" or not self._is_intent(step):
             return ()
         if holder.refresh_token is None:

@@ -31,6 +31,7 @@ from agentsim.settings.strict import (
     raise_faults,
 )
 from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.resourceservers import ResourceServers
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
@@ -171,6 +172,9 @@ class Scenario(Strict):
         BeforeValidator(_roles),
         Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
     ] = Field(default_factory=dict)
+    resource_servers: Annotated[
+        ResourceServers, Field(description="How resource servers find out whether a token may be used.")
+    ] = ResourceServers()
     attacks: Annotated[tuple[AttackSettings, ...], Field(description="Who misbehaves, and how.")] = ()
 
     @model_validator(mode="after")
@@ -251,6 +255,11 @@ def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
     """What does not fit together although each part is good."""
     yield from _unknown_roles(scenario)
     yield from _too_many_names(scenario.roles)
+    known = {name for role in scenario.roles.values() for name in role.resources}
+    for name in scenario.resource_servers.others:
+        if name not in known:
+            text = f"no tool works on it; {faults.suggestion(name, known)}"
+            yield ("resource_servers", "others", name), text, name
     for name, role in scenario.roles.items():
         if role.level not in scenario.policy.levels:
             text = f"no such level; {faults.suggestion(role.level, scenario.policy.levels)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from agentsim.server.claims import Claims
 from agentsim.server.batch import Row
+from agentsim.server.claims import Claims
 from agentsim.server.store import Store
 
 #: Later than any moment.

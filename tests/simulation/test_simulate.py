@@ -119,6 +119,7 @@ def test_wall_time_is_accounted_for_and_nothing_secret_is_left_behind(attacked):
         "revocations",
         "audit",
         "labels",
+        "exposures",
         "windows",
     }
 

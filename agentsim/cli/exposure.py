@@ -14,22 +14,23 @@ from agentsim.cli.runs import RUNS
 if TYPE_CHECKING:
     import pandas as pd
 
-_HEADER = (
-    "Verification",
-    "calls",
-    "asked",
-    "polls",
-    "requests/call",
-    "revocations",
-    "honoured",
-    "per 1,000",
-    "from",
-    "to",
-    "exposed %",
-    "p50 s",
-    "p99 s",
-    "most s",
-)
+#: What is printed: the names of columns for people, and of the figures.
+_COLUMNS = {
+    "Verification": "way",
+    "calls": "calls",
+    "asked": "asked",
+    "polls": "looks",
+    "requests/call": "requests_per_call",
+    "revocations": "revocations",
+    "honoured": "honoured",
+    "per 1,000": "per_1000",
+    "from": "low",
+    "to": "high",
+    "exposed %": "exposed",
+    "p50 s": "p50_s",
+    "p99 s": "p99_s",
+    "most s": "max_s",
+}
 
 
 @app.command(epilog="Example: `agentsim exposure data/scenarios/demo.yaml --agents 2000`")
@@ -79,24 +80,13 @@ def exposure(
 def _print(compared: pd.DataFrame) -> None:
     from agentsim.cli.terminal import print_table
 
-    rows = [
-        (
-            f"{row.verification} {row.setting}".strip(),
-            row.calls,
-            row.asked,
-            row.looks,
-            row.requests_per_call,
-            row.revocations,
-            row.honoured,
-            row.per_1000,
-            row.low,
-            row.high,
-            100 * row.exposed,
-            *("-" if value != value else value for value in (row.p50_s, row.p99_s, row.max_s)),
-        )
-        for row in compared.itertuples()
-    ]
-    print_table(_HEADER, rows)
+    shown = compared.assign(
+        way=(compared["verification"] + " " + compared["setting"]).str.strip(),
+        exposed=100 * compared["exposed"],
+    )
+    # Where nothing was honoured there is no time to tell.
+    rows = shown[list(_COLUMNS.values())].astype(object).where(shown.notna(), "-").to_numpy().tolist()
+    print_table(tuple(_COLUMNS), [tuple(row) for row in rows])
     typer.echo(
         "\nhonoured: calls let through after a mark; per 1,000 revocations with its 95 % interval; exposed: revocations "
         "with any;\np50, p99, most: seconds from the mark to the last of them. Polls depend on time and resource servers, "

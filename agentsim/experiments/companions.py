@@ -57,16 +57,22 @@ def make_companions(
     return Companions(first, second, kept_first + kept_second)
 
 
-def open_or_simulate(scenario: Scenario, path: Path, progress: bool) -> tuple[Run, bool]:
+def open_or_simulate(
+    scenario: Scenario, path: Path, progress: bool, jobs: int | None = None
+) -> tuple[Run, bool]:
     """The finished Run of exactly this scenario and version, or a new one; and whether it was there.
 
     What a killed attempt left at ``path`` is replaced.
+
+    Parameters
+    ----------
+    jobs : processes; one per core if left out.
     """
     try:
         run = Run(path)
+        same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
+        if same and run.manifest.versions.get("agentsim") == version("agentsim"):
+            return run, True
     except RunError:
-        return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False
-    same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
-    if same and run.manifest.versions.get("agentsim") == version("agentsim"):
-        return run, True
-    return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False
+        pass
+    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False

@@ -7,22 +7,24 @@ in five, whatever the scenario says. Tasks that end by themselves leave marks, t
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
+from tqdm.auto import tqdm
 
 from agentsim.experiments.companions import open_or_simulate
 from agentsim.run import Run
 from agentsim.simulation import Scenario
 from agentsim.simulation.scenario import parse_scenario
+from agentsim.simulation.shards import Advance, deal
 
 #: Share of the root tasks that are stopped by their owner.
 STOPPED = 0.2
-#: The reason of marks that say a task came to its end.
-_COMPLETED = "completed"
 _REPLICATES = 2_000
 
 
@@ -81,12 +83,19 @@ def compare_exposure(
         If the scenario cannot have so few agents.
     """
     size = min(agents, scenario.population.agents)
-    smaller = scenario.with_agents(size)
-    rows = []
-    for way in WAYS:
-        place = Path(folder) / f"exposure-{size}-{way.name.replace(' ', '-')}"
-        run, _ = open_or_simulate(_changed(smaller, way), place, progress)
-        rows.append({"verification": way.verification, "setting": way.setting, "agents": size, **_figures(run)})
+    work = _Work(scenario.with_agents(size), Path(folder))
+    with tqdm(total=len(WAYS), unit="way", disable=not progress, desc="exposure") as bar:
+        # Each way in one process: they take about as long as each other.
+        places = dict(deal(work, range(len(WAYS)), os.cpu_count() or 1, bar.update))
+    rows = [
+        {
+            "verification": way.verification,
+            "setting": way.setting,
+            "agents": size,
+            **_figures(Run(places[number])),
+        }
+        for number, way in enumerate(WAYS)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -97,6 +106,22 @@ def compare_exposure_of(run: Run, *, agents: int, progress: bool = False) -> pd.
     return compare_exposure(scenario, folder, agents=agents, progress=progress)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Plays the scenario under the ways, each by its number; it can be sent to another process."""
+
+    scenario: Scenario
+    folder: Path
+
+    def __call__(self, number: int, advance: Advance) -> Path:
+        """Play one, or find it; returns where the Run is."""
+        way = WAYS[number]
+        place = self.folder / f"exposure-{self.scenario.population.agents}-{way.name.replace(' ', '-')}"
+        open_or_simulate(_changed(self.scenario, way), place, progress=False, jobs=1)
+        advance(1)
+        return place
+
+
 def _changed(scenario: Scenario, way: Way) -> Scenario:
     data = scenario.resolved()
     roles = {name: {**role, "cancelled": STOPPED} for name, role in data["roles"].items()}
@@ -104,10 +129,10 @@ def _changed(scenario: Scenario, way: Way) -> Scenario:
 
 
 def _figures(run: Run) -> dict[str, float]:
-    marks = run.sql(f"""
+    marks = run.sql("""
         SELECT coalesce(sum(e.honoured), 0)::DOUBLE AS honoured, max(e.last_us)::DOUBLE / 1e6 AS last
         FROM revocations AS r LEFT JOIN exposures AS e USING (tenant, revocation_id)
-        WHERE r.reason <> '{_COMPLETED}' GROUP BY r.tenant, r.revocation_id ORDER BY r.tenant, r.revocation_id
+        WHERE r.reason <> 'completed' GROUP BY r.tenant, r.revocation_id ORDER BY r.tenant, r.revocation_id
     """)
     honoured, last = marks["honoured"].to_numpy(), marks["last"].dropna().to_numpy()
     low, high = _interval(honoured)

@@ -141,9 +141,8 @@ class Verifiers:
 
     def close_window(self, end: int) -> None:
         """A window is over: its marks are filled in, and what was let through can be held against them."""
-        self._marks.catch_up()
+        self._catch_up()
         self._marks.fill(end)
-        self._stale = False
         for call in self._honoured:
             missed = [
                 mark
@@ -185,12 +184,16 @@ class Verifiers:
 
     def _decide(self, now: int, call: Verify, claims: Claims, server: _Server) -> Verification:
         """By what the server knew when it looked last."""
-        if self._stale:
-            self._marks.catch_up()
-            self._stale = False
+        self._catch_up()
         look = server.last_look(now)
         active = all(server.known_from(mark) > look for mark in self._marks.above(claims))
         return self._note(now, claims, server, look, _judge(now, call, claims, active=active))
+
+    def _catch_up(self) -> None:
+        """Read new marks, where an answer has told that there are some."""
+        if self._stale:
+            self._marks.catch_up()
+            self._stale = False
 
     def _note(
         self, now: int, claims: Claims, server: _Server, look: int, answer: Verification

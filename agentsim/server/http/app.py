@@ -23,6 +23,7 @@ from agentsim.server.http.endpoints import ENDPOINTS
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.observer import AccessLog, Observer
 from agentsim.server.http.openapi import describe
+from agentsim.server.http.reload import PolicySource, PolicyWatch
 from agentsim.server.http.responses import Manner, json_response
 from agentsim.server.overview import Overview
 
@@ -35,6 +36,7 @@ def make_app(
     open_server: Callable[[], Server],
     admin_token_hash: bytes,
     *,
+    policy_source: PolicySource | None = None,
     clock: Clock | None = None,
     log: AccessLog | None = None,
 ) -> Starlette:
@@ -46,6 +48,7 @@ def make_app(
     open_server : makes the server when the application starts up; it is closed when the application shuts down, after
         everything that was asked has been answered.
     admin_token_hash : SHA-256 of the administrator's bearer token.
+    policy_source : where the rules come from, and are read again when they change.
     clock, log : time for views and log lines, and where those go; by default the system's and standard error.
     """
     ticking = clock or SystemClock()
@@ -60,7 +63,8 @@ def make_app(
             gate=AdminGate(admin_token_hash),
             overview=Overview(server.store, ticking),
         )
-        ticker = asyncio.create_task(_tick(context, access_log))
+        watch = None if policy_source is None else PolicyWatch(policy_source, server)
+        ticker = asyncio.create_task(_tick(context, access_log, watch))
         # What is there now stays: the collector need not go through it again and again.
         gc.collect()
         gc.freeze()
@@ -103,8 +107,10 @@ def _routes(issuer: str) -> list[Route]:
     ]
 
 
-async def _tick(context: Context, log: AccessLog) -> None:
+async def _tick(context: Context, log: AccessLog, watch: PolicyWatch | None) -> None:
     while True:
+        if watch is not None:
+            await watch.look()
         await asyncio.sleep(_TICK)
         # Another worker may have rotated: sign with its key, too.
         context.server.keyring.reload()

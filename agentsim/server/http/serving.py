@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
 from agentsim.server.http.logs import log_as_json
+from agentsim.server.http.reload import PolicySource
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
@@ -39,6 +40,8 @@ class Settings:
     policy: Policy
     key_file: Path | None
     admin_token_hash: bytes
+    #: Where the policy was read from; None where it is the built-in one.
+    policy_source: PolicySource | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -95,7 +98,12 @@ def application(settings: Settings) -> Starlette:
 
     # Here as well, because each further worker is a process that begins anew.
     log_as_json()
-    return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
+    return make_app(
+        settings.policy.issuer,
+        partial(open_server, settings),
+        settings.admin_token_hash,
+        policy_source=settings.policy_source,
+    )
 
 
 def open_server(settings: Settings) -> Server:

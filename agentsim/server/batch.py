@@ -41,6 +41,8 @@ class Loaded:
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     #: Keys of client assertions that have been used.
     assertions: set[bytes] = field(default_factory=set)
+    #: Codes that people's consent has made.
+    codes: dict[int, Row] = field(default_factory=dict)
     #: Budgets of grants, and of the roots of those that share a pool.
     ledger: Ledger = field(default_factory=Ledger)
 
@@ -60,11 +62,19 @@ class Batch:
     trail: Trail
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
-        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": [], "used_assertions": []}
+        default_factory=lambda: {
+            "agents": [],
+            "issued_tokens": [],
+            "revocations": [],
+            "used_assertions": [],
+            "authorization_codes": [],
+        }
     )
     #: (client_id, confirmed_at) and (token_id, consumed_at): conditional updates.
     confirmed: list[tuple[int, int]] = field(default_factory=list)
     consumed: list[tuple[int, int]] = field(default_factory=list)
+    #: (code_id, consumed_at, grant_id): the same.
+    redeemed: list[tuple[int, int, int]] = field(default_factory=list)
     changed_grants: set[int] = field(default_factory=set)
     changed_agents: set[int] = field(default_factory=set)
     #: Task ids from the root down of grants that this batch has issued or refreshed.

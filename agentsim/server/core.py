@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from agentsim.server import (
     agents,
+    consent,
     grants,
     introspection,
     notes,
@@ -39,7 +40,10 @@ from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
     Admin,
+    AskConsent,
+    Authorize,
     Confirm,
+    Deny,
     Disable,
     Enable,
     Introspect,
@@ -48,15 +52,18 @@ from agentsim.server.operations import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
+    NoteSignIn,
     Operation,
     ReadAgent,
     RecordExecution,
+    Redeem,
     Refresh,
     Register,
     Revoke,
     RotateSecret,
     UpdateAgent,
     Verify,
+    Withdraw,
 )
 from agentsim.server.policy import Policy
 from agentsim.server.rules import lists_agents
@@ -82,6 +89,13 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     NoteRefusal: ("request_refused", notes.note_refusal),
     NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
     NotePolicy: ("policy_changed", notes.note_policy),
+    NoteSignIn: ("sign_in", notes.note_sign_in),
+    AskConsent: ("consent_asked", consent.ask),
+    Authorize: ("consent_given", consent.authorize),
+    Deny: ("consent_asked", consent.deny),
+    # A root grant like any other; whose consent it rests on, its principal says.
+    Redeem: ("token_issued", consent.redeem),
+    Withdraw: ("consent_withdrawn", consent.withdraw),
 }
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
@@ -334,6 +348,8 @@ def _is_exclusive(operation: Operation) -> bool:
     """
     if isinstance(operation, Revoke):
         return operation.token is None
+    if isinstance(operation, Withdraw):
+        return operation.grant_id is None
     return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
 
 

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from agentsim.server.accounts import Accounts
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.context import Context, answering
 from agentsim.server.http.discovery import base_path, metadata, metadata_path
@@ -23,6 +25,7 @@ from agentsim.server.http.endpoints import ENDPOINTS
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.observer import AccessLog, Observer
 from agentsim.server.http.openapi import describe
+from agentsim.server.http.pages.routes import page_routes
 from agentsim.server.http.reload import PolicySource, PolicyWatch
 from agentsim.server.http.responses import Manner, json_response
 from agentsim.server.overview import Overview
@@ -62,6 +65,8 @@ def make_app(
             gatherer=Gatherer(server),
             gate=AdminGate(admin_token_hash),
             overview=Overview(server.store, ticking),
+            accounts=Accounts(server.store, ticking),
+            attempts=Attempts(ticking),
         )
         watch = None if policy_source is None else PolicyWatch(policy_source, server)
         ticker = asyncio.create_task(_tick(context, access_log, watch))
@@ -102,6 +107,7 @@ def _routes(issuer: str) -> list[Route]:
     ]
     return [
         *routes,
+        *page_routes(issuer),
         Route(metadata_path(issuer), answering("metadata", metadata, Manner.BEARER), name="metadata"),
         Route(f"{base}/openapi.json", answering("openapi", openapi, Manner.BEARER), name="openapi"),
     ]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agentsim.server.accounts import Accounts
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
@@ -54,6 +56,8 @@ class Context:
     gatherer: Gatherer
     gate: AdminGate
     overview: Overview
+    accounts: Accounts
+    attempts: Attempts
     refusals: Refusals = field(default_factory=Refusals)
 
 

@@ -95,9 +95,10 @@ def serve(
             policy_source=source,
             key_file=key_file,
             admin_token_hash=token_hash,
+            workers=workers,
         )
         _announce(settings, address, fresh)
-        serving.serve(settings, bound, workers)
+        serving.serve(settings, bound)
     except KeyboardInterrupt:
         # The usual way to end it, after everything has been answered.
         return

@@ -14,6 +14,7 @@ from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.ledger import Budget, Ledger
+from agentsim.server.limits import Draft
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
@@ -60,6 +61,9 @@ class Batch:
     old_marks: MarkIndex
     loaded: Loaded
     trail: Trail
+    #: What may still be asked, and the clients that were charged for asking, by id.
+    buckets: Draft
+    met: dict[int, Row] = field(default_factory=dict)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
         default_factory=lambda: {

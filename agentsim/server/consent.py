@@ -39,6 +39,7 @@ from agentsim.server.metadata import AUTHORIZATION_CODE
 from agentsim.server.operations import AskConsent, Authorize, Client, Deny, Issue, Redeem, Withdraw
 from agentsim.server.revocation import end_grant, end_principal
 from agentsim.server.rules import check_listed
+from agentsim.server.throttling import charge
 
 #: How long a code may wait to be redeemed.
 CODE_US = 60 * SECOND
@@ -115,6 +116,7 @@ def deny(batch: Batch, request: Deny, entry: Entry) -> Noted:
 def redeem(batch: Batch, request: Redeem, entry: Entry) -> TokenGrant:
     """Exchange a code, once, for the tokens that were consented to; a replay ends what it was exchanged for."""
     agent = authenticate(batch, request.by, entry)
+    charge(batch, entry, agent["client_id"], agent)
     check_grant_type(agent, AUTHORIZATION_CODE)
     check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     code = _presented(batch, request, agent, entry)

@@ -21,6 +21,7 @@ from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.context import Context, answering
 from agentsim.server.http.discovery import base_path, metadata, metadata_path
+from agentsim.server.http.door import Door
 from agentsim.server.http.endpoints import ENDPOINTS
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.observer import AccessLog, Observer
@@ -63,6 +64,7 @@ def make_app(
         context = app.state.context = Context(
             server=server,
             gatherer=Gatherer(server),
+            door=Door(server),
             gate=AdminGate(admin_token_hash),
             overview=Overview(server.store, ticking),
             accounts=Accounts(server.store, ticking),
@@ -128,7 +130,7 @@ async def _write_down(context: Context, log: AccessLog) -> None:
     refused = context.refusals.take()
     if refused:
         try:
-            await context.gatherer.ask(refused)
+            await context.gatherer.ask(refused, first=True)
         except OAuthError:
             # The database is away. Those rows are lost; the access log has the requests.
             return

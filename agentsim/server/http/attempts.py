@@ -1,6 +1,7 @@
-"""Attempts to sign in: few at a time for each account and each address, so that passwords cannot be tried out.
+"""Attempts to sign in: few that fail for each account and each address, so that passwords cannot be tried out.
 
-Nobody is locked out for good: a bucket fills again, a token every some seconds.
+Nobody is locked out for good: a bucket fills again, a token every some seconds. An attempt is counted before it is known
+how it ends, so that many at once gain nothing; one that succeeds is forgiven.
 """
 
 import asyncio
@@ -35,18 +36,30 @@ class Attempts:
             ``too_many_attempts``, with the time to wait.
         """
         now = self._clock.now()
-        buckets = [(("account", account), *_BY_ACCOUNT), (("address", address), *_BY_ADDRESS)]
         waits = [
-            max(now, self._full_at.get(key, 0)) + each - now - burst * each for key, burst, each in buckets
+            max(now, self._full_at.get(key, 0)) + each - now - burst * each
+            for key, burst, each in _buckets(account, address)
         ]
         if max(waits) > 0:
             raise TooManyRequests(
                 "too_many_attempts",
                 "there have been too many attempts to sign in",
                 retry_after=-(-max(waits) // SECOND),
-                hint="Wait a little, then try again.",
+                bucket="account",
+                actor_class="human",
             )
-        for key, _, each in buckets:
-            self._full_at[key] = max(now, self._full_at.get(key, 0)) + each
+        self._move(account, address, 1)
         if len(self._full_at) > _MOST_KEPT:
             self._full_at = {key: moment for key, moment in self._full_at.items() if moment > now}
+
+    def forgive(self, account: str, address: str | None) -> None:
+        """An attempt that was counted has succeeded."""
+        self._move(account, address, -1)
+
+    def _move(self, account: str, address: str | None, attempts: int) -> None:
+        for key, _, each in _buckets(account, address):
+            self._full_at[key] = max(self._clock.now(), self._full_at.get(key, 0)) + attempts * each
+
+
+def _buckets(account: str, address: str | None) -> tuple[tuple[Hashable, int, int], ...]:
+    return ((("account", account), *_BY_ACCOUNT), (("address", address), *_BY_ADDRESS))

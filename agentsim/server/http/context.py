@@ -12,6 +12,7 @@ from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
 from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
+from agentsim.server.http.door import Door
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
 from agentsim.server.operations import NoteRefusal, Operation
@@ -54,6 +55,7 @@ class Context:
 
     server: Server
     gatherer: Gatherer
+    door: Door
     gate: AdminGate
     overview: Overview
     accounts: Accounts

@@ -53,7 +53,7 @@ async def withdraw(request: Request) -> Response:
         return redirect(f"{base}/signin?next={base}/account/grants")
     grant_id = parse_id(form["grant_id"], "grant_id") if "grant_id" in form else None
     operation = Withdraw(by=visit.person, grant_id=grant_id, source_ip=source_of(request))
-    await context.gatherer.ask_one(operation, Revocation)
+    await context.gatherer.ask_one(operation, Revocation, first=True)
     return redirect(f"{base}/account/grants?withdrawn={'all' if grant_id is None else 'one'}")
 
 

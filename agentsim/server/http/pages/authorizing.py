@@ -37,7 +37,9 @@ async def show(request: Request) -> Response:
         here = f"{base_path(issuer)}/authorize?{request.url.query}"
         return redirect(f"{base_path(issuer)}/signin?next={quote(here, safe='')}")
     try:
-        consent = await context.gatherer.ask_one(_operation(AskConsent, request, form, visit.person), Consent)
+        consent = await context.gatherer.ask_one(
+            _operation(AskConsent, request, form, visit.person), Consent, first=True
+        )
         _check_response_type(form)
     except OAuthError as error:
         return _refused(error, form, issuer)
@@ -66,18 +68,20 @@ async def decide(request: Request) -> Response:
     form = _checked(parameters)
     if visit.person is None:
         raise InvalidRequest("not_signed_in", "nobody is signed in any more", hint="Sign in and try again.")
-    operation = _operation(Authorize, request, form, visit.person)
+    allowed = parameters.get("decision") == "allow"
+    kind = Authorize if allowed else AskConsent
     try:
-        if parameters.get("decision") != "allow":
-            # The same checks as for showing it: nobody is sent to an address that is not registered.
-            asked = _operation(AskConsent, request, form, visit.person)
-            await context.gatherer.ask_one(asked, Consent)
-            denial = Deny(by=visit.person, client_id=form.client_id or "", source_ip=source_of(request))
-            await context.gatherer.ask_one(denial, Noted)
-        consent = await context.gatherer.ask_one(operation, Consent)
+        # The same checks either way: nobody is sent to an address that is not registered.
+        consent = await context.gatherer.ask_one(
+            _operation(kind, request, form, visit.person), Consent, first=True
+        )
     except OAuthError as error:
         return _refused(error, form, issuer)
-    return _answered(form, issuer, {"code": consent.code})
+    if allowed:
+        return _answered(form, issuer, {"code": consent.code})
+    denial = Deny(by=visit.person, client_id=form.client_id or "", source_ip=source_of(request))
+    await context.gatherer.ask_one(denial, Noted, first=True)
+    return _answered(form, issuer, {"error": "access_denied", "error_description": "the person said no"})
 
 
 def _query(request: Request) -> dict[str, Any]:
@@ -131,7 +135,7 @@ class UnsupportedResponseType(OAuthError):
 
 def _refused(error: OAuthError, form: AuthorizationForm, issuer: str) -> Response:
     """Tell the agent, where it is known that it is the agent that is told; else the person."""
-    if error.reason in _NOT_ANSWERED or error.log_id is None and error.status != 400:
+    if error.reason in _NOT_ANSWERED or (error.log_id is None and error.status != 400):
         raise error
     members = error_members(error)
     return _answered(form, issuer, {name: members[name] for name in ("error", "error_description")})
@@ -153,7 +157,9 @@ def _origin(uri: str) -> str:
 def _lifetimes(longest: int) -> list[tuple[int, str]]:
     """Seconds and words, the longest that the policy allows last."""
     shorter = [(seconds, words) for seconds, words in _LIFETIMES if seconds < longest]
-    words = dict(_LIFETIMES).get(longest, f"{longest // 3600} hours" if longest >= 7200 else f"{longest} seconds")
+    words = dict(_LIFETIMES).get(
+        longest, f"{longest // 3600} hours" if longest >= 7200 else f"{longest} seconds"
+    )
     return [*shorter, (longest, f"{words}, the longest")]
 
 

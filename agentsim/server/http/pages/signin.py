@@ -48,10 +48,11 @@ async def sign_in(request: Request) -> Response:
         account=person.account if person else "", granted=person is not None, source_ip=source_of(request)
     )
     if person is None:
-        (_,) = await context.gatherer.ask([note])
+        (_,) = await context.gatherer.ask([note], first=True)
         fault = "Account and password do not belong together."
         return _page(issuer, visit, following, account, fault, status=403)
-    await context.gatherer.ask_one(note, Noted)
+    context.attempts.forgive(account, source_of(request))
+    await context.gatherer.ask_one(note, Noted, first=True)
     response = redirect(following)
     # A value of its own: what the browser brought along may have been put there by somebody else.
     set_cookie(response, context, await asyncio.to_thread(context.accounts.begin_session, person))

@@ -81,7 +81,9 @@ def check_own_form(request: Request, form: Mapping[str, Any], visit: Visit) -> N
     sent = str(form.get("csrf", ""))
     if not is_ours or site not in ("same-origin", "none") or not _equal(sent, visit.csrf):
         raise AccessDenied(
-            "foreign_form", "this form is not from this session", hint="Go back, load the page anew, and try again."
+            "foreign_form",
+            "this form is not from this session",
+            hint="Go back, load the page anew, and try again.",
         )
 
 

@@ -26,6 +26,8 @@ from agentsim.server.operations import Admin, Credentials
 #: Refusals a second that leave as they come, and the longest that those beyond are held, in seconds.
 PACE = 100
 LONGEST_HOLD = 1.0
+#: Multiples of it lie evenly between whole numbers, however many there are.
+_GOLDEN = 0.6180339887
 
 
 class Visit(NamedTuple):
@@ -45,6 +47,7 @@ class Door:
         self._inside: Counter[Key] = Counter()
         #: When the next refusal may leave, by the event loop's clock in seconds.
         self._next = 0.0
+        self._turn = 0.0
 
     def client(self, by: Credentials) -> Visit:
         """A client that asks for a grant."""
@@ -101,8 +104,13 @@ class Door:
     async def _hold(self, count: int) -> None:
         """Wait until so many refusals may leave together."""
         now = asyncio.get_running_loop().time()
-        leave_at = min(max(self._next, now), now + LONGEST_HOLD)
-        self._next = leave_at + count / PACE
+        leave_at = max(self._next, now)
+        if leave_at > now + LONGEST_HOLD:
+            # Those who came together leave one after the other, or they would come together again.
+            self._turn = (self._turn + _GOLDEN) % 1
+            leave_at = now + LONGEST_HOLD * (1 + self._turn) / 2
+        else:
+            self._next = leave_at + count / PACE
         await asyncio.sleep(leave_at - now)
 
     def _visit(self, by: Admin | Credentials, client_id: int, tree: int | None = None) -> Visit:

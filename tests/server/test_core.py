@@ -219,12 +219,13 @@ def test_every_operation_is_among_the_cases(world: Any) -> None:
     refused = {type(case.operation) for case in refused_cases(world)}
     granted = {type(case.operation) for case in granted_cases(world)}
     assert refused == set(get_args(Operation))
-    assert granted == refused - {NoteRefusal}
+    # What these keep is a refusal, whenever they are asked.
+    assert granted == refused - {NoteRefusal, Deny}
 
 
 def test_every_refusal_of_the_core_is_a_value_and_not_an_exception(world: Any) -> None:
     for case in refused_cases(world):
-        if not isinstance(case.operation, Verify | Introspect | Revoke | NoteRefusal):
+        if not isinstance(case.operation, Verify | Introspect | Revoke | NoteRefusal | NoteSignIn | Deny):
             (answer,) = world.server.execute([case.operation])
             assert isinstance(answer, OAuthError)
             assert answer.reason == case.reason

@@ -130,10 +130,12 @@ def _changes(batch: Batch, request: UpdateAgent, agent: Row) -> dict[str, Any]:
         changes["registered_scope"] = scopes.canonical_scope(request.scope)
     if request.max_scope_level is not None:
         changes["max_scope_level"] = check_level(batch, request.max_scope_level)
-    if request.grant_types is not None:
-        changes["grant_types"] = check_grant_types(request.grant_types)
     if request.redirect_uris is not None:
         changes["redirect_uris"] = check_redirect_uris(request.redirect_uris)
+    if request.grant_types is not None or request.redirect_uris is not None:
+        grant_types = agent["grant_types"].split() if request.grant_types is None else request.grant_types
+        redirect_uris = (agent | changes)["redirect_uris"].split()
+        changes["grant_types"] = check_grant_types(grant_types, redirect_uris)
     if request.jwks is not None:
         changes["jwks"] = check_keys(agent["token_endpoint_auth_method"], request.jwks)
     after = agent | changes

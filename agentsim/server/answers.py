@@ -171,6 +171,25 @@ class Revocation:
 
 
 @dataclass(slots=True, kw_only=True)
+class Consent:
+    """What a person lets an agent do, or would; ``lifetime_us`` in microseconds."""
+
+    log_id: int
+    #: Empty where it was only asked.
+    code: str
+    agent_name: str
+    description: str
+    owner: str
+    task_id: str | None
+    task_description: str
+    scope: str
+    level: str
+    audience: list[str]
+    budget: int | None
+    lifetime_us: int
+
+
+@dataclass(slots=True, kw_only=True)
 class Noted:
     """It has been written down."""
 
@@ -196,4 +215,5 @@ Answer = (
     | Revocation
     | ExecutionReceipt
     | Noted
+    | Consent
 )

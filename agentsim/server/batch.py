@@ -14,6 +14,7 @@ from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.ledger import Budget, Ledger
+from agentsim.server.limits import Draft
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.policy import Policy
@@ -41,6 +42,8 @@ class Loaded:
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     #: Keys of client assertions that have been used.
     assertions: set[bytes] = field(default_factory=set)
+    #: Codes that people's consent has made.
+    codes: dict[int, Row] = field(default_factory=dict)
     #: Budgets of grants, and of the roots of those that share a pool.
     ledger: Ledger = field(default_factory=Ledger)
 
@@ -58,13 +61,24 @@ class Batch:
     old_marks: MarkIndex
     loaded: Loaded
     trail: Trail
+    #: What may still be asked, and the clients that were charged for asking, by id.
+    buckets: Draft
+    met: dict[int, Row] = field(default_factory=dict)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
-        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": [], "used_assertions": []}
+        default_factory=lambda: {
+            "agents": [],
+            "issued_tokens": [],
+            "revocations": [],
+            "used_assertions": [],
+            "authorization_codes": [],
+        }
     )
     #: (client_id, confirmed_at) and (token_id, consumed_at): conditional updates.
     confirmed: list[tuple[int, int]] = field(default_factory=list)
     consumed: list[tuple[int, int]] = field(default_factory=list)
+    #: (code_id, consumed_at, grant_id): the same.
+    redeemed: list[tuple[int, int, int]] = field(default_factory=list)
     changed_grants: set[int] = field(default_factory=set)
     changed_agents: set[int] = field(default_factory=set)
     #: Task ids from the root down of grants that this batch has issued or refreshed.

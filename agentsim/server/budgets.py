@@ -98,7 +98,7 @@ def call_cost(policy: Policy, tools: Iterable[str]) -> int:
     return sum(policy.tool_costs.get(tool, policy.tool_cost) for tool in set(tools))
 
 
-def charge(batch: Batch, claims: Claims, tools: str) -> Charge:
+def spend(batch: Batch, claims: Claims, tools: str) -> Charge:
     """Spend what a call of these tools (canonical text) costs.
 
     Raises

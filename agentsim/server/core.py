@@ -6,7 +6,7 @@ side and are kept apart by the store.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter_ns
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from agentsim.server import (
     agents,
+    consent,
     grants,
     introspection,
     notes,
@@ -23,23 +24,29 @@ from agentsim.server import (
     revocation,
     verification,
 )
+from agentsim.server.acquaintances import Acquaintances
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer, Noted
 from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Batch
+from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
-from agentsim.server.errors import InvalidRequest, OAuthError
+from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError, TooManyRequests
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import Algorithm, SigningKey
+from agentsim.server.limits import NOBODY, Buckets, Key
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import (
     Admin,
+    AskConsent,
+    Authorize,
     Confirm,
+    Deny,
     Disable,
     Enable,
     Introspect,
@@ -48,19 +55,23 @@ from agentsim.server.operations import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
+    NoteSignIn,
     Operation,
     ReadAgent,
     RecordExecution,
+    Redeem,
     Refresh,
     Register,
     Revoke,
     RotateSecret,
     UpdateAgent,
     Verify,
+    Withdraw,
 )
 from agentsim.server.policy import Policy
 from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
+from agentsim.server.throttling import too_many
 from agentsim.server.tokens import TokenCodec
 
 #: An operation's audit event and its decision.
@@ -82,6 +93,13 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     NoteRefusal: ("request_refused", notes.note_refusal),
     NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
     NotePolicy: ("policy_changed", notes.note_policy),
+    NoteSignIn: ("sign_in", notes.note_sign_in),
+    AskConsent: ("consent_asked", consent.ask),
+    Authorize: ("consent_given", consent.authorize),
+    Deny: ("consent_asked", consent.deny),
+    # A root grant like any other; whose consent it rests on, its principal says.
+    Redeem: ("token_issued", consent.redeem),
+    Withdraw: ("consent_withdrawn", consent.withdraw),
 }
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
@@ -102,6 +120,7 @@ class Server:
     clock, secrets, keyring : time, randomness and the signing keys; by default the system's and a new key.
     matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
     writer : number of this writer: of its ids and of its audit chain.
+    sharers : how many servers share the policy's rate limits, this one included: each takes its part.
     """
 
     def __init__(
@@ -114,6 +133,7 @@ class Server:
         keyring: KeyRing | None = None,
         matcher: PatternMatcher | None = None,
         writer: int = 0,
+        sharers: int = 1,
     ) -> None:
         self.store = store or Store()
         self.policy = policy or Policy()
@@ -128,6 +148,9 @@ class Server:
         self._marks = MarkIndex()
         self._marks_read = 0
         self._filler = Filler(self.store, self._ids)
+        self._buckets = Buckets(sharers)
+        #: The clients that it has met lately.
+        self.acquaintances = Acquaintances()
         self._lock = Lock()
         #: Nanoseconds spent so far, by stage: ``load``, ``write``, ``fill`` and each operation's decision.
         self.spent: Counter[str] = Counter()
@@ -231,6 +254,29 @@ class Server:
         with self.store.reading() as connection:
             return read_closure(connection, revocation_id, most)
 
+    def peek(
+        self, client_id: int, tree: int | None = None, ahead: Mapping[Key, int] = NOBODY
+    ) -> TooManyRequests | None:
+        """The refusal that a client would meet at once, for an empty bucket of its own, its class or a tree.
+
+        Nothing is charged, no database is asked, and any thread may call this.
+
+        Parameters
+        ----------
+        ahead : how many requests go before this one and have not been charged yet, by bucket.
+        """
+        actor_class = self.acquaintances.actor_class(client_id)
+        buckets = self._buckets.draft(self.policy.limits)
+        short = buckets.shortage(self._clock.now(), client_id, actor_class, tree, ahead)
+        return None if short is None else too_many(short, actor_class)
+
+    def claims_of(self, token: str) -> Claims | None:
+        """What a token says that is signed here, whether it still holds or not; None for any other."""
+        try:
+            return self._codec.decode(token)
+        except InvalidToken:
+            return None
+
     def close(self) -> None:
         """Close the database. Nothing that was answered is lost."""
         self.store.close()
@@ -263,6 +309,8 @@ class Server:
             self.store.write(connection, batch)
         self._spend("write", began)
         self._head = batch.trail.head
+        self._buckets.take(batch.buckets)
+        self.acquaintances.learn(batch.met)
         for row in batch.inserts["revocations"]:
             self._marks.add(row)
             self._filler.wake()
@@ -302,9 +350,10 @@ class Server:
     ) -> Batch:
         self._read_marks(connection, operations)
         needs = Needs(with_lineage=lists_agents(self.policy))
+        with_role = self._matcher is not None or bool(self.policy.limits.classes)
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
-                collect(self._codec, operation, needs, with_role=self._matcher is not None)
+                collect(self._codec, operation, needs, with_role=with_role)
         return Batch(
             policy=self.policy,
             codec=self._codec,
@@ -314,6 +363,7 @@ class Server:
             old_marks=self._marks,
             loaded=self.store.load(connection, needs),
             trail=Trail(head, self._ids),
+            buckets=self._buckets.draft(self.policy.limits),
         )
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
@@ -334,6 +384,8 @@ def _is_exclusive(operation: Operation) -> bool:
     """
     if isinstance(operation, Revoke):
         return operation.token is None
+    if isinstance(operation, Withdraw):
+        return operation.grant_id is None
     return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
 
 

@@ -20,6 +20,7 @@
     ├── InvalidToken         401 invalid_token          RFC 6750 section 3.1
     ├── InsufficientScope    403 insufficient_scope     RFC 6750 section 3.1
     ├── AccessDenied         403 access_denied          RFC 6749 section 4.1.2.1
+    ├── TooManyRequests      429 too_many_requests      RFC 6585 section 4
     └── TemporarilyUnavailable
                              503 temporarily_unavailable        RFC 6749 section 4.1.2.1
 
@@ -160,6 +161,39 @@ class AccessDenied(OAuthError):
     """The caller may not ask this of that object."""
 
     error, status = "access_denied", 403
+
+
+class TooManyRequests(OAuthError):
+    """A bucket is empty: of the client, of its tree or of all agents. Nothing has been done.
+
+    Attributes
+    ----------
+    retry_after : whole seconds after which the bucket has room again, if nobody else is faster.
+    bucket : ``client``, ``tree`` or ``class``.
+    actor_class : of the client; None where it is not known.
+    """
+
+    error, status = "too_many_requests", 429
+
+    def __init__(
+        self,
+        reason: str,
+        description: str,
+        *,
+        retry_after: int,
+        bucket: str,
+        actor_class: str | None,
+        allowed: Any = None,
+    ) -> None:
+        hint = f"come again after {retry_after} s"
+        super().__init__(reason, description, allowed=allowed, hint=hint)
+        self.retry_after = retry_after
+        self.bucket = bucket
+        self.actor_class = actor_class
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, and ``retry_after`` for whoever reads no headers."""
+        return {**super().as_dict(), "retry_after": self.retry_after}
 
 
 class TemporarilyUnavailable(OAuthError):

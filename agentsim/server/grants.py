@@ -6,44 +6,65 @@ Everything is checked before anything is changed, so a refused request leaves on
 
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
-from agentsim.server.batch import Batch
+from agentsim.server.batch import Batch, Row
 from agentsim.server.budgets import child_budget, open_budget, root_budget
-from agentsim.server.checks import authenticate, check_grant_type, check_not_an_agent, check_text
+from agentsim.server.checks import authenticate, check_grant_type, check_principal, check_text
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest, task_name
-from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken
+from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.lineage import task_key
 from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
 from agentsim.server.rules import check_agents, check_listed
-from agentsim.server.terms import asked_details, bounded_terms
+from agentsim.server.terms import Terms, asked_details, bounded_terms
+from agentsim.server.throttling import charge
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     """Issue a root grant, bounded by the agent's registration."""
-    now = entry.timestamp
     entry.task_id = (request.task_id or "")[:80] or None
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
+    charge(batch, entry, agent["client_id"], agent)
     check_grant_type(agent, CLIENT_CREDENTIALS)
     check_listed(batch.policy, agent["agent_name"], agent["client_id"])
-    _check_texts(request)
     check_text(principal=request.principal)
-    check_not_an_agent(principal=request.principal)
+    check_principal(principal=request.principal)
+    terms = check_root(batch, request, agent)
+    principal, ends_at = request.principal or agent["owner"], entry.timestamp + batch.policy.grant_ttl_us
+    return grant_root(batch, request, entry, agent, terms=terms, principal=principal, ends_at=ends_at)
+
+
+def check_root(batch: Batch, request: Issue, agent: Row) -> Terms:
+    """The terms of a root grant, within the agent's registration and the organisation's rules."""
+    _check_texts(request)
     terms = bounded_terms(batch, request, agent, parent=None)
-    owner = agent["owner"]
+    _check_task(batch, agent["owner"], request.task_id)
+    return terms
+
+
+def grant_root(
+    batch: Batch, request: Issue, entry: Entry, agent: Row, *, terms: Terms, principal: str, ends_at: int
+) -> TokenGrant:
+    """Grant a root on these terms.
+
+    Parameters
+    ----------
+    principal : on whose behalf the agent acts.
+    ends_at : microseconds; no refresh carries the grant beyond.
+    """
+    now, owner = entry.timestamp, agent["owner"]
     budget = root_budget(batch.policy, request.budget)
-    _check_task(batch, owner, request.task_id)
     token_id = batch.ids.next(now)
     task_id = request.task_id or task_name(token_id)
-    grant_expires_at = whole_second(now + batch.policy.grant_ttl_us)
+    grant_expires_at = whole_second(ends_at)
     claims = make_claims(
         terms,
         token_id=token_id,
         lineage=((token_id, agent["client_id"], task_key(owner, task_id)),),
         tasks=(task_id,),
-        principal=request.principal or owner,
+        principal=principal,
         owner=owner,
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), grant_expires_at),
@@ -62,16 +83,16 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     entry.parent_task_id = (request.parent_task_id or "")[:80] or None
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
-    check_grant_type(agent, TOKEN_EXCHANGE)
-    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
-    parent = _check_parent(batch, request, entry)
+    try:
+        check_grant_type(agent, TOKEN_EXCHANGE)
+        check_listed(batch.policy, agent["agent_name"], agent["client_id"])
+        parent = _check_parent(batch, request, agent, entry)
+    except OAuthError:
+        # A tree is charged only by those who may ask below it.
+        charge(batch, entry, agent["client_id"], agent)
+        raise
+    charge(batch, entry, agent["client_id"], agent, tree=parent.root_grant_id)
     _check_texts(request)
-    if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:
-        raise AccessDenied(
-            "not_delegated",
-            "the parent's token belongs to another owner and does not name this agent",
-            hint="the parent must ask for a token whose may_act names this agent",
-        )
     _check_room(batch, parent)
     terms = bounded_terms(batch, request, agent, parent=parent)
     budget = child_budget(batch, request.budget, parent)
@@ -105,8 +126,8 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     return grant
 
 
-def _check_parent(batch: Batch, request: IssueChild, entry: Entry) -> Claims:
-    """The claims of an active parent token; from here on the audit row names the parent's grant."""
+def _check_parent(batch: Batch, request: IssueChild, agent: Row, entry: Entry) -> Claims:
+    """The claims of an active parent token below which the agent may ask; the audit row names the parent's grant."""
     try:
         parent = batch.codec.decode(request.parent_token)
     except InvalidToken as exc:
@@ -127,6 +148,12 @@ def _check_parent(batch: Batch, request: IssueChild, entry: Entry) -> Claims:
     check_agents(batch, parent.lineage)
     if request.parent_task_id is not None and request.parent_task_id != parent.task_id:
         raise InvalidGrant("parent_task_mismatch", "the parent's token is bound to another task")
+    if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:
+        raise AccessDenied(
+            "not_delegated",
+            "the parent's token belongs to another owner and does not name this agent",
+            hint="the parent must ask for a token whose may_act names this agent",
+        )
     return parent
 
 

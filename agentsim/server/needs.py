@@ -7,9 +7,11 @@ from agentsim.server.credentials import parse_client_name, parse_keyed_token
 from agentsim.server.errors import InvalidToken
 from agentsim.server.operations import (
     Admin,
+    AskConsent,
     ClientAssertion,
     Confirm,
     Credentials,
+    Deny,
     Disable,
     Enable,
     Introspect,
@@ -18,15 +20,18 @@ from agentsim.server.operations import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
+    NoteSignIn,
     Operation,
     ReadAgent,
     RecordExecution,
+    Redeem,
     Refresh,
     Register,
     Revoke,
     RotateSecret,
     UpdateAgent,
     Verify,
+    Withdraw,
 )
 from agentsim.server.tokens import TokenCodec
 
@@ -43,6 +48,7 @@ class Needs:
     #: Clients and owners whose previous tasks, and grants whose execution logs, are wanted.
     task_history_of: set[tuple[int, str]] = field(default_factory=set)
     logs_of: set[int] = field(default_factory=set)
+    codes: set[int] = field(default_factory=set)
     #: Grants whose budgets are wanted.
     budgets: set[int] = field(default_factory=set)
     #: Keys of client assertions: which of them have been used.
@@ -52,8 +58,15 @@ class Needs:
 def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
     """Add the keys that an operation leads to."""
     match operation:
-        case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy():
+        case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
             pass
+        case AskConsent() | Deny():
+            _add(needs.clients, parse_client_name(operation.client_id))
+        case Redeem(by=by, code=code):
+            _collect_caller(by, needs)
+            _add(needs.codes, parse_keyed_token("ac", code))
+        case Withdraw(grant_id=grant_id):
+            _add(needs.tokens, grant_id)
         case Confirm(registration_token=token):
             _add(needs.clients, parse_keyed_token("reg", token))
         case ReadAgent() | UpdateAgent() | RotateSecret() | Disable() | Enable():

@@ -5,7 +5,7 @@ from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import authenticate, check_grant_type
 from agentsim.server.credentials import digest, matches, parse_keyed_token
-from agentsim.server.errors import InvalidGrant
+from agentsim.server.errors import InvalidGrant, OAuthError
 from agentsim.server.lineage import Lineage, unpack
 from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
@@ -13,16 +13,20 @@ from agentsim.server.operations import Refresh
 from agentsim.server.revocation import end_grant
 from agentsim.server.rules import check_agents
 from agentsim.server.terms import refreshed_terms
+from agentsim.server.throttling import charge
 
 
 def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     """Consume a refresh token and issue the grant's next tokens; a replay ends the grant (RFC 9700 4.14.2)."""
     now = entry.timestamp
     agent = authenticate(batch, request.by, entry)
-    check_grant_type(agent, REFRESH_TOKEN)
-    old, first = _presented(batch, request, entry)
-    if old["client_id"] != agent["client_id"]:
-        raise InvalidGrant("wrong_client", "the refresh token was issued to another client")
+    try:
+        check_grant_type(agent, REFRESH_TOKEN)
+        old, first = _presented(batch, request, agent, entry)
+    except OAuthError:
+        charge(batch, entry, agent["client_id"], agent)
+        raise
+    charge(batch, entry, agent["client_id"], agent, tree=first["root_grant_id"])
     lineage = unpack(first["lineage"])
     if batch.ended_by(lineage, first["owner"], first["principal"]) is not None:
         raise InvalidGrant("refresh_revoked", "the grant has been revoked", hint="ask for a new grant")
@@ -68,8 +72,8 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     return grant
 
 
-def _presented(batch: Batch, request: Refresh, entry: Entry) -> tuple[Row, Row]:
-    """The row of the presented refresh token and the first row of its grant."""
+def _presented(batch: Batch, request: Refresh, agent: Row, entry: Entry) -> tuple[Row, Row]:
+    """The row of the presented refresh token, which is the agent's, and the first row of its grant."""
     token_id = parse_keyed_token("rt", request.refresh_token)
     row = None if token_id is None else batch.loaded.tokens.get(token_id)
     if row is None or not matches(request.refresh_token, row["refresh_token_hash"]):
@@ -79,6 +83,8 @@ def _presented(batch: Batch, request: Refresh, entry: Entry) -> tuple[Row, Row]:
     entry.token_id, entry.grant_id = row["token_id"], row["grant_id"]
     entry.parent_grant_id, entry.root_grant_id = row["parent_grant_id"], row["root_grant_id"]
     entry.task_id, entry.parent_task_id = row["task_id"], row["parent_task_id"]
+    if row["client_id"] != agent["client_id"]:
+        raise InvalidGrant("wrong_client", "the refresh token was issued to another client")
     return row, first
 
 

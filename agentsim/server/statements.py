@@ -10,6 +10,7 @@ from agentsim.server.schema import (
     Agent,
     AuditChain,
     AuditRow,
+    AuthorizationCode,
     Base,
     BudgetRow,
     GrantStateRow,
@@ -29,6 +30,7 @@ def table(model: type[Base]) -> Table:
 AGENTS, TOKENS, AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 MARKS, STATES, CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
 ASSERTIONS, BUDGETS = table(UsedAssertion), table(BudgetRow)
+CODES = table(AuthorizationCode)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
 NEWEST_TASKS = (
@@ -60,6 +62,11 @@ CONSUME = (
     update(TOKENS)
     .where(TOKENS.c.token_id == bindparam("id"), TOKENS.c.refresh_consumed_at.is_(None))
     .values(refresh_consumed_at=bindparam("at"))
+)
+REDEEM = (
+    update(CODES)
+    .where(CODES.c.code_id == bindparam("id"), CODES.c.consumed_at.is_(None))
+    .values(consumed_at=bindparam("at"), grant_id=bindparam("grant"))
 )
 #: On the condition that it fits, whoever else spends: a carved-out budget is never exceeded. The pool may be.
 SPEND = (
@@ -101,6 +108,7 @@ class Statements:
                 (STATES, STATES.c.grant_id),
                 (ASSERTIONS, ASSERTIONS.c.assertion_key),
                 (BUDGETS, BUDGETS.c.grant_id),
+                (CODES, CODES.c.code_id),
             )
         }
         # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,

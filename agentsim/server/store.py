@@ -32,12 +32,14 @@ from agentsim.server.statements import (
     BUDGETS,
     CHAINS,
     CHANGE_AGENT,
+    CODES,
     CONFIRM,
     CONSUME,
     MARKS,
     NEWEST_LOGS,
     NEWEST_TASKS,
     NEWEST_TOKEN,
+    REDEEM,
     SPEND,
     STATES,
     TOKENS,
@@ -212,6 +214,8 @@ class Store:
         # After the states: those of a grant lock what is decided on its budget, too.
         needs.budgets.update(row["grant_id"] for row in loaded.tokens.values() if row["budget"] is not None)
         self._load_budgets(connection, needs.budgets, loaded.ledger.budgets)
+        for row in self._by_key(connection, CODES, needs.codes):
+            loaded.codes[row["code_id"]] = row
         for client, owner in needs.task_history_of:
             newest = connection.execute(NEWEST_TASKS, {"client": client, "owner": owner})
             loaded.tasks[client, owner] = [(row.grant_id, row.task_id) for row in newest]
@@ -252,6 +256,9 @@ class Store:
         if batch.changed_grants:
             states = {grant: batch.loaded.grants[grant].to_json() for grant in sorted(batch.changed_grants)}
             self._database.put_states(connection, states, batch.loaded.stored)
+        self._insert(connection, CODES, batch.inserts["authorization_codes"])
+        redeemed = [{"id": code, "at": at, "grant": grant} for code, at, grant in sorted(batch.redeemed)]
+        _conditionally(connection, REDEEM, redeemed)
         ledger = batch.loaded.ledger
         self._insert(connection, BUDGETS, ledger.inserts())
         _conditionally(connection, SPEND, ledger.updates())

@@ -4,7 +4,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
-from agentsim.server.budgets import Charge, charge
+from agentsim.server.budgets import Charge, spend
 from agentsim.server.callers import check_concerned, identify
 from agentsim.server.checks import check_text
 from agentsim.server.claims import Claims
@@ -12,6 +12,7 @@ from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
 from agentsim.server.rules import check_agents
+from agentsim.server.throttling import charge
 
 OUTCOMES = ("success", "error")
 
@@ -40,11 +41,13 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
         check_agents(batch, claims.lineage)
+        agent = batch.loaded.agents.get(claims.client_id)
+        charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
         check_task(request, claims)
         check_use(request, claims, tools, resources)
         # Last: what is refused costs nothing.
-        charged = charge(batch, claims, scopes.canonical_tools(tools))
+        charged = spend(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
         return _answer(batch, request, entry, claims, Charge(), error.with_traceback(None))
     if charged.cost is not None:
@@ -144,8 +147,9 @@ def _answer(
     )
     if claims is None:
         return answer
-    # What was true of the token is told with the refusal, except of one that is no longer active, and to strangers.
-    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled")
+    # What was true of the token is told with the refusal, except of one that is no longer active, to strangers, and
+    # where too much is asked.
+    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled", "rate_limited")
     if error is None or error.reason != "not_entitled":
         answer.grant_id = claims.grant_id
     if is_told:

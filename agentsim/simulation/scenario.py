@@ -21,6 +21,7 @@ from agentsim.settings.durations import Duration, format_duration
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.mending import validate
 from agentsim.settings.policy import PolicySettings
+from agentsim.settings.policyfile import extended
 from agentsim.settings.strict import (
     Count,
     Fault,
@@ -227,9 +228,13 @@ def load_scenario(path: Path | str) -> Scenario:
     ------
     SettingsError
         With everything that is wrong: the file cannot be read or is not YAML (with the line), a key is
-        unknown, missing or given twice, a value is out of range, or parts do not fit each other.
+        unknown, missing or given twice, a value is out of range, or parts do not fit each other. The same of a
+        policy file that it extends.
     """
-    return parse_scenario(read_yaml(Path(path)), path)
+    data = read_yaml(Path(path))
+    if isinstance(data, dict) and "policy" in data:
+        data["policy"] = extended(data["policy"], Path(path).parent)
+    return parse_scenario(data, path)
 
 
 def parse_scenario(data: Any, source: Path | str = "scenario") -> Scenario:
@@ -255,6 +260,7 @@ def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
     """What does not fit together although each part is good."""
     yield from _unknown_roles(scenario)
     yield from _too_many_names(scenario.roles)
+    yield from _roles_without_rules(scenario)
     known = {name for role in scenario.roles.values() for name in role.resources}
     for name in scenario.resource_servers.others:
         if name not in known:
@@ -282,6 +288,18 @@ def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
         if duration is not None and attack.start >= duration:
             text = f"begins when the last tree has started ({format_duration(duration)})"
             yield ("attacks", number, "start"), text, attack.start
+
+
+def _roles_without_rules(scenario: Scenario) -> Iterable[Fault]:
+    """Roles that agents of the scenario have and a policy with roles does not name."""
+    used = {name for tenant in range(len(scenario.tenants)) for name in scenario.roots_of(tenant)}
+    for name in (waiting := sorted(used)):
+        below = scenario.roles[name].child_roles if name in scenario.roles else {}
+        # The list grows while it is walked through.
+        waiting += [child for child in below if child not in waiting]
+    for name in waiting:
+        if scenario.policy.roles and name not in scenario.policy.roles:
+            yield ("policy", "roles"), f"agents of the role {name!r} could not register: add it", None
 
 
 def _unknown_roles(scenario: Scenario) -> Iterable[Fault]:

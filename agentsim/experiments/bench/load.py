@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -21,15 +20,13 @@ import numpy as np
 import uvloop
 
 from agentsim.experiments.bench.figures import Sample
+from agentsim.experiments.bench.framing import Framing, Unreadable
 from agentsim.experiments.bench.requests import Requests
 
 #: The share of a measurement's time that is driven beforehand and not counted.
 WARM_UP = 0.2
 #: Seconds that the last requests may take.
 _PATIENCE = 60
-_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LONGEST_HEAD = 65_536
 _TOKEN = b'"access_token":'
 #: One answer of so many is kept.
 _KEPT_OF = 499
@@ -49,7 +46,7 @@ def drive(port: int, requests: Requests, *, connections: int, seconds: float) ->
     -------
     What was counted; what went wrong is in its ``faults``.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, _no_collection():
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, no_collection():
         return runner.run(_drive(port, requests, connections, seconds))
 
 
@@ -73,7 +70,7 @@ async def _drive(port: int, requests: Requests, connections: int, seconds: float
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector away: its pauses would be told as the server's."""
     gc.collect()
     gc.disable()
@@ -160,11 +157,8 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, load: _Load) -> None:
         self._load = load
-        self._received = bytearray()
-        #: How long the answer is; 0 before its head is here.
-        self._length = 0
+        self._framing = Framing()
         self._waiting = False
-        self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -172,20 +166,17 @@ class _Connection(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        if not self._length:
-            self._length = self._find_length()
-        if not self._length or len(received) < self._length:
-            return
-        answer, self._received = bytes(received), bytearray()
-        self._waiting = False
-        if len(answer) > self._length:
-            self._load.fault("unreadable", answer)
+        try:
+            answer = self._framing.feed(data)
+        except Unreadable as unreadable:
+            self._load.fault("unreadable", unreadable.received)
+            self._waiting = False
             self._transport.abort()
             return
-        self._length = 0
-        if self._load.take(answer, self._sent_at) and not self._closing:
+        if answer is None:
+            return
+        self._waiting = False
+        if self._load.take(answer, self._sent_at) and not self._framing.closing:
             self._send()
         else:
             self._transport.close()
@@ -206,16 +197,3 @@ class _Connection(asyncio.Protocol):
         self._waiting = True
         self._sent_at = perf_counter_ns()
         self._transport.write(request)
-
-    def _find_length(self) -> int:
-        end = self._received.find(b"\r\n\r\n")
-        if end < 0 and len(self._received) < _LONGEST_HEAD:
-            return 0
-        found = _LENGTH.search(self._received, 0, end + 2)
-        if end < 0 or found is None:
-            self._load.fault("unreadable", bytes(self._received[:300]))
-            self._waiting = False
-            self._transport.abort()
-            return 0
-        self._closing = _CLOSE.search(self._received, 0, end) is not None
-        return end + 4 + int(found[1])

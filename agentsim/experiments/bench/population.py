@@ -28,7 +28,9 @@ def prepare(database: str) -> None:
         raise BenchError(f"--db: {reason}") from None
 
 
-def register_agents(database: str, count: int, progress: bool) -> list[AgentCredentials]:
+def register_agents(
+    database: str, count: int, progress: bool, *, actor_class: str = "agent"
+) -> list[AgentCredentials]:
     """Register agents of one owner and confirm them.
 
     Parameters
@@ -36,13 +38,14 @@ def register_agents(database: str, count: int, progress: bool) -> list[AgentCred
     database : URL; see :func:`prepare`. It is closed again at the end, so that it can be served.
     count : how many.
     progress : whether to draw a progress bar on standard error.
+    actor_class : of all of them.
     """
     server = Server(Store(database))
     agents: list[AgentCredentials] = []
     try:
         with tqdm(total=count, unit="agent", disable=not progress, desc="register", leave=False) as bar:
             for start in range(0, count, _BATCH):
-                some = _register(server, range(start, min(start + _BATCH, count)))
+                some = _register(server, range(start, min(start + _BATCH, count)), actor_class)
                 agents += some
                 bar.update(len(some))
     finally:
@@ -50,10 +53,16 @@ def register_agents(database: str, count: int, progress: bool) -> list[AgentCred
     return agents
 
 
-def _register(server: Server, numbers: range) -> list[AgentCredentials]:
+def _register(server: Server, numbers: range, actor_class: str) -> list[AgentCredentials]:
     by = Admin(OWNER)
     asked = [
-        Register(by=by, agent_name=f"bench-{number}", allowed_tools=TOOLS, resource_access=RESOURCES)
+        Register(
+            by=by,
+            agent_name=f"bench-{number}",
+            allowed_tools=TOOLS,
+            resource_access=RESOURCES,
+            actor_class=actor_class,
+        )
         for number in numbers
     ]
     registered = [answer for answer in server.execute(asked) if isinstance(answer, Registration)]

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agentsim.server.accounts import Accounts
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
+from agentsim.server.http.door import Door
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
 from agentsim.server.operations import NoteRefusal, Operation
@@ -52,8 +55,11 @@ class Context:
 
     server: Server
     gatherer: Gatherer
+    door: Door
     gate: AdminGate
     overview: Overview
+    accounts: Accounts
+    attempts: Attempts
     refusals: Refusals = field(default_factory=Refusals)
 
 

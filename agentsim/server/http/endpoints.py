@@ -195,6 +195,7 @@ ENDPOINTS = (
         access=Access.ADMIN,
         query=("client_id", "grant_id", "event_type", "status", "before", "limit"),
     ),
+    Endpoint(name="policy", method="GET", path="/admin/policy", handler=admin.policy, access=Access.ADMIN),
     Endpoint(
         name="revoke_by_name",
         method="POST",

@@ -7,7 +7,6 @@ batch. Event loop and writer thus take turns rather than fight for the interpret
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -16,16 +15,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from agentsim.server.answers import Answer
+from agentsim.server.answers import Answer, Verification
 from agentsim.server.core import Server
-from agentsim.server.errors import OAuthError, TemporarilyUnavailable
-from agentsim.server.http.metrics import BATCHES, OPERATIONS, WAITING
+from agentsim.server.errors import OAuthError, TemporarilyUnavailable, TooManyRequests
+from agentsim.server.http.lanes import Lanes, Work, goes_first
+from agentsim.server.http.metrics import BATCHES, OPERATIONS, WAITING, count_limited
 from agentsim.server.operations import Operation
 from agentsim.server.store import ConflictError
 
-#: Operations that share a transaction at most, and those that may wait before further ones are turned away.
-MOST_TOGETHER = 1_000
-MOST_WAITING = 20_000
 #: Tokens that one step of a fill looks at: requests wait for it.
 _FILL_STEP = 500
 #: How long the writer looks out for requests between two steps of a fill, in seconds.
@@ -35,7 +32,6 @@ _LONGEST_REST = 1.0
 
 _log = logging.getLogger("agentsim.serve")
 _Result = Answer | OAuthError
-_Work = tuple[Sequence[Operation], "asyncio.Future[list[_Result]]"]
 _Value = TypeVar("_Value")
 
 
@@ -49,35 +45,38 @@ class Gatherer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[list[_Work] | None] = SimpleQueue()
-        self._gathered: deque[_Work] = deque()
-        #: Operations that have been asked for and not been answered.
-        self._waiting = 0
+        self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
+        self._lanes = Lanes()
         self._writing = self._watching = False
         self._seen = 0
         self._thread = Thread(target=self._run, name="writer")
         self._thread.start()
 
-    async def ask(self, operations: Sequence[Operation]) -> list[_Result]:
+    async def ask(self, operations: Sequence[Operation], *, first: bool = False) -> list[_Result]:
         """Execute operations, in order, and return an answer or an error for each.
+
+        Parameters
+        ----------
+        operations : of one request.
+        first : whether people wait for them, where the operations themselves do not tell.
 
         Raises
         ------
         TemporarilyUnavailable
             If too much is waiting, or the database cannot be reached: nothing has been done.
         """
-        if self._waiting + len(operations) > MOST_WAITING:
+        first = first or goes_first(self._server.acquaintances, operations)
+        if not self._lanes.has_room(len(operations), first=first):
             raise TemporarilyUnavailable("too_busy", "too many requests are waiting")
-        self._waiting += len(operations)
-        future: asyncio.Future[list[_Result]] = self._loop.create_future()
-        self._gathered.append((operations, future))
+        work = Work(operations, self._loop.create_future(), first)
+        self._lanes.put(work)
         self._watch()
         try:
-            return await future
+            return await work.future
         finally:
-            self._waiting -= len(operations)
+            self._lanes.answered(work)
 
-    async def ask_one(self, operation: Operation, answer: type[_Value]) -> _Value:
+    async def ask_one(self, operation: Operation, answer: type[_Value], *, first: bool = False) -> _Value:
         """Execute one operation and return its answer.
 
         Raises
@@ -85,7 +84,7 @@ class Gatherer:
         OAuthError
             If it is refused.
         """
-        (result,) = await self.ask([operation])
+        (result,) = await self.ask([operation], first=first)
         if isinstance(result, OAuthError):
             raise result
         assert isinstance(result, answer)
@@ -93,32 +92,24 @@ class Gatherer:
 
     async def stop(self) -> None:
         """Answer what waits, then end the writer thread."""
-        while self._waiting:
+        while self._lanes.waiting:
             await asyncio.sleep(0.001)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _watch(self) -> None:
         """Look once a round whether further requests have come."""
-        if not self._watching and not self._writing and self._gathered:
+        if not self._watching and not self._writing and self._lanes:
             self._watching, self._seen = True, 0
             self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        if len(self._gathered) > self._seen:
-            self._seen = len(self._gathered)
+        if len(self._lanes) > self._seen:
+            self._seen = len(self._lanes)
             self._loop.call_soon(self._look)
             return
         self._watching, self._writing = False, True
-        self._queue.put(self._next_batch())
-
-    def _next_batch(self) -> list[_Work]:
-        works = [self._gathered.popleft()]
-        count = len(works[0][0])
-        while self._gathered and count + len(self._gathered[0][0]) <= MOST_TOGETHER:
-            works.append(self._gathered.popleft())
-            count += len(works[-1][0])
-        return works
+        self._queue.put(self._lanes.next_batch())
 
     def _run(self) -> None:
         while True:
@@ -141,24 +132,24 @@ class Gatherer:
         rest = self._server.rest()
         return None if rest is None else min(max(rest, _FILL_PAUSE), _LONGEST_REST)
 
-    def _execute(self, works: list[_Work]) -> None:
-        operations = [operation for work, _ in works for operation in work]
-        WAITING.set(self._waiting)
+    def _execute(self, works: list[Work]) -> None:
+        operations = [operation for work in works for operation in work.operations]
+        WAITING.set(self._lanes.waiting)
         BATCHES.observe(len(operations))
         try:
             results = self._server.execute(operations)
         except (SQLAlchemyError, ConflictError) as exc:
             _log.error("the batch was not stored: %s", str(exc).partition("\n")[0])
-            self._tell([(future, _away()) for _, future in works])
+            self._tell([(work.future, _away()) for work in works])
             return
         except Exception as exc:
             # Whatever it is, the writer must live on, and those who wait must be told.
             _log.exception("a batch failed")
-            self._tell([(future, exc) for _, future in works])
+            self._tell([(work.future, exc) for work in works])
             return
         _count(operations, results)
         answers = iter(results)
-        self._tell([(future, list(islice(answers, len(work)))) for work, future in works])
+        self._tell([(work.future, list(islice(answers, len(work.operations)))) for work in works])
 
     def _fill(self) -> None:
         try:
@@ -190,3 +181,6 @@ def _count(operations: Sequence[Operation], results: Sequence[_Result]) -> None:
     for operation, result in zip(operations, results, strict=True):
         decision = "refused" if isinstance(result, OAuthError) else "granted"
         OPERATIONS[type(operation), decision].inc()
+        error = result.error if isinstance(result, Verification) else result
+        if isinstance(error, TooManyRequests):
+            count_limited(error)

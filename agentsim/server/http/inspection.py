@@ -11,7 +11,12 @@ from agentsim.server.answers import Introspection, Revocation, Verification
 from agentsim.server.claims import authorization_details
 from agentsim.server.closure import Closure
 from agentsim.server.core import Server
-from agentsim.server.errors import InvalidClient, InvalidRequest, OAuthError, UnauthorizedClient
+from agentsim.server.errors import (
+    InvalidClient,
+    InvalidRequest,
+    OAuthError,
+    UnauthorizedClient,
+)
 from agentsim.server.http.bodies import checked, read_form, read_json
 from agentsim.server.http.context import Context, context_of, source_of
 from agentsim.server.http.models import (
@@ -162,15 +167,34 @@ async def verify(request: Request) -> Response:
     source = source_of(request)
     if asked.requests is None:
         item = checked(VerificationItem, asked.model_dump(exclude={"requests"}, exclude_none=True))
-        answer = await context.gatherer.ask_one(_verification(item, by, source), Verification)
+        visit = context.door.token(by, item.token)
+        async with context.door.open(visit):
+            answer = await context.gatherer.ask_one(
+                _verification(item, by, source), Verification, first=visit.first
+            )
         return json_response(_verified(answer))
     if isinstance(by, ClientAssertion):
         raise InvalidRequest(
             "assertion_with_batch", "an assertion holds for one question: ask one, or use a secret"
         )
-    answers = await context.gatherer.ask([_verification(item, by, source) for item in asked.requests])
-    _refuse_strangers(answers)
+    operations = [_verification(item, by, source) for item in asked.requests]
+    answers = await _verify_each(context, by, operations)
     return json_response({"responses": [_verified(answer) for answer in answers]})
+
+
+async def _verify_each(context: Context, by: Admin | Credentials, asked: Sequence[Verify]) -> list[Any]:
+    """An answer to each; those that are refused at the door are not asked, and nobody learns that without credentials."""
+    visits = [context.door.token(by, each.token) for each in asked]
+    answers = await context.door.open_for_each(
+        visits, lambda places: context.gatherer.ask([asked[place] for place in places])
+    )
+    _refuse_strangers(answers)
+    refusals = [visit.refusal for visit in visits if visit.refusal is not None]
+    if len(refusals) == len(asked):
+        raise refusals[0]
+    for refusal in refusals:
+        context.refusals.add("verify", refusal.reason, asked[0].source_ip)
+    return answers
 
 
 def _verification(item: VerificationItem, by: Admin | Credentials, source: str | None) -> Verify:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from agentsim.server.errors import TooManyRequests
 from agentsim.server.operations import Operation
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -17,6 +18,7 @@ BATCHES = Histogram("agentsim_batch_operations", "Operations that shared a trans
 WAITING = Gauge(
     "agentsim_waiting_operations", "Operations that wait for the writer", multiprocess_mode="livesum"
 )
+RELOADS = Counter("agentsim_policy_reloads", "Changed policy files that were read", ["outcome"])
 _OPERATIONS = Counter("agentsim_operations", "Operations of the token server", ["operation", "decision"])
 #: By kind of operation and decision; labels are looked up once, not once a request.
 OPERATIONS: dict[tuple[type, str], Any] = {
@@ -24,6 +26,14 @@ OPERATIONS: dict[tuple[type, str], Any] = {
     for kind in get_args(Operation)
     for decision in ("granted", "refused")
 }
+
+
+_LIMITED = Counter("agentsim_limited", "Refusals because a bucket was empty", ["bucket", "actor_class"])
+
+
+def count_limited(refusal: TooManyRequests) -> None:
+    """Count a refusal, of a decision or at the door; the door does not know everybody's class."""
+    _LIMITED.labels(refusal.bucket, refusal.actor_class or "unknown").inc()
 
 
 class RequestMeter:

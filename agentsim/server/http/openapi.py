@@ -25,8 +25,8 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.MANAGER: [{"registration_access_token": []}, {"admin": []}],
     Access.ADMIN: [{"admin": []}],
 }
-#: Introspection refuses who takes nothing but a signed answer.
-_MORE_STATUSES = {"introspect": [406]}
+#: Introspection refuses who takes nothing but a signed answer; how often may be asked for grants and verifications is limited.
+_MORE_STATUSES = {"introspect": [406], "token": [429], "verify": [429]}
 #: Numbers that pages go by.
 _IDS = ("after", "before", "limit", "grant_id")
 #: The name beside the endpoints' under which the schema of a refusal stands.

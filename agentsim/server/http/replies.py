@@ -17,6 +17,8 @@ class _Evidence(TypedDict, total=False):
     asked: Any
     allowed: Any
     hint: str
+    #: Seconds, where too much was asked.
+    retry_after: int
 
 
 @_closed

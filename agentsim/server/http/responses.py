@@ -16,6 +16,7 @@ from agentsim.server.errors import (
     InvalidToken,
     OAuthError,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from agentsim.server.http.callers import NoCredentials
 
@@ -81,6 +82,8 @@ def error_response(error: OAuthError, manner: Manner) -> Response:
         headers["WWW-Authenticate"] = _challenge(error, members["error_description"])
     elif isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER)
+    elif isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, AccessDenied):
         if manner is Manner.TOKEN:
             status = 400

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
 from agentsim.server.http.logs import log_as_json
+from agentsim.server.http.reload import PolicySource
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
@@ -39,6 +40,10 @@ class Settings:
     policy: Policy
     key_file: Path | None
     admin_token_hash: bytes
+    #: Where the policy was read from; None where it is the built-in one.
+    policy_source: PolicySource | None = None
+    #: Processes that serve; each grants its part of what rates are limited to.
+    workers: int = 1
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -63,7 +68,7 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
+def serve(settings: Settings, bound: socket.socket) -> None:
     """Serve until a signal says otherwise; everything that was asked by then is answered first."""
     log_as_json()
     # uvicorn ends in good order and then raises the signal again, which would kill: both ways to end it are one.
@@ -71,7 +76,7 @@ def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
     config = uvicorn.Config(
         partial(application, settings),
         factory=True,
-        workers=workers,
+        workers=settings.workers,
         access_log=False,
         log_config=None,
         log_level="warning",
@@ -80,7 +85,7 @@ def serve(settings: Settings, bound: socket.socket, workers: int = 1) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    if workers == 1:
+    if settings.workers == 1:
         uvicorn.Server(config).run(sockets=[bound])
         return
     with tempfile.TemporaryDirectory(prefix="agentsim-metrics-") as folder:
@@ -95,7 +100,12 @@ def application(settings: Settings) -> Starlette:
 
     # Here as well, because each further worker is a process that begins anew.
     log_as_json()
-    return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
+    return make_app(
+        settings.policy.issuer,
+        partial(open_server, settings),
+        settings.admin_token_hash,
+        policy_source=settings.policy_source,
+    )
 
 
 def open_server(settings: Settings) -> Server:
@@ -107,4 +117,11 @@ def open_server(settings: Settings) -> Server:
     else:
         keyring = KeyFile(settings.key_file)
     store = Store(settings.database)
-    return Server(store, policy=settings.policy, clock=clock, keyring=keyring, writer=store.claim_writer())
+    return Server(
+        store,
+        policy=settings.policy,
+        clock=clock,
+        keyring=keyring,
+        writer=store.claim_writer(),
+        sharers=settings.workers,
+    )

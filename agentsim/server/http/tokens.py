@@ -23,28 +23,34 @@ async def token(request: Request) -> Response:
     parameters = await read_form(request)
     by = client_of(request, parameters)
     request.scope["agentsim.client"] = by.client_id
-    form = checked(TokenForm, parameters)
-    operation = grant_operation(form, by, source_of(request))
-    exchanged = form.grant_type == TOKEN_EXCHANGE
-    try:
-        grant = await context_of(request).gatherer.ask_one(operation, TokenGrant)
-    except OAuthError as error:
-        raise _refusal(error, exchanged=exchanged) from None
+    context = context_of(request)
+    async with context.door.open(context.door.client(by)):
+        form = checked(TokenForm, parameters)
+        operation = grant_operation(form, by, source_of(request))
+        exchanged = form.grant_type == TOKEN_EXCHANGE
+        try:
+            grant = await context.gatherer.ask_one(operation, TokenGrant)
+        except OAuthError as error:
+            raise _refusal(error, exchanged=exchanged) from None
     return json_response(grant_members(grant, exchanged=exchanged))
 
 
 async def token_batch(request: Request) -> Response:
     """Grant tokens to many agents of one owner; each request is authenticated, decided and answered by itself."""
     batch = await read_json(request, TokenBatch)
-    source = source_of(request)
+    context, source = context_of(request), source_of(request)
     prepared = [_prepare(item, batch.owner, source) for item in batch.requests]
     operations = [each for each in prepared if not isinstance(each, OAuthError)]
-    answers = iter(await context_of(request).gatherer.ask(operations) if operations else ())
+    visits = [context.door.client(operation.by) for operation in operations]
+    answers = iter(
+        await context.door.open_for_each(
+            visits, lambda places: context.gatherer.ask([operations[place] for place in places])
+        )
+    )
     results = [each if isinstance(each, OAuthError) else next(answers) for each in prepared]
-    refusals = context_of(request).refusals
     for result in results:
         if isinstance(result, OAuthError) and result.log_id is None:
-            refusals.add("token_batch", result.reason, source)
+            context.refusals.add("token_batch", result.reason, source)
     return json_response({"responses": _responses(batch.requests, results)})
 
 

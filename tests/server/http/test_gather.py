@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from agentsim.server import Admin, NoteRefusal, OAuthError, Register, Registration, Server, Store
-from agentsim.server.http import gather
+from agentsim.server.http import lanes
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.operations import Operation
 
@@ -96,7 +96,7 @@ def test_what_comes_meanwhile_is_the_next_batch(server: Watched) -> None:
 
 
 def test_a_batch_has_an_end(server: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "MOST_TOGETHER", 4)
+    monkeypatch.setattr(lanes, "MOST_TOGETHER", 4)
 
     async def story(gatherer: Gatherer) -> None:
         # Three do not fit beside three; whoever asks for more than a batch at once gets them together all the same.
@@ -111,7 +111,7 @@ def test_a_batch_has_an_end(server: Watched, monkeypatch: pytest.MonkeyPatch) ->
 def test_too_many_are_turned_away_and_nothing_is_done_for_them(
     server: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "MOST_WAITING", 10)
+    monkeypatch.setattr(lanes, "MOST_WAITING", 10)
 
     async def story(gatherer: Gatherer) -> list[Any]:
         return await asyncio.gather(

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from agentsim.server.http.endpoints import ENDPOINTS
+from agentsim.server.http.pages.routes import PAGES
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in ENDPOINTS}))
+@pytest.mark.parametrize(
+    "path", sorted({each.path for each in ENDPOINTS} | {path for _, _, path, _ in PAGES})
+)
 def test_the_readme_names_every_endpoint(path: str) -> None:
     assert re.search(rf"[ `]{re.escape(path)}`", README), path
 

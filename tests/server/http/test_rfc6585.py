@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from agentsim.server.http import gather
+from agentsim.server.http import lanes
 
 
 def test_what_is_too_much_is_refused_with_retry_after(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = site.agent()
-    monkeypatch.setattr(gather, "MOST_WAITING", 0)
+    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
     answer = site.ask(agent, grant_type="client_credentials", scope="file_read:github")
     assert answer.status_code == 503
     assert answer.json()["error"] == "temporarily_unavailable"
@@ -24,7 +24,7 @@ def test_revocation_is_refused_with_retry_after_and_can_be_asked_again(
 ) -> None:
     agent = site.agent()
     token = site.root(agent)["access_token"]
-    monkeypatch.setattr(gather, "MOST_WAITING", 0)
+    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
     answer = site.post("/revoke", auth=agent, data={"token": token})
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     monkeypatch.undo()

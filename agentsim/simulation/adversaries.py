@@ -79,6 +79,11 @@ class Adversaries:
         #: Operations so far, in the order of their answers.
         self.records: list[AttackRecord] = []
 
+    @property
+    def actors(self) -> int:
+        """The first number that is no agent's and no attacker's."""
+        return len(self._intents.population) + len(self._instances)
+
     def prepare(self, step: Step) -> Operation | None:
         """The operation of a step; None where the victim has nothing that could be stolen."""
         if step.kind == AttackStep.OUTCOME:

@@ -13,6 +13,7 @@ from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, parse_client_name
 from agentsim.server.lineage import Lineage, task_key
 from agentsim.server.scopes import members
+from agentsim.server.statusplaces import join, list_uri, split
 
 _REQUIRED = frozenset(
     "iss sub aud client_id iat exp jti scope task_id tools resources level owner grant_exp lineage act".split()
@@ -110,6 +111,9 @@ def write_claims(claims: Claims, issuer: str, audience: tuple[str, ...]) -> dict
         payload["may_act"] = {"sub": client_name(claims.may_act)}
     if claims.budget is not None:
         payload["budget"] = claims.budget
+    if claims.status_index is not None:
+        number, place = split(claims.status_index)
+        payload["status"] = {"status_list": {"idx": place, "uri": list_uri(issuer, number)}}
     if claims.authorization_details:
         payload["authorization_details"] = _details(claims)
     return payload
@@ -156,6 +160,7 @@ def read_claims(payload: dict[str, Any]) -> Claims:
         may_act=_one_agent(payload["may_act"]) if "may_act" in payload else None,
         authorization_details="authorization_details" in payload,
         budget=_budget(payload["budget"]) if "budget" in payload else None,
+        status_index=_status_index(payload["status"], payload["iss"]) if "status" in payload else None,
     )
     if claims.authorization_details and payload["authorization_details"] != _details(claims):
         raise ValueError("the authorization details say something else than the claims")
@@ -180,6 +185,14 @@ def _budget(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError("the budget is no whole number")
     return value
+
+
+def _status_index(status: dict[str, Any], issuer: str) -> int:
+    named = status["status_list"]
+    number = int(named["uri"].rpartition("/")[2])
+    if named["uri"] != list_uri(issuer, number) or type(named["idx"]) is not int:
+        raise ValueError("the status list is not one of the issuer's")
+    return join(number, named["idx"])
 
 
 def _one_agent(may_act: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import Lineage, pack
 from agentsim.server.metadata import REFRESH_TOKEN
+from agentsim.server.statusplaces import next_index
 from agentsim.server.terms import Terms
 from agentsim.server.tokens import LONGEST_TOKEN
 
@@ -65,6 +66,8 @@ def give(
     previous_token_id: int | None = None,
 ) -> TokenGrant:
     """Sign the tokens, store their row, fill in the audit row and answer."""
+    if batch.policy.status_lists:
+        claims.status_index = next_index(batch.trail.head.chain, batch.trail.head.length)
     access_token = batch.codec.encode(claims)
     if len(access_token) > LONGEST_TOKEN:
         raise InvalidRequest(

@@ -164,8 +164,10 @@ class Store:
             row = connection.execute(select(CHAINS).where(CHAINS.c.chain == chain)).one_or_none()
         return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
 
-    def marks_after(self, connection: Connection, place: int) -> tuple[list[Row], int]:
-        """Marks that were committed after a place, and the new place.
+    def marks_after(
+        self, connection: Connection, place: int, most: int | None = None
+    ) -> tuple[list[Row], int]:
+        """Marks that were committed after a place, and the new place; ``most`` of them at most.
 
         Places are in the order of commits; ids are not, since another writer's mark may come later and have the
         smaller id. SQLite numbers rows within its only write transaction. PostgreSQL draws a row's place from
@@ -173,7 +175,7 @@ class Store:
         next place is drawn only after the one before it can be seen (a transaction's locks are released after
         it has become visible), and who sees a place sees every smaller one that will ever be.
         """
-        rows = rows_of(connection, self._statements.marks_after, after=place)
+        rows = rows_of(connection, self._statements.marks_after.limit(most), after=place)
         return rows, rows[-1]["place"] if rows else place
 
     def last_place(self, connection: Connection) -> int:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from agentsim.server.accounts import Accounts
+from agentsim.server.announcements import Announcer
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
@@ -69,6 +70,7 @@ def make_app(
             overview=Overview(server.store, ticking),
             accounts=Accounts(server.store, ticking),
             attempts=Attempts(ticking),
+            announcer=Announcer(server.store, server.keyring, issuer, ticking),
         )
         watch = None if policy_source is None else PolicyWatch(policy_source, server)
         ticker = asyncio.create_task(_tick(context, access_log, watch))

@@ -28,6 +28,7 @@ ENDPOINTS = {
     "verification_endpoint": "/verify",
     "registration_confirmation_endpoint": "/register/confirm",
     "token_batch_endpoint": "/token/batch",
+    "marks_endpoint": "/marks",
 }
 
 

@@ -168,6 +168,14 @@ class SecretReply(TypedDict):
 
 
 @_closed
+class PolicyReply(TypedDict):
+    """The rules that stand; ``digest`` names them in the audit trail."""
+
+    digest: str
+    policy: dict[str, Any]
+
+
+@_closed
 class KeyReply(TypedDict):
     """The key that signs from now on."""
 
@@ -237,6 +245,7 @@ REPLIES: dict[str, Any] = {
     "tree": GrantsPage,
     "audit": AuditPage,
     "rotate_key": KeyReply,
+    "policy": PolicyReply,
     "jwks": KeySet,
     "health": HealthReply,
 }

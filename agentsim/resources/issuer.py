@@ -49,6 +49,10 @@ class Issuer:
         self._keys: dict[str, VerifyingKey] = {}
         self._turn = asyncio.Lock()
 
+    async def aclose(self) -> None:
+        """Close the connections to the token server."""
+        await self._http.aclose()
+
     async def endpoint(self, name: str) -> str:
         """The URL of an endpoint, as the metadata has it.
 

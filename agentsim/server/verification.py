@@ -44,8 +44,8 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         agent = batch.loaded.agents.get(claims.client_id)
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
-        _check_task(request, claims)
-        _check_use(request, claims, tools, resources)
+        check_task(request, claims)
+        check_use(request, claims, tools, resources)
         # Last: what is refused costs nothing.
         charged = spend(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
@@ -101,14 +101,16 @@ def _check_audience(request: Verify, claims: Claims) -> None:
         raise InvalidToken("wrong_audience", "the token is not for this resource server")
 
 
-def _check_task(request: Verify, claims: Claims) -> None:
+def check_task(request: Verify, claims: Claims) -> None:
+    """Refuse (``InvalidToken``) a token that is bound to another task than the request names."""
     if request.task_id is not None and request.task_id != claims.task_id:
         raise InvalidToken("task_mismatch", "the token is bound to another task", asked=request.task_id[:80])
     if request.parent_task_id is not None and request.parent_task_id != claims.parent_task_id:
         raise InvalidToken("parent_task_mismatch", "the token is bound to another parent task")
 
 
-def _check_use(request: Verify, claims: Claims, tools: tuple[str, ...], resources: tuple[str, ...]) -> None:
+def check_use(request: Verify, claims: Claims, tools: tuple[str, ...], resources: tuple[str, ...]) -> None:
+    """Refuse (``InsufficientScope``) what the token does not hold: tools, resources, each with each, and scopes."""
     asked_tools, asked_resources = scopes.canonical_tools(tools), scopes.canonical_resources(resources)
     _covered("tool_not_granted", "tools", asked_tools, claims.tools)
     _covered("resource_not_granted", "resources", asked_resources, claims.resources)

@@ -32,6 +32,8 @@ from agentsim.settings.strict import (
     raise_faults,
 )
 from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.people import People
+from agentsim.simulation.resourceservers import ResourceServers
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
@@ -172,6 +174,12 @@ class Scenario(Strict):
         BeforeValidator(_roles),
         Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
     ] = Field(default_factory=dict)
+    people: Annotated[
+        People | None, Field(description="People who work beside the agents.", examples=[{"count": 100}])
+    ] = None
+    resource_servers: Annotated[
+        ResourceServers, Field(description="How resource servers find out whether a token may be used.")
+    ] = ResourceServers()
     attacks: Annotated[tuple[AttackSettings, ...], Field(description="Who misbehaves, and how.")] = ()
 
     @model_validator(mode="after")
@@ -185,14 +193,21 @@ class Scenario(Strict):
         return (self.start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
     def tenant_agents(self) -> tuple[int, ...]:
-        """How many agents each tenant has: at least one, by share, by largest remainder."""
+        """How many agents each tenant has: at least one, the rest by share."""
+        return tuple(count + 1 for count in self._dealt(self.population.agents - len(self.tenants)))
+
+    def tenant_people(self) -> tuple[int, ...]:
+        """How many people each tenant has, by share."""
+        return self._dealt(self.people.count if self.people else 0)
+
+    def _dealt(self, total: int) -> tuple[int, ...]:
+        """So many, dealt to the tenants by their shares, by largest remainder."""
         shares = np.array([tenant.share for tenant in self.tenants])
-        rest = self.population.agents - len(shares)
-        exact = rest * (shares / shares.sum())
+        exact = total * (shares / shares.sum())
         counts = np.floor(exact).astype(np.int64)
-        missing = rest - int(counts.sum())
+        missing = total - int(counts.sum())
         counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
-        return tuple(int(count) + 1 for count in counts)
+        return tuple(counts.tolist())
 
     def roots_of(self, tenant: int) -> dict[str, float]:
         """Weights of the roles of one tenant's roots."""
@@ -257,6 +272,14 @@ def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
     yield from _unknown_roles(scenario)
     yield from _too_many_names(scenario.roles)
     yield from _roles_without_rules(scenario)
+    yield from _people_faults(scenario)
+    known = {name for role in scenario.roles.values() for name in role.resources}
+    if scenario.people is not None:
+        known |= {name for names in scenario.people.tools.values() for name in names}
+    for name in scenario.resource_servers.others:
+        if name not in known:
+            text = f"no tool works on it; {faults.suggestion(name, known)}"
+            yield ("resource_servers", "others", name), text, name
     for name, role in scenario.roles.items():
         if role.level not in scenario.policy.levels:
             text = f"no such level; {faults.suggestion(role.level, scenario.policy.levels)}"
@@ -291,6 +314,26 @@ def _roles_without_rules(scenario: Scenario) -> Iterable[Fault]:
     for name in waiting:
         if scenario.policy.roles and name not in scenario.policy.roles:
             yield ("policy", "roles"), f"agents of the role {name!r} could not register: add it", None
+
+
+def _people_faults(scenario: Scenario) -> Iterable[Fault]:
+    people, policy = scenario.people, scenario.policy
+    if people is None:
+        return
+    if people.role in scenario.roles:
+        yield ("people", "role"), f"{people.role!r} is a role of agents", people.role
+    if policy.roles and people.role not in policy.roles:
+        text = f"the policy has no such role; {faults.suggestion(people.role, policy.roles)}"
+        yield ("people", "role"), text, people.role
+    if people.level not in policy.levels:
+        text = f"no such level; {faults.suggestion(people.level, policy.levels)}"
+        yield ("people", "level"), text, people.level
+    duration = scenario.workload.profile.duration
+    if duration is not None and not people.is_anybody_at_work(
+        scenario.start_us, scenario.start_us + duration
+    ):
+        text = "nobody is at work while trees arrive; see start, hours, days and zone"
+        yield ("people", "hours"), text, None
 
 
 def _unknown_roles(scenario: Scenario) -> Iterable[Fault]:

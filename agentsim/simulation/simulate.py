@@ -12,16 +12,21 @@ from sqlalchemy import select
 from tqdm.auto import tqdm
 
 from agentsim.run import FileEntry, Manifest, PartWriter, Run, RunWriter, TenantEntry
+from agentsim.server import Server
 from agentsim.server.schema import AuditRow
 from agentsim.server.store import Store, table
+from agentsim.server.tokens import TokenCodec
 from agentsim.simulation.adversaries import AttackRecord
 from agentsim.simulation.engine import TenantPlay
 from agentsim.simulation.export import export_tenant
-from agentsim.simulation.intents import make_intents
+from agentsim.simulation.intents import Intents, make_intents
+from agentsim.simulation.knowledge import Marks, committed_marks
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import deal
+from agentsim.simulation.streams import STREAM, generator
 from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.verifiers import Verifiers
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
 
@@ -107,21 +112,49 @@ class _Work:
             stage = Stage(
                 server, log, start=scenario.start_us, window=scenario.window, batch_size=self.batch_size
             )
-            play = TenantPlay(scenario, tenant, intents)
+            verifiers = _verifiers(scenario, tenant, intents, server)
+            play = TenantPlay(scenario, tenant, intents, verifiers)
             agents, windows, done, shown = len(intents.population), 0, 0, 0
             for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
                 windows += 1
                 done += count
+                verifiers.close_window(scenario.start_us + windows * scenario.window)
                 # Follow-ups are not known beforehand: what is shown is the share of intents, in agents.
                 now = min(agents, agents * done // len(intents))
                 advance(now - shown)
                 shown = now
             advance(agents - shown)
-            counts = {"intents": len(intents), "skipped": play.skipped, "operations": done}
+            end = scenario.start_us + windows * scenario.window
+            counts = {
+                "intents": len(intents),
+                "skipped": play.skipped,
+                "operations": done,
+                "calls": verifiers.calls,
+                "asked": verifiers.asked,
+                "looks": verifiers.looks(end),
+            }
             writer.write("labels", tenant, _labels(server.store, tenant, play.attacks))
+            writer.write("exposures", tenant, verifiers.exposures.table(tenant))
             entry = export_tenant(server.store, writer, tenant, counts)
             writer.write("windows", tenant, log.table())
-        return _Outcome(entry, writer.files, scenario.start_us + windows * scenario.window)
+        return _Outcome(entry, writer.files, end)
+
+
+def _verifiers(scenario: Scenario, tenant: int, intents: Intents, server: Server) -> Verifiers:
+    """The resource servers of a tenant, with the token server's public keys and the marks that it makes."""
+    return Verifiers(
+        scenario.resource_servers,
+        sorted({*intents.population.catalogue.resources, *_used_by_people(scenario)}),
+        TokenCodec(server.policy.issuer, server.policy.audiences, server.keyring),
+        Marks(committed_marks(server.store)),
+        salt=generator(scenario.seed, STREAM.PHASES, tenant).bytes(32),
+        start=scenario.start_us,
+    )
+
+
+def _used_by_people(scenario: Scenario) -> set[str]:
+    tools = scenario.people.tools if scenario.people else {}
+    return {name for names in tools.values() for name in names}
 
 
 def _labels(store: Store, tenant: int, attacks: list[AttackRecord]) -> pa.Table:

@@ -50,7 +50,7 @@ class Summary:
     Attributes
     ----------
     kind, status : as in the manifest.
-    tenants, agents, grants, tokens, trees : how many there are.
+    tenants, agents, people, grants, tokens, trees : how many there are; people are clients of the class ``human``.
     max_depth, mean_depth : of all grants; a root has depth 0.
     largest_tree : grants of the largest tree.
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
@@ -67,6 +67,7 @@ class Summary:
     status: str
     tenants: int
     agents: int
+    people: int
     grants: int
     tokens: int
     trees: int
@@ -106,7 +107,8 @@ def summarise(run: Run) -> Summary:
         kind=run.manifest.kind,
         status=run.manifest.status,
         tenants=len(run.manifest.tenants),
-        agents=_number(run, "SELECT count(*) FROM agents"),
+        agents=_number(run, "SELECT count(*) FROM agents WHERE actor_class <> 'human'"),
+        people=_number(run, "SELECT count(*) FROM agents WHERE actor_class = 'human'"),
         grants=len(forest),
         tokens=_number(run, "SELECT count(*) FROM tokens"),
         trees=len(forest.roots()),

@@ -26,7 +26,8 @@ def verdict(scale: Scale) -> str:
     """The report in one sentence."""
     summary = scale.summary
     each = words.duration(scale.wall.us_per_agent)
-    first = f"{words.plural(summary.agents, 'agent')} took {each} of server time each"
+    people = f" and {words.count(summary.people)} people" if summary.people else ""
+    first = f"{words.plural(summary.agents, 'agent')}{people} took {each} of server time each"
     cost = bend(scale).partition(" (")[0]
     cost = cost[0].lower() + cost[1:]
     if scale.honoured:
@@ -69,6 +70,7 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
         "simulated time": words.duration(scale.simulated_us),
         "tenants": words.count(summary.tenants),
         "agents": words.count(summary.agents),
+        **({"people": words.count(summary.people)} if summary.people else {}),
         "grants": words.count(summary.grants),
         "lineage trees": words.count(summary.trees),
         "deepest delegation": words.count(summary.max_depth),

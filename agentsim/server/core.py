@@ -9,31 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter_ns
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from agentsim.server import (
-    agents,
-    consent,
-    grants,
-    introspection,
-    notes,
-    refresh,
-    registration,
-    revocation,
-    verification,
-)
 from agentsim.server.acquaintances import Acquaintances
 from agentsim.server.admission import find_fault
 from agentsim.server.answers import Answer, Noted
-from agentsim.server.audit import Entry, Head, Trail
+from agentsim.server.audit import Head, Trail
 from agentsim.server.batch import Batch
 from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
-from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError, TooManyRequests
+from agentsim.server.decisions import decide, is_exclusive
+from agentsim.server.errors import InvalidToken, OAuthError, TooManyRequests
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
@@ -41,66 +31,13 @@ from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.limits import NOBODY, Buckets, Key
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
-from agentsim.server.operations import (
-    Admin,
-    AskConsent,
-    Authorize,
-    Confirm,
-    Deny,
-    Disable,
-    Enable,
-    Introspect,
-    Issue,
-    IssueChild,
-    NoteKeyRotation,
-    NotePolicy,
-    NoteRefusal,
-    NoteSignIn,
-    Operation,
-    ReadAgent,
-    RecordExecution,
-    Redeem,
-    Refresh,
-    Register,
-    Revoke,
-    RotateSecret,
-    UpdateAgent,
-    Verify,
-    Withdraw,
-)
+from agentsim.server.operations import Admin, NotePolicy, Operation
 from agentsim.server.policy import Policy
 from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.throttling import too_many
 from agentsim.server.tokens import TokenCodec
 
-#: An operation's audit event and its decision.
-_DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
-    Register: ("agent_registered", registration.register),
-    Confirm: ("agent_confirmed", registration.confirm),
-    ReadAgent: ("agent_read", agents.read_agent),
-    UpdateAgent: ("agent_updated", agents.update_agent),
-    RotateSecret: ("agent_secret_rotated", agents.rotate_secret),
-    Disable: ("agent_disabled", agents.disable),
-    Enable: ("agent_enabled", agents.enable),
-    Issue: ("token_issued", grants.issue),
-    IssueChild: ("child_token_issued", grants.issue_child),
-    Refresh: ("token_refreshed", refresh.refresh),
-    Verify: ("token_verified", verification.verify),
-    RecordExecution: ("task_execution", verification.record_execution),
-    Introspect: ("token_introspected", introspection.introspect),
-    Revoke: ("token_revoked", revocation.revoke),
-    NoteRefusal: ("request_refused", notes.note_refusal),
-    NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
-    NotePolicy: ("policy_changed", notes.note_policy),
-    NoteSignIn: ("sign_in", notes.note_sign_in),
-    AskConsent: ("consent_asked", consent.ask),
-    Authorize: ("consent_given", consent.authorize),
-    Deny: ("consent_asked", consent.deny),
-    # A root grant like any other; whose consent it rests on, its principal says.
-    Redeem: ("token_issued", consent.redeem),
-    Withdraw: ("consent_withdrawn", consent.withdraw),
-}
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
 
@@ -298,7 +235,7 @@ class Server:
         head = self._take_head()
         with self.store.transaction() as connection:
             began = perf_counter_ns()
-            self.store.pass_barrier(connection, exclusive=any(map(_is_exclusive, operations)))
+            self.store.pass_barrier(connection, exclusive=any(map(is_exclusive, operations)))
             batch = self._load(connection, operations, faults, head)
             self._spend("load", began)
             answers = [
@@ -338,7 +275,7 @@ class Server:
                 self._filler.wake()
             self._marks.add(row)
             self._ids.pass_by(row["revocation_id"])
-        if any(map(_is_exclusive, operations)):
+        if any(map(is_exclusive, operations)):
             self._ids.pass_by(self.store.newest_token(connection))
 
     def _load(
@@ -368,42 +305,9 @@ class Server:
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
         began = perf_counter_ns()
-        answer = _decide(batch, operation, now, fault)
+        answer = decide(batch, operation, now, fault)
         self._spend(type(operation).__name__, began)
         return answer
 
     def _spend(self, stage: str, began: int) -> None:
         self.spent[stage] += perf_counter_ns() - began
-
-
-def _is_exclusive(operation: Operation) -> bool:
-    """Whether no other batch may be under way beside this operation.
-
-    What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
-    its row is written as a whole, so nobody else may change it meanwhile.
-    """
-    if isinstance(operation, Revoke):
-        return operation.token is None
-    if isinstance(operation, Withdraw):
-        return operation.grant_id is None
-    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
-
-
-def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
-    """Decide one operation and append its audit row."""
-    event_type, decision = _DECISIONS[type(operation)]
-    entry = Entry(event_type=event_type, timestamp=now)
-    result: Answer | OAuthError
-    try:
-        if fault is not None:
-            raise InvalidRequest("invalid_request", fault)
-        entry.source_ip = operation.source_ip
-        result = decision(batch, operation, entry)
-    except OAuthError as error:
-        # The frames that a traceback holds would keep the whole batch alive.
-        result = error.with_traceback(None)
-        entry.status, entry.reason = "refused", error.reason
-        if error.asked is not None:
-            entry.details["excess"] = error.asked
-    result.log_id = batch.trail.append(entry)
-    return result

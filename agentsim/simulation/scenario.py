@@ -227,6 +227,11 @@ class Scenario(Strict):
         """A copy with another seed. Raises SettingsError where it is negative."""
         return parse_scenario({**self.resolved(), "seed": seed}, self.name)
 
+    def with_policy(self, policy: PolicySettings) -> Scenario:
+        """A copy under other rules. Raises SettingsError where its roles cannot work under them."""
+        data = {**self.resolved(), "policy": policy.model_dump(mode="json")}
+        return parse_scenario(data, self.name)
+
     def without_attacks(self) -> Scenario:
         """A copy in which nobody misbehaves; every benign intent stays as it is."""
         return parse_scenario({**self.resolved(), "attacks": []}, self.name)

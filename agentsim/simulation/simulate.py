@@ -38,6 +38,7 @@ def simulate(
     batch_size: int = 1000,
     jobs: int = 1,
     source: Path | str | None = None,
+    policy_file: Path | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -47,7 +48,8 @@ def simulate(
     out : directory of the Run; a Run that is there is replaced.
     batch_size : operations in one call of the server at most.
     jobs : processes that tenants are dealt to. Neither it nor ``batch_size`` changes any table but ``windows``.
-    source : the file that the scenario was read from, for the command that makes the Run again.
+    source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
+        the command that makes the Run again.
     progress : show a bar.
 
     Raises
@@ -66,6 +68,7 @@ def simulate(
         reproduce=shlex.join(
             [
                 *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
+                *(() if policy_file is None else ("--policy", str(policy_file))),
                 *("--agents", str(agents), "--seed", str(scenario.seed), "--out", str(out)),
             ]
         ),

@@ -20,7 +20,7 @@ def test_the_readme_names_every_endpoint(path: str) -> None:
 
 
 def test_the_readmes_example_runs(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     admin = site.as_admin["Authorization"].removeprefix("Bearer ")
     exec(example.replace("http://127.0.0.1:8400", site.issuer), {"ADMIN": admin})
     assert capsys.readouterr().out == "{'active': False}\n"

@@ -56,8 +56,8 @@ def exposure(
 ) -> None:
     """Compare what is honoured after a revocation, and what it costs, by the way in which resource servers verify.
 
-    Plays the scenario once for each way with the same seed, so that everybody intends the same. Owners stop one root
-    task in five, so that there is something to count.
+    Plays the scenario once for each way with the same seed, so that everybody intends the same. Owners stop every second root
+    task, so that there is something to count.
     """
     from agentsim.experiments import compare_exposure
     from agentsim.run import Run

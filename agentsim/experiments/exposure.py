@@ -1,8 +1,8 @@
 """Exposure: what resource servers honour after a revocation, by the way in which they verify, and what that way costs.
 
 One scenario is played once for each way, with the same seed: everybody intends the same, owners stop the same tasks
-at the same moments, and only what is let through differs. So that there is enough to count, owners stop one root task
-in five, whatever the scenario says. Tasks that end by themselves leave marks, too; these are not counted here.
+at the same moments, and only what is let through differs. So that there is enough to count, owners stop every
+second root task, whatever the scenario says. Tasks that end by themselves leave marks, too; these are not counted here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agentsim.simulation.scenario import parse_scenario
 from agentsim.simulation.shards import Advance, deal
 
 #: Share of the root tasks that are stopped by their owner.
-STOPPED = 0.2
+STOPPED = 0.5
 _REPLICATES = 2_000
 
 

@@ -56,6 +56,7 @@ class Summary:
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
     refusals : decisions that refused.
     marks : revocations that took effect.
+    exposed_calls : calls that resource servers which did not ask honoured after a mark.
     events, refused_events : audit rows and refusals by event type.
     refusals_by_reason, marks_by_kind : the same figures in parts.
     attacks : by kind; empty for a Run without labelled operations.
@@ -77,6 +78,7 @@ class Summary:
     operations: int
     refusals: int
     marks: int
+    exposed_calls: int
     events: dict[str, int]
     refused_events: dict[str, int]
     refusals_by_reason: dict[str, int]
@@ -118,6 +120,7 @@ def summarise(run: Run) -> Summary:
         operations=sum(events.values()) - events.get("token_ended", 0),
         refusals=sum(refused.values()),
         marks=sum(marks.values()),
+        exposed_calls=_number(run, "SELECT coalesce(sum(honoured), 0) FROM exposures"),
         events=events,
         refused_events=refused,
         refusals_by_reason=reasons,

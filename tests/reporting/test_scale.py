@@ -11,6 +11,8 @@ from agentsim.reporting import scale
 from agentsim.reporting.figures import Note
 from agentsim.reporting.scale.exposure import draw
 from agentsim.run import Run
+from agentsim.simulation import simulate
+from agentsim.simulation.scenario import parse_scenario
 
 PICTURES = ("cost", "throughput", "growth", "refusals", "tree_sizes", "depths", "marks")
 
@@ -185,3 +187,17 @@ def test_what_cannot_be_compared_is_said(facts, run, copy):
     replayed = scale.exposure(scale.Scale(copy), 100)
     assert isinstance(replayed, Note)
     assert "no scenario" in replayed.finding
+
+
+def test_calls_that_resource_servers_honoured_too_late_are_in_the_verdict(tmp_path, run):
+    scenario = parse_scenario(
+        {**run.manifest.source, "name": "offline", "resource_servers": {"verification": "offline"}}
+    )
+    facts = scale.Scale(simulate(scenario, tmp_path / "offline"))
+    exposed = facts.summary.exposed_calls
+    assert exposed == facts.run.frame("exposures")["honoured"].sum() > 0
+    told = f"honoured {exposed} calls after the grant's end, the token server none"
+    assert told in scale.verdict(facts)
+    assert facts.honoured == 0
+    assert scale.what_it_did(facts)["what"].str.contains("by resource servers").any()
+    assert not scale.what_it_did(scale.Scale(run))["what"].str.contains("by resource servers").any()

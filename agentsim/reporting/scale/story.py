@@ -19,7 +19,7 @@ def tone(scale: Scale) -> Literal["good", "watch", "bad"]:
     """Whether the Run went as it should."""
     if scale.honoured:
         return "bad"
-    return "watch" if scale.wall.late_over_early > _BEND else "good"
+    return "watch" if scale.summary.exposed_calls or scale.wall.late_over_early > _BEND else "good"
 
 
 def verdict(scale: Scale) -> str:
@@ -35,6 +35,12 @@ def verdict(scale: Scale) -> str:
         return f"{late} honoured after the grant had ended, which must not happen; {first}."
     if not summary.marks:
         return f"{first}; {cost}; no grant was ended before its time."
+    if summary.exposed_calls:
+        exposed = words.plural(summary.exposed_calls, "call")
+        return (
+            f"{first}; {cost}; resource servers that decide by themselves honoured {exposed} after the grant's end, "
+            "the token server none."
+        )
     return f"{first}; {cost}, and no grant was honoured after its end."
 
 
@@ -54,7 +60,7 @@ def numbers(scale: Scale) -> list[Number]:
         ),
         Number(
             value=words.count(scale.honoured) if scale.summary.marks else "–",
-            label="operations honoured after the grant's end",
+            label="operations honoured by the token server after the grant's end",
             note=f"{words.count(scale.turned_away)} were tried and refused"
             if scale.summary.marks
             else "no grant was ended before its time",
@@ -78,6 +84,15 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
         "refused": f"{words.count(summary.refusals)} ({words.percent(summary.refusals / max(1, summary.operations))})",
         "revocations": words.count(len(scale.marks) - completed),
         "grants ended with their task": words.count(completed),
+        **(
+            {
+                "honoured after the grant's end by resource servers": words.plural(
+                    summary.exposed_calls, "call"
+                )
+            }
+            if summary.exposed_calls
+            else {}
+        ),
         **{
             f"attack: {kind.replace('_', ' ')}": f"{words.plural(attack.instances, 'time')}, {words.plural(attack.operations, 'operation')}"
             for kind, attack in summary.attacks.items()

@@ -13,7 +13,7 @@ PEOPLE = "human"
 
 
 class Acquaintances:
-    """The clients that have authenticated themselves lately, as their rows were then."""
+    """The clients that have authenticated themselves lately, or whose tokens were good, as their rows were then."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[str, bytes | None]] = {}

@@ -61,7 +61,7 @@ class Batch:
     old_marks: MarkIndex
     loaded: Loaded
     trail: Trail
-    #: What may still be asked, and the clients that were charged for asking, by id.
+    #: What may still be asked, and the clients that have authenticated themselves or whose token was good, by id.
     buckets: Draft
     met: dict[int, Row] = field(default_factory=dict)
     new_marks: MarkIndex = field(default_factory=MarkIndex)

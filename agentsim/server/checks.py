@@ -47,6 +47,7 @@ def authenticate(batch: Batch, client: Credentials, entry: Entry) -> Row:
             "the agent is not active",
             hint="confirm the registration with its registration_token",
         )
+    batch.met[agent["client_id"]] = agent
     return agent
 
 

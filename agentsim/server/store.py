@@ -175,7 +175,9 @@ class Store:
         next place is drawn only after the one before it can be seen (a transaction's locks are released after
         it has become visible), and who sees a place sees every smaller one that will ever be.
         """
-        rows = rows_of(connection, self._statements.marks_after.limit(most), after=place)
+        query = self._statements.marks_after
+        # A statement that is made anew costs as much as a small batch.
+        rows = rows_of(connection, query if most is None else query.limit(most), after=place)
         return rows, rows[-1]["place"] if rows else place
 
     def last_place(self, connection: Connection) -> int:

@@ -33,10 +33,7 @@ def charge(batch: Batch, entry: Entry, client_id: int, agent: Row | None, tree: 
     TooManyRequests
         ``rate_limited``: one of them is empty, and none has been charged.
     """
-    actor_class = None
-    if agent is not None:
-        actor_class = agent["actor_class"]
-        batch.met[client_id] = agent
+    actor_class = None if agent is None else agent["actor_class"]
     short = batch.buckets.charge(entry.timestamp, client_id, actor_class, tree)
     if short is not None:
         entry.details["bucket"] = short.bucket

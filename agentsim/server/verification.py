@@ -42,6 +42,8 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         _check_active(batch, claims, entry.timestamp)
         check_agents(batch, claims.lineage)
         agent = batch.loaded.agents.get(claims.client_id)
+        if agent is not None:
+            batch.met[claims.client_id] = agent
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
         check_task(request, claims)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -224,12 +224,19 @@ def _serving(folder: Path, url: str, *words: str) -> Iterator[Child]:
 @contextmanager
 def _senders() -> Iterator[ProcessPoolExecutor]:
     """Processes to send from, which have started up before anything is measured."""
-    # They stand for other machines, so they may have what the server and its people leave of this one.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(_PROCESSES, context, os.nice, (19,)) as senders:
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn"), _stand_back) as senders:
         for ready in [senders.submit(sleep, 0.5) for _ in range(_PROCESSES)]:
             ready.result()
         yield senders
+
+
+def _stand_back() -> None:
+    """Take no more of the processors than the server and its people leave: agents are on other machines."""
+    os.setsid()
+    os.nice(19)
+    # Where the kernel shares processors among sessions first, a process's own number counts within its session only.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19", encoding="ascii")
 
 
 def _policy(limit: float, people_rate: float) -> str:

@@ -85,13 +85,13 @@ async def _send(port: int, requests: Requests, schedule: Schedule, connections: 
     interval = 1e9 / schedule.rate
     first = schedule.begin - round(schedule.warm_up * 1e9)
     count = round((schedule.warm_up + schedule.seconds) * schedule.rate)
-    begun = 0
+    begun, step = 0, 0.0 if patient else _STEP
     while begun < count:
         due = min(count, int((perf_counter_ns() - first) / interval) + 1)
         while begun < due:
             load.start(first + round(begun * interval), patient=patient)
             begun += 1
-        await asyncio.sleep(max(_STEP, (first + begun * interval - perf_counter_ns()) / 1e9))
+        await asyncio.sleep(max(step, (first + begun * interval - perf_counter_ns()) / 1e9))
     with suppress(TimeoutError):
         await asyncio.wait_for(load.idle(), _PATIENCE)
     load.give_up()

@@ -111,6 +111,8 @@ def answering(name: str, handler: Handler, manner: Manner) -> Handler:
         try:
             return await handler(request)
         except OAuthError as error:
+            # Error, traceback and frames hold each other: a flood of refusals would be the garbage collector's to undo.
+            error.__traceback__ = error.__context__ = None
             request.scope["agentsim.error"] = error.reason
             if error.log_id is None:
                 context_of(request).refusals.add(name, error.reason, source_of(request))

@@ -16,6 +16,10 @@ from agentsim.server.operations import Admin, Client, ClientAssertion, Introspec
 #: Operations that share a transaction at most, and those of people beside which agents still have a share.
 MOST_TOGETHER = 1_000
 MOST_OF_PEOPLE = 750
+#: While people are about, a batch has no more of agents' operations than this: whoever comes next waits for its end.
+AGENTS_BESIDE_PEOPLE = 25
+#: They are about until so many batches have held nothing of theirs.
+_ABOUT = 100
 #: Operations that may wait before further ones are turned away: altogether, and those of agents.
 MOST_WAITING = 20_000
 MOST_AGENTS_WAITING = 15_000
@@ -38,6 +42,8 @@ class Lanes:
         #: Operations that have been asked for and not been answered: altogether, and those of agents.
         self.waiting = 0
         self._agents_waiting = 0
+        #: Batches since the last one with people's operations.
+        self._without_people = _ABOUT
 
     def __len__(self) -> int:
         return len(self._people) + len(self._agents)
@@ -60,24 +66,26 @@ class Lanes:
 
     def next_batch(self) -> list[Work]:
         """At least one work, and as many as go together."""
-        works: list[Work] = []
-        count = _move(self._people, works, 0, MOST_OF_PEOPLE if self._agents else MOST_TOGETHER)
-        _move(self._agents, works, count, MOST_TOGETHER)
-        return works
+        self._without_people = 0 if self._people else self._without_people + 1
+        people = _take(self._people, MOST_OF_PEOPLE if self._agents else MOST_TOGETHER)
+        most = MOST_TOGETHER - sum(len(work.operations) for work in people)
+        if self._without_people < _ABOUT:
+            most = min(most, AGENTS_BESIDE_PEOPLE)
+        return people + _take(self._agents, most)
 
     def _count(self, work: Work, sign: int) -> None:
         self.waiting += sign * len(work.operations)
         self._agents_waiting += 0 if work.first else sign * len(work.operations)
 
 
-def _move(waiting: deque[Work], works: list[Work], count: int, most: int) -> int:
+def _take(waiting: deque[Work], most: int) -> list[Work]:
     """Take works in turn while they fit, the first of a lane whether it fits or not."""
-    taken = 0
-    while waiting and (not taken or count + len(waiting[0].operations) <= most):
+    works: list[Work] = []
+    count = 0
+    while waiting and (not works or count + len(waiting[0].operations) <= most):
         works.append(waiting.popleft())
         count += len(works[-1].operations)
-        taken += 1
-    return count
+    return works
 
 
 def goes_first(acquaintances: Acquaintances, operations: Sequence[Operation]) -> bool:

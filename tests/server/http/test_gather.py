@@ -10,12 +10,29 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
-from agentsim.server import Admin, NoteRefusal, OAuthError, Register, Registration, Server, Store
+from agentsim.server import (
+    Activation,
+    Admin,
+    Client,
+    Confirm,
+    Issue,
+    NoteRefusal,
+    OAuthError,
+    Register,
+    Registration,
+    Revoke,
+    Server,
+    Store,
+    Verify,
+)
 from agentsim.server.http import lanes
 from agentsim.server.http.gather import Gatherer
+from agentsim.server.http.lanes import goes_first
 from agentsim.server.operations import Operation
+from agentsim.server.schema import AuditRow
+from agentsim.server.store import table
 
 ACME = Admin("acme")
 
@@ -194,3 +211,93 @@ def test_a_database_that_goes_away_costs_a_moment(make_site: Any, new_schema: Ca
     assert set(statuses) <= {200, 503}
     granted = [row for row in site.audit(event_type="token_issued", limit=1000) if row["status"] == "granted"]
     assert len(granted) == statuses.count(200) + 5
+
+
+# People and agents
+
+
+def asked(number: int) -> Confirm:
+    """What anybody may ask: it waits with the agents."""
+    return Confirm(registration_token=f"reg_{number}_x")
+
+
+def told(server: Watched) -> list[str]:
+    """Who was decided about, in turn."""
+    with server.store.transaction() as connection:
+        rows = connection.execute(select(table(AuditRow)).order_by(AuditRow.log_id)).mappings()
+        return ["person" if row["event_type"] == "agent_registered" else "agent" for row in rows]
+
+
+def test_people_go_first_and_agents_are_next_in_the_same_batch(server: Watched) -> None:
+    async def story(gatherer: Gatherer) -> list[str]:
+        server.go.clear()
+        waiting = [asyncio.create_task(gatherer.ask([asked(0)]))]
+        await asyncio.sleep(0.05)
+        waiting += [asyncio.create_task(gatherer.ask([each])) for each in (asked(1), asked(2), agent(3))]
+        # An endpoint may know that people wait for something that does not say so itself.
+        waiting.append(asyncio.create_task(gatherer.ask([asked(4)], first=True)))
+        await asyncio.sleep(0.05)
+        server.go.set()
+        await asyncio.gather(*waiting)
+        return told(server)
+
+    assert gathered(server, story) == ["agent", "person", "agent", "agent", "agent"]
+    assert server.sizes == [1, 4]
+
+
+def test_while_people_are_about_a_batch_has_few_of_agents_and_never_none(
+    server: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MOST_TOGETHER", 8)
+    monkeypatch.setattr(lanes, "MOST_OF_PEOPLE", 6)
+    monkeypatch.setattr(lanes, "AGENTS_BESIDE_PEOPLE", 1)
+    monkeypatch.setattr(lanes, "_ABOUT", 3)
+
+    async def story(gatherer: Gatherer) -> None:
+        people = [agent(number) for number in range(10)]
+        await asyncio.gather(*(gatherer.ask([each]) for each in [*(asked(n) for n in range(9)), *people]))
+
+    gathered(server, story)
+    # Six people and one of the agents; the other four people; two batches more of one, and the rest together.
+    assert server.sizes == [7, 5, 1, 1, 5]
+
+
+def test_agents_are_turned_away_while_there_still_is_room_for_people(
+    server: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MOST_WAITING", 10)
+    monkeypatch.setattr(lanes, "MOST_AGENTS_WAITING", 6)
+
+    async def story(gatherer: Gatherer) -> list[Any]:
+        works = [asked(number) for number in range(8)] + [agent(number) for number in range(5)]
+        return await asyncio.gather(*(gatherer.ask([each]) for each in works), return_exceptions=True)
+
+    answers = gathered(server, story)
+    assert [isinstance(answer, list) for answer in answers] == [True] * 6 + [False] * 2 + [True] * 4 + [False]
+
+
+def test_a_person_s_client_goes_first_once_it_is_known_and_whoever_gives_its_name_does_not(
+    server: Watched,
+) -> None:
+    by: dict[str, Client] = {}
+    for kind in ("human", "agent"):
+        made = server.ask(
+            Register(
+                by=ACME, agent_name=kind, allowed_tools=["read"], resource_access=["a"], actor_class=kind
+            ),
+            Registration,
+        )
+        server.ask(Confirm(registration_token=made.registration_token), Activation)
+        by[kind] = Client(made.client_id, made.client_secret or "")
+    issues = {kind: Issue(by=each, scope="read:a") for kind, each in by.items()}
+    knows = server.acquaintances
+    assert not goes_first(knows, [issues["human"]])
+    server.execute(list(issues.values()))
+    assert goes_first(knows, [issues["human"]])
+    assert not goes_first(knows, [issues["human"], issues["agent"]])
+    assert not goes_first(knows, [Issue(by=Client(by["human"].client_id, "guess"), scope="read:a")])
+    # Whose token it is, a verification does not say.
+    assert not goes_first(knows, [Verify(token="x", by=by["human"])])
+    assert not goes_first(knows, [Verify(token="x", by=ACME)])
+    assert goes_first(knows, [Revoke(by=ACME, task_id="t")])
+    server.close()

@@ -131,6 +131,11 @@ class People(Strict):
         Field(min_length=1, description="Each tool that they use, with the resources that it works on."),
     ] = Field(default_factory=lambda: dict(_TOOLS))
 
+    @property
+    def resources(self) -> frozenset[str]:
+        """All resources that their tools work on."""
+        return frozenset(name for names in self.tools.values() for name in names)
+
     def working_days(self, begin: int, end: int) -> Iterable[tuple[int, int]]:
         """Each local day that a span (microseconds since 1970, UTC) touches: its midnight, and 1 if it is worked on."""
         for day in range((begin + self.zone) // _DAY, (end + self.zone) // _DAY + 1):

@@ -188,7 +188,7 @@ class PeoplePlay:
             agent_name=f"{people.role}-{person:07d}",
             description="a person who works with tools of their own",
             allowed_tools=tuple(people.tools),
-            resource_access=tuple(sorted({name for names in people.tools.values() for name in names})),
+            resource_access=tuple(sorted(people.resources)),
             max_scope_level=people.level,
             role=people.role,
             actor_class="human",

@@ -147,17 +147,14 @@ def _verifiers(scenario: Scenario, tenant: int, intents: Intents, server: Server
     """The resource servers of a tenant, with the token server's public keys and the marks that it makes."""
     return Verifiers(
         scenario.resource_servers,
-        sorted({*intents.population.catalogue.resources, *_used_by_people(scenario)}),
+        sorted(
+            {*intents.population.catalogue.resources, *(scenario.people.resources if scenario.people else ())}
+        ),
         TokenCodec(server.policy.issuer, server.policy.audiences, server.keyring),
         Marks(committed_marks(server.store)),
         salt=generator(scenario.seed, STREAM.PHASES, tenant).bytes(32),
         start=scenario.start_us,
     )
-
-
-def _used_by_people(scenario: Scenario) -> set[str]:
-    tools = scenario.people.tools if scenario.people else {}
-    return {name for names in tools.values() for name in names}
 
 
 def _labels(store: Store, tenant: int, attacks: list[AttackRecord]) -> pa.Table:

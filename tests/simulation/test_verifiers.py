@@ -191,6 +191,17 @@ def test_a_feed_is_as_old_as_the_last_poll():
     assert (honoured, round(first, 3), round(last, 3)) == (1, 14.9, 14.9)
 
 
+def test_what_only_the_order_of_rounds_let_through_is_not_counted():
+    """The poll would have shown the mark, had it been played before the call."""
+    world = World(verification="feed", period="20s")
+    poll = first_poll(world)
+    assert world.call(poll + 20.5).is_valid
+    world.cancel(poll + 19)
+    world.close(poll + 22)
+    assert world.exposed == []
+    assert not world.call(poll + 23).is_valid
+
+
 def test_a_status_list_follows_the_fill():
     world = World(verification="status-list", period="20s")
     poll = first_poll(world)

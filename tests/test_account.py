@@ -15,7 +15,7 @@ PASSWORD = "correct horse battery\n"
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("agentsim.server.accounts._N", 2**8)
-    db = f"sqlite:///{tmp_path / 'people.sqlite'}"
+    db = f"sqlite:///{tmp_path}/new/people.sqlite"
 
     def call(*words: str, typed: str = "", status: int = 0) -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))

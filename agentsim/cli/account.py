@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json
-from agentsim.cli.serve import DATABASE, Database, open_database
+from agentsim.cli.serve import DATABASE, Database, make_folder, open_database, sqlite_file
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ def _opened(db: str) -> Iterator[Accounts]:
     from agentsim.server.clock import SystemClock
     from agentsim.server.migrations import migrate
 
+    # People may have accounts before anything has been served.
+    if file := sqlite_file(db):
+        make_folder("--db", file.parent)
     store = open_database(db, migrate)
     try:
         yield Accounts(store, SystemClock())

@@ -1,4 +1,4 @@
-"""Commands that measure: bench http, bench server, bench budgets."""
+"""Commands that measure: http and server beside a bare floor, isolation people beside agents, budgets their models."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from agentsim.cli.app import Json, app, print_json, progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentsim.experiments.bench import Figures, Stored
+    from agentsim.experiments.bench import Figures, IsolationResult, Stored
 
 bench = typer.Typer(
-    help="Measure how fast the token server is, as a ratio to a bare floor in the same run.",
+    help="Measure how fast the token server is, as a ratio to a bare floor, and how well it keeps people from agents.",
     rich_markup_mode="markdown",
 )
 app.add_typer(bench, name="bench")
@@ -129,6 +129,80 @@ def budgets(
         typer.echo(f"\nCarve-out makes {result.ratio:.2f} of the calls a second that shared-pool makes.")
     if result.figures["carve-out"].overspent_roots:
         raise typer.Exit(1)
+
+
+@bench.command(epilog="Example: `agentsim bench isolation --rounds 5`")
+def isolation(
+    people: Annotated[
+        float, typer.Option(min=1, metavar="RATE", help="Requests of people, per second.")
+    ] = 100.0,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="RATE",
+            help="Limit of all agents together, per second.",
+            show_default="a quarter of what the server can do",
+        ),
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(min=2, max=10_000, metavar="N", help="Connections of all agents together.")
+    ] = 256,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, metavar="S", help="How long each is measured, after a warm-up.")
+    ] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="How often each is measured.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Measure what people notice of agents that ask ten times as often as they may.
+
+    People ask for tokens at a steady rate: alone, beside agents at their limit, and beside agents at ten times that.
+    Their p99 may at most double, and one request more in a hundred may fail; exit status 1 if it is worse.
+    """
+    from agentsim.experiments.bench import bench_isolation
+
+    result = bench_isolation(
+        people_rate=people,
+        limit=limit,
+        connections=connections,
+        seconds=seconds,
+        rounds=rounds,
+        progress=progress(),
+    )
+    if as_json:
+        print_json(asdict(result) | {"isolated": result.isolated})
+    else:
+        _present_isolation(result)
+    if not result.isolated:
+        raise typer.Exit(1)
+
+
+def _present_isolation(result: IsolationResult) -> None:
+    from agentsim.cli.terminal import print_figures, print_table
+
+    print_figures(
+        {
+            "server_can_do_per_second": round(result.capacity),
+            "agents_limit_per_second": round(result.limit),
+            "people_per_second": result.people_rate,
+            "rounds": result.rounds,
+        }
+    )
+    rows = [
+        (name, phase.p50_ms, phase.p99_ms, result.ratios[name], 100 * phase.success)
+        for name, phase in result.phases.items()
+    ]
+    print_table(("People", "p50 ms", "p99 ms", "of p99 alone", "granted %"), rows)
+    agents = [
+        (
+            name,
+            *(phase.agents.get(outcome, 0) for outcome in ("200", "429", "503", "dropped", "not answered")),
+        )
+        for name, phase in result.phases.items()
+        if phase.agents
+    ]
+    print_table(("Agents", "granted", "429", "503", "no connection free", "not answered"), agents)
+    typer.echo(f"\nPeople are kept from agents: {'yes' if result.isolated else 'NO'}")
 
 
 def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:

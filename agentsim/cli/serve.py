@@ -119,7 +119,7 @@ def _prepare_database(db: str) -> tuple[bytes, str | None]:
     from agentsim.server.migrations import migrate
 
     if file := sqlite_file(db):
-        _make_folder("--db", file.parent)
+        make_folder("--db", file.parent)
     store = open_database(db, migrate)
     try:
         return _admin_token(store)
@@ -209,7 +209,7 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
         except KeyFileError as exc:
             raise UserError(f"{KEYS_VARIABLE}: {exc}") from None
         return None
-    _make_folder("--keys", path.parent)
+    make_folder("--keys", path.parent)
     try:
         KeyFile.ensure(path, SystemClock(), alg)
     except KeyFileError as exc:
@@ -217,7 +217,8 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
     return path
 
 
-def _make_folder(option: str, folder: Path) -> None:
+def make_folder(option: str, folder: Path) -> None:
+    """Make a folder where there is none. Raises UserError, naming the option, where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

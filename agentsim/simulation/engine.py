@@ -46,6 +46,8 @@ _REACTION = SECOND // 4
 #: How often an agent asks for a grant before it gives up.
 _ATTEMPTS = 4
 _PERSON_STEPS = frozenset(PersonStep)
+#: How often in a row an agent comes again after it asked too often; each time it waits twice as long.
+_PATIENCE = 8
 #: Careful agents refresh when less than this share of the lifetime is left.
 _MARGIN = 0.1
 
@@ -93,12 +95,17 @@ class TenantPlay:
     def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         """Take an answer in and say what follows from it."""
         operation, answer = self._verifiers.settle(step, operation, answer)
-        error = answer if isinstance(answer, OAuthError) else getattr(answer, "error", None)
-        if isinstance(error, TooManyRequests) and step.kind != AttackStep.ACT:
+        if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
             # Attackers do not wait for anybody's leave.
-            again = step.time + error.retry_after * SECOND
-            return (step._replace(time=again, order=next(self._orders)),)
-        return self._react(step, operation, answer)
+            return self._adversaries.settle(step, operation, answer)
+        refusal = answer.error if isinstance(answer, Verification) else answer
+        limited = refusal if isinstance(refusal, TooManyRequests) else None
+        if step.kind not in _PERSON_STEPS:
+            return self._react(step, operation, answer, limited)
+        if limited is not None:
+            # People wait for as long as they are told, and try again.
+            return (step._replace(time=step.time + limited.retry_after * SECOND, order=next(self._orders)),)
+        return self._people.settle(step, answer) if self._people else ()
 
     def _wanted(self, step: Step) -> Operation | None:
         match step.kind:
@@ -116,11 +123,13 @@ class TenantPlay:
             self.skipped += 1
         return operation
 
-    def _react(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
-        if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
-            return self._adversaries.settle(step, operation, answer)
-        if step.kind in _PERSON_STEPS:
-            return self._people.settle(step, answer) if self._people else ()
+    def _react(
+        self,
+        step: Step,
+        operation: Operation,
+        answer: Answer | OAuthError,
+        limited: TooManyRequests | None,
+    ) -> Iterable[Step]:
         if isinstance(answer, Registration):
             assert answer.client_secret is not None, "simulated agents have secrets"
             client = Client(answer.client_id, answer.client_secret)
@@ -129,6 +138,9 @@ class TenantPlay:
         holder = self._holders.get(step.actor)
         if holder is None:
             return ()
+        if limited is not None:
+            return self._later(step, operation, holder, limited)
+        holder.limited = 0
         match operation:
             case Issue() | IssueChild():
                 return self._settle_grant(step, holder, answer)
@@ -248,6 +260,17 @@ class TenantPlay:
             holder.stopped = True
             return ()
         return self._again(step, _REFRESH)
+
+    def _later(
+        self, step: Step, operation: Operation, holder: Holder, refusal: TooManyRequests
+    ) -> Iterable[Step]:
+        """The same step when it may be taken; who is put off again and again gives up the call, or without a token all."""
+        if holder.limited >= _PATIENCE:
+            holder.stopped = not isinstance(operation, Verify)
+            return ()
+        wait = (refusal.retry_after << holder.limited) * SECOND
+        holder.limited += 1
+        return (step._replace(time=step.time + wait, order=next(self._orders)),)
 
     def _again(self, step: Step, kind: int) -> tuple[Step]:
         after = self._parent(step) if kind == Kind.ISSUE_CHILD else -1

@@ -20,6 +20,8 @@ class Holder:
     #: How often it has asked for a grant.
     attempts: int = 0
     stopped: bool = False
+    #: How often in a row it has been told to come again later.
+    limited: int = 0
     #: The call that was let through last and whose outcome is still to be reported.
     open_call: int = -1
 

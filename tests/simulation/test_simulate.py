@@ -61,6 +61,45 @@ def test_every_granted_call_of_an_honest_agent_has_its_outcome(scenario_factory,
     assert 0.95 * granted < outcomes <= granted
 
 
+LIMITED = {
+    "limits": {"client": {"rate": "6/m", "burst": 2}, "classes": {"agent": {"rate": "4/s", "burst": 5}}}
+}
+
+
+def test_agents_that_ask_too_often_come_again_and_get_on(scenario_factory, tmp_path):
+    run = simulate(scenario_factory(policy=LIMITED), tmp_path / "limited")
+    limited = run.sql(
+        "select event_type, count(*) n, count(distinct client_id) clients from audit "
+        "where reason = 'rate_limited' group by all"
+    ).set_index("event_type")
+    assert set(limited.index) >= {"token_issued", "token_verified"}
+    # Most who were put off got what they wanted in the end: of those who asked for a grant, and of calls.
+    stopped = run.sql(
+        "select count(*) n from agents a where not exists "
+        "(select 1 from audit b where b.client_id = a.client_id and b.event_type like '%token_issued' and b.status = 'granted')"
+    )["n"][0]
+    assert stopped < 0.1 * 300
+    free = simulate(scenario_factory(), tmp_path / "free")
+    let_through = "event_type = 'token_verified' and status = 'granted'"
+    assert 0.5 * count(free, let_through) < count(run, let_through)
+    # Nobody asks more often than the limits say, however the second is chosen.
+    most = run.sql(
+        "select max(n) n from (select count(*) over "
+        "(order by timestamp range between 1000000 preceding and current row) n from audit "
+        "where (event_type like '%token_issued' or event_type in ('token_refreshed', 'token_verified')) "
+        "and coalesce(reason, '') not in ('rate_limited', 'revoked', 'expired'))"
+    )["n"][0]
+    assert most <= 5 + 4
+
+
+def test_limits_are_the_same_whatever_the_batch_size(scenario_factory, tmp_path):
+    settings = {"policy": LIMITED, "attacks": LOUD}
+    one, other = (
+        simulate(scenario_factory(**settings), tmp_path / str(size), batch_size=size) for size in (1000, 7)
+    )
+    assert one.manifest.digests() == other.manifest.digests()
+
+
 def test_every_attackers_operation_is_labelled_and_no_honest_one(attacked, tmp_path, scenario_factory):
     labels = attacked.sql(
         "select l.attack, a.event_type, a.source_ip from labels l join audit a using (log_id, tenant)"

@@ -4,6 +4,7 @@ from agentsim.experiments.bench.budgets import BudgetsResult, bench_budgets
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
 from agentsim.experiments.bench.http import HttpResult, bench_http
+from agentsim.experiments.bench.isolation import IsolationResult, bench_isolation
 from agentsim.experiments.bench.server import ServerResult, bench_server
 from agentsim.experiments.bench.stored import Stored
 
@@ -12,10 +13,12 @@ __all__ = [
     "BudgetsResult",
     "Figures",
     "HttpResult",
+    "IsolationResult",
     "ServerResult",
     "Spread",
     "Stored",
     "bench_budgets",
     "bench_http",
+    "bench_isolation",
     "bench_server",
 ]

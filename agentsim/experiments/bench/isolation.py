@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -38,8 +38,8 @@ _PATH = "/token"
 #: Agents' part of what the server can do, and the seconds in which that is found out.
 _SHARE, _CALIBRATION = 0.25, 3.0
 _AGENTS, _PEOPLE = 500, 20
-#: Connections of all agents together and of people, and the processes that the agents' come from.
-_AGENT_CONNECTIONS, _PEOPLE_CONNECTIONS, _PROCESSES = 256, 32, 2
+#: Connections of people, and the processes that agents ask from.
+_PEOPLE_CONNECTIONS, _PROCESSES = 32, 2
 #: Seconds before what is counted: to get everybody going.
 _WARM_UP = 1.5
 
@@ -81,18 +81,20 @@ class IsolationResult:
     ----------
     capacity : grants per second without limits, 64 requests under way.
     limit, people_rate : of agents' class, and what people ask for; per second.
-    ratio : median over rounds of the p99 beside ten times the limit, divided by the p99 alone in the same round.
-    lost : how much less of people's requests was granted then; 0.01 is one point.
+    connections : of all agents together.
+    ratios : by phase, the median over rounds of the p99 divided by the p99 alone in the same round.
+    lost : how much less of people's requests was granted beside ten times the limit; 0.01 is one point.
     """
 
     capacity: float
     limit: float
     people_rate: float
+    connections: int
     seconds: float
     rounds: int
     phases: dict[str, Phase]
-    ratios: dict[str, float] = field(default_factory=dict)
-    lost: float = 0.0
+    ratios: dict[str, float]
+    lost: float
 
     @property
     def isolated(self) -> bool:
@@ -104,6 +106,7 @@ def bench_isolation(
     *,
     people_rate: float = 100.0,
     limit: float | None = None,
+    connections: int = 256,
     seconds: float = 10.0,
     rounds: int = 3,
     progress: bool = False,
@@ -114,6 +117,7 @@ def bench_isolation(
     ----------
     people_rate : requests of people, per second.
     limit : of the agents' class, per second; by default a quarter of what the server can do, measured first.
+    connections : of all agents together; a request for which none is free is dropped, and counted.
     seconds, rounds : how long, and how often, each phase is measured.
     progress : whether to draw progress bars on standard error.
 
@@ -132,7 +136,7 @@ def bench_isolation(
         limit = limit or _SHARE * capacity
         (folder / "policy.yaml").write_text(_policy(limit, people_rate), encoding="utf-8")
         with _serving(folder, url, "--policy", str(folder / "policy.yaml")) as served:
-            stage = _Stage(served, agents, people, limit, people_rate, seconds, senders)
+            stage = _Stage(served, agents, people, limit, people_rate, connections, seconds, senders)
             seen = _play(stage, rounds, progress)
     alone = [each.p99_ms for each in seen[ALONE]]
     phases = {phase: _summary(some) for phase, some in seen.items()}
@@ -140,6 +144,7 @@ def bench_isolation(
         capacity=capacity,
         limit=limit,
         people_rate=people_rate,
+        connections=connections,
         seconds=seconds,
         rounds=rounds,
         phases=phases,
@@ -160,6 +165,7 @@ class _Stage:
     people: Sequence[AgentCredentials]
     limit: float
     people_rate: float
+    connections: int
     seconds: float
     senders: ProcessPoolExecutor
 
@@ -172,7 +178,7 @@ class _Stage:
                 self.served.port,
                 single_requests(self.agents[place::_PROCESSES], _PATH),
                 self._schedule(begin, multiple * self.limit / _PROCESSES),
-                connections=_AGENT_CONNECTIONS // _PROCESSES,
+                connections=-(-self.connections // _PROCESSES),
                 patient=False,
             )
             for place in range(_PROCESSES)

@@ -63,8 +63,8 @@ def _roles_without_rules(scenario: Scenario) -> Iterable[Fault]:
 
 
 def _unknown_resources(scenario: Scenario) -> Iterable[Fault]:
-    holders = [*scenario.roles.values(), *([scenario.people] if scenario.people else [])]
-    known = {name for holder in holders for name in holder.resources}
+    known = {name for role in scenario.roles.values() for name in role.resources}
+    known |= scenario.people.resources if scenario.people else frozenset()
     for name in scenario.resource_servers.others:
         if name not in known:
             text = f"no tool works on it; {faults.suggestion(name, known)}"

@@ -22,7 +22,8 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Of each file, not of the session: while it is there its event loop runs in this thread, and others want theirs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:

@@ -94,7 +94,7 @@ async def _send(port: int, requests: Requests, schedule: Schedule, connections: 
         await asyncio.sleep(max(step, (first + begun * interval - perf_counter_ns()) / 1e9))
     with suppress(TimeoutError):
         await asyncio.wait_for(load.idle(), _PATIENCE)
-    load.give_up()
+    await load.close()
     return load.seen
 
 
@@ -110,6 +110,7 @@ class _Load:
         self._busy: set[_Connection] = set()
         self._waiting: deque[int] = deque()
         self._opening: set[asyncio.Task[None]] = set()
+        self._over = False
 
     async def connect(self) -> None:
         """Open a connection, now or never."""
@@ -129,6 +130,9 @@ class _Load:
 
     def free(self, connection: _Connection) -> None:
         """A connection may be used, for the first time or again."""
+        if self._over:
+            connection.abort()
+            return
         self._busy.discard(connection)
         if self._waiting:
             self._hand_over(connection, self._waiting.popleft())
@@ -144,6 +148,8 @@ class _Load:
 
     def lost(self, connection: _Connection, meant: int | None) -> None:
         """A connection has gone, with or without a request under way; another is opened."""
+        if self._over:
+            return
         if meant is not None:
             self._note(meant, UNANSWERED)
         self._busy.discard(connection)
@@ -158,13 +164,17 @@ class _Load:
         while self._busy or self._waiting:
             await asyncio.sleep(0.005)
 
-    def give_up(self) -> None:
-        """Count what still has no answer."""
-        for connection in self._busy:
-            assert connection.meant is not None
-            self._note(connection.meant, UNANSWERED)
-        for meant in self._waiting:
+    async def close(self) -> None:
+        """Count what still has no answer, and close all connections."""
+        self._over = True
+        unanswered = [connection.meant for connection in self._busy if connection.meant is not None]
+        for meant in [*unanswered, *self._waiting]:
             self._note(meant, UNANSWERED)
+        for connection in [*self._busy, *self._free]:
+            connection.abort()
+        await asyncio.gather(*self._opening)
+        # Their ends are told in the loop's next round.
+        await asyncio.sleep(0)
 
     def _hand_over(self, connection: _Connection, meant: int) -> None:
         self._busy.add(connection)
@@ -194,6 +204,10 @@ class _Connection(asyncio.Protocol):
         """Send one."""
         self.meant = meant
         self._transport.write(request)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         try:

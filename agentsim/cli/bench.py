@@ -142,7 +142,7 @@ def isolation(
             min=1,
             metavar="RATE",
             help="Limit of all agents together, per second.",
-            show_default="a quarter of what the server can do",
+            show_default="a tenth of what the server can do",
         ),
     ] = None,
     connections: Annotated[

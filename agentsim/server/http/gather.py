@@ -104,7 +104,8 @@ class Gatherer:
             self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        if len(self._lanes) > self._seen:
+        # For people once round is enough: where agents are at the door, each round has some of those to do.
+        if len(self._lanes) > self._seen and not self._lanes.has_people:
             self._seen = len(self._lanes)
             self._loop.call_soon(self._look)
             return

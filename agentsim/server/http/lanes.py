@@ -17,7 +17,7 @@ from agentsim.server.operations import Admin, Client, ClientAssertion, Introspec
 MOST_TOGETHER = 1_000
 MOST_OF_PEOPLE = 750
 #: While people are about, a batch has no more of agents' operations than this: whoever comes next waits for its end.
-AGENTS_BESIDE_PEOPLE = 25
+AGENTS_BESIDE_PEOPLE = 8
 #: They are about until so many batches have held nothing of theirs.
 _ABOUT = 100
 #: Operations that may wait before further ones are turned away: altogether, and those of agents.
@@ -47,6 +47,11 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._people) + len(self._agents)
+
+    @property
+    def has_people(self) -> bool:
+        """Whether people wait."""
+        return bool(self._people)
 
     def has_room(self, count: int, *, first: bool) -> bool:
         """Whether so many operations more may wait."""

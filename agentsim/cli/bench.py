@@ -202,7 +202,13 @@ def _present_isolation(result: IsolationResult) -> None:
         if phase.agents
     ]
     print_table(("Agents", "granted", "429", "503", "no connection free", "not answered"), agents)
-    typer.echo(f"\nPeople are kept from agents: {'yes' if result.isolated else 'NO'}")
+    # What agents may do costs people something, too: this is what the rest adds.
+    _, allowed, flood = result.phases.values()
+    added = flood.p99_ms / allowed.p99_ms
+    typer.echo(
+        f"\nBeside agents at ten times their limit, p99 is {added:.2f} of that beside agents at their limit."
+    )
+    typer.echo(f"People are kept from agents: {'yes' if result.isolated else 'NO'}")
 
 
 def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:

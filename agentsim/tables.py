@@ -1,7 +1,8 @@
 """The tables of a Run: their columns and types, frozen as a format.
 
 A Run holds what the token server's database held, without secrets and their hashes, and beside it the
-``labels`` (ground truth, never read by features) and the ``windows`` (what the run cost, wall time).
+``labels`` (ground truth, never read by features), the ``exposures`` (what resource servers let through after a
+revocation) and the ``windows`` (what the run cost, wall time).
 Times are microseconds, ids are 63-bit integers, scopes, tools and resources are canonical text.
 """
 
@@ -63,6 +64,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         lineage=_bytes,
         task_key=_int,
         grant_expires_at=_int,
+        budget=_int,
         previous_token_id=_int,
         refresh_consumed_at=_int,
         principal=_word,
@@ -116,6 +118,17 @@ SCHEMAS: dict[str, pa.Schema] = {
         attempted=_flag,
         utility=_flag,
     ),
+    # One row per revocation and resource server that let calls through after the mark; none where nobody did.
+    # ``first_us`` and ``last_us`` are times after the mark.
+    "exposures": _schema(
+        revocation_id=_int,
+        resource=_word,
+        verification=_word,
+        honoured=_int,
+        tokens=_int,
+        first_us=_int,
+        last_us=_int,
+    ),
     # What the run cost, per window of simulated time and operation. The only table that holds wall time.
     "windows": _schema(
         window=pa.int32(),
@@ -130,7 +143,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 #: Tables that the same scenario and seed reproduce to the byte.
-DETERMINISTIC = ("agents", "tokens", "revocations", "audit", "labels")
+DETERMINISTIC = ("agents", "tokens", "revocations", "audit", "labels", "exposures")
 
 
 def make_table(name: str, rows: int, columns: Mapping[str, Sequence[Any]]) -> pa.Table:

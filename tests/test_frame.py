@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "run": {"tables", "errors"},
     "server": set(),
     "settings": {"server", "errors"},
+    "resources": {"server"},
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": FOUNDATIONS,
     "risk": FOUNDATIONS,

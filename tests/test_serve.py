@@ -398,3 +398,71 @@ def test_each_of_several_workers_grants_its_part_of_a_limit(
         answers = server.execute([Issue(by=by, scope="read:a")] * 30)
         server.close()
         assert sum(isinstance(answer, TokenGrant) for answer in answers) == part
+
+
+# The policy's file
+
+
+def granted(site: Any, agent: tuple[str, str], scope: str) -> tuple[int, str | None]:
+    answer = site.post("/token", auth=agent, data={"grant_type": "client_credentials", "scope": scope})
+    return answer.status_code, answer.json().get("reason")
+
+
+def until(found: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if found():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came")
+
+
+def test_a_changed_policy_stands_without_a_restart_and_a_bad_one_changes_nothing(
+    serve: Serve, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("scopes: {block: ['file_write:*']}\n")
+    site = serve("--policy", str(policy))
+    assert f"Policy    {policy}\n" in site.out
+    profile = {
+        "client_name": "a",
+        "allowed_tools": ["file_read", "file_write"],
+        "resource_access": ["github"],
+    }
+    made = site.post("/register", headers=site.as_admin, json=profile)
+    assert made.status_code == 201, made.text
+    site.post("/register/confirm", json={"registration_token": made.json()["registration_token"]})
+    agent = made.json()["client_id"], made.json()["client_secret"]
+    assert granted(site, agent, "file_read:github")[0] == 200
+    assert granted(site, agent, "file_write:github") == (400, "scope_blocked")
+
+    def digest() -> str:
+        return str(site.get("/admin/policy", headers=site.as_admin).json()["digest"])
+
+    first = digest()
+    policy.write_text("scopes: {block: ['file_read:*']}\n")
+    until(lambda: digest() != first)
+    assert granted(site, agent, "file_write:github")[0] == 200
+    assert granted(site, agent, "file_read:github") == (400, "scope_blocked")
+
+    second = digest()
+    policy.write_text("scopes: {blocked: []}\nmax_depth: deep\n")
+    until(lambda: "max_depth" in site.err)
+    assert "scopes.blocked" in site.err
+    assert digest() == second
+    assert granted(site, agent, "file_read:github") == (400, "scope_blocked")
+
+    policy.write_text("{}\n")
+    until(lambda: digest() not in (first, second))
+    assert granted(site, agent, "file_read:github")[0] == 200
+    rows = site.get("/admin/audit?event_type=policy_changed", headers=site.as_admin).json()
+    assert json.dumps(rows).count("policy_changed") == 2
+    reloads = [line for line in site.get("/metrics").text.splitlines() if "policy_reloads_total{" in line]
+    assert sorted(reloads) == [
+        'agentsim_policy_reloads_total{outcome="changed"} 2.0',
+        'agentsim_policy_reloads_total{outcome="refused"} 1.0',
+    ]
+
+
+def test_a_bad_policy_stops_the_start(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("max_deepth: 1\n")
+    assert "max_deepth" in refused("--policy", str(tmp_path / "policy.yaml"))

@@ -1,4 +1,4 @@
-"""Commands that measure the server: bench server and http beside a bare floor, bench isolation people beside agents."""
+"""Commands that measure: http and server beside a bare floor, isolation people beside agents, budgets their models."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ bench = typer.Typer(
 app.add_typer(bench, name="bench")
 
 _HEADER = ("Measured", "grants/s", "least", "most", "p50 ms", "p99 ms", "most ms", "of the floor")
+
+_BUDGET_HEADER = (
+    "Model",
+    "granted",
+    "refused",
+    "roots overspent",
+    "worst %",
+    "in all %",
+    "stranded %",
+    "calls/s",
+)
 
 
 @bench.command(epilog="Example: `agentsim bench http --agents 10000 --seconds 5`")
@@ -90,6 +101,36 @@ def server(
         _present({"agents": agents, "batches": batches, "batch_size": batch_size}, result.figures)
 
 
+@bench.command(epilog="Example: `agentsim bench budgets --db postgresql://agentsim@localhost/bench`")
+def budgets(
+    db: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The database; PostgreSQL, so that several writers spend at once."),
+    ],
+    trees: Annotated[int, typer.Option(min=1, metavar="N", help="Random trees of siblings.")] = 10_000,
+    writers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processes that spend.")] = 4,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the trees and the calls.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Spend the budgets of many trees at once, carved out and from shared pools, and count what was spent too much.
+
+    The same trees and the same calls under both models. Exit status 1 if a carved-out budget was exceeded.
+    """
+    from agentsim.cli.terminal import print_figures, print_table
+    from agentsim.experiments.bench import bench_budgets
+
+    result = bench_budgets(database=db, trees=trees, writers=writers, seed=seed, progress=progress())
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print_figures({"trees": result.trees, "grants": result.grants, "writers": result.writers})
+        rows = [(name, *asdict(figures).values()) for name, figures in result.figures.items()]
+        print_table(_BUDGET_HEADER, rows)
+        typer.echo(f"\nCarve-out makes {result.ratio:.2f} of the calls a second that shared-pool makes.")
+    if result.figures["carve-out"].overspent_roots:
+        raise typer.Exit(1)
+
+
 @bench.command(epilog="Example: `agentsim bench isolation --rounds 5`")
 def isolation(
     people: Annotated[
@@ -101,7 +142,7 @@ def isolation(
             min=1,
             metavar="RATE",
             help="Limit of all agents together, per second.",
-            show_default="a quarter of what the server can do",
+            show_default="a tenth of what the server can do",
         ),
     ] = None,
     connections: Annotated[
@@ -161,7 +202,13 @@ def _present_isolation(result: IsolationResult) -> None:
         if phase.agents
     ]
     print_table(("Agents", "granted", "429", "503", "no connection free", "not answered"), agents)
-    typer.echo(f"\nPeople are kept from agents: {'yes' if result.isolated else 'NO'}")
+    # What agents may do costs people something, too: this is what the rest adds.
+    _, allowed, flood = result.phases.values()
+    added = flood.p99_ms / allowed.p99_ms
+    typer.echo(
+        f"\nBeside agents at ten times their limit, p99 is {added:.2f} of that beside agents at their limit."
+    )
+    typer.echo(f"People are kept from agents: {'yes' if result.isolated else 'NO'}")
 
 
 def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:

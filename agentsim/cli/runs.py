@@ -35,6 +35,9 @@ def simulate(
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Seed of all draws, instead of the scenario's.")
     ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A policy file, instead of the scenario's own rules.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/NAME-SEED")
     ] = None,
@@ -51,6 +54,7 @@ def simulate(
 
     The same scenario and seed always give the same Run, whatever the batch size and the number of processes.
     """
+    from agentsim.settings.policyfile import load_settings
     from agentsim.simulation import load_scenario
     from agentsim.simulation import simulate as run_simulation
 
@@ -59,6 +63,8 @@ def simulate(
         chosen = chosen.with_agents(agents)
     if seed is not None:
         chosen = chosen.with_seed(seed)
+    if policy is not None:
+        chosen = chosen.with_policy(load_settings(policy))
     target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
     run = run_simulation(
         chosen,
@@ -66,6 +72,7 @@ def simulate(
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
         source=scenario,
+        policy_file=policy,
         progress=progress(),
     )
     _present(run, as_json, "agentsim report scale")

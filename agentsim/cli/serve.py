@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from socket import socket
 
     from agentsim.server import Policy, Store
+    from agentsim.server.http.reload import PolicySource
     from agentsim.server.http.serving import Settings
 
 #: Where a served database and its keys are, unless told otherwise.
 HOME = Path("data/server")
 DATABASE = f"sqlite:///{HOME}/agentsim.sqlite"
 KEYS = HOME / "keys.json"
+POLICY = Path("data/policies/default.yaml")
 ADMIN_VARIABLE = "AGENTSIM_ADMIN_TOKEN"
 #: Shorter tokens can be guessed.
 _SHORTEST_TOKEN = 32
@@ -45,7 +48,11 @@ def serve(
     ] = 8400,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The rules, a YAML file as under `policy:` in a scenario."),
+        typer.Option(
+            metavar="FILE",
+            help="The rules, a YAML file; read again whenever it changes.",
+            show_default=f"{POLICY} where that is there",
+        ),
     ] = None,
     issuer: Annotated[
         str | None,
@@ -75,7 +82,7 @@ def serve(
 
     _check_workers(db, workers)
     _check_issuer(issuer, host)
-    rules = _rules(policy)
+    source = _policy_source(policy)
     # Before anything is made: a token that is told only once must not be made for a server that cannot start.
     bound = _bind(host, port)
     try:
@@ -84,7 +91,8 @@ def serve(
         token_hash, fresh = _prepare_database(db)
         settings = serving.Settings(
             database=db,
-            policy=rules.model_copy(update={"issuer": issuer or address}),
+            policy=_rules(source).model_copy(update={"issuer": issuer or address}),
+            policy_source=source,
             key_file=key_file,
             admin_token_hash=token_hash,
             workers=workers,
@@ -111,7 +119,7 @@ def _prepare_database(db: str) -> tuple[bytes, str | None]:
     from agentsim.server.migrations import migrate
 
     if file := sqlite_file(db):
-        _make_folder("--db", file.parent)
+        make_folder("--db", file.parent)
     store = open_database(db, migrate)
     try:
         return _admin_token(store)
@@ -126,6 +134,8 @@ def _announce(settings: Settings, address: str, admin_token: str | None) -> None
         lines.append(f"Address   {address}")
     lines.append(f"Database  {without_password(settings.database)}")
     lines.append(f"Keys      {settings.key_file or 'AGENTSIM_KEYS'}")
+    source = settings.policy_source
+    lines.append(f"Policy    {'the built-in one' if source is None else source.path}")
     if admin_token is not None:
         lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
     typer.echo("\n".join(lines))
@@ -157,14 +167,23 @@ def sqlite_file(url: str) -> Path | None:
     return Path(found) if url.startswith("sqlite:///") and found else None
 
 
-def _rules(path: Path | None) -> Policy:
-    if path is None:
-        from agentsim.server import Policy
-
-        return Policy()
+def _policy_source(path: Path | None) -> PolicySource | None:
+    """The policy's file, looked at once so that a bad one is told before anything is made."""
+    if path is None and not POLICY.exists():
+        return None
+    from agentsim.server.http.reload import PolicySource
     from agentsim.settings.policyfile import load_policy
 
-    return load_policy(path)
+    file = path or POLICY
+    source = PolicySource(file, partial(load_policy, file))
+    source.load()
+    return source
+
+
+def _rules(source: PolicySource | None) -> Policy:
+    from agentsim.server import Policy
+
+    return Policy() if source is None else source.load()
 
 
 def _check_workers(db: str, workers: int) -> None:
@@ -190,7 +209,7 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
         except KeyFileError as exc:
             raise UserError(f"{KEYS_VARIABLE}: {exc}") from None
         return None
-    _make_folder("--keys", path.parent)
+    make_folder("--keys", path.parent)
     try:
         KeyFile.ensure(path, SystemClock(), alg)
     except KeyFileError as exc:
@@ -198,7 +217,8 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
     return path
 
 
-def _make_folder(option: str, folder: Path) -> None:
+def make_folder(option: str, folder: Path) -> None:
+    """Make a folder where there is none. Raises UserError, naming the option, where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -52,18 +52,27 @@ def make_companions(
     place = folder if folder is not None else run.path.with_name(f"{run.path.name}-companions")
     reference = scenario.without_attacks().with_seed(companion_seed(scenario.seed, "reference"))
     choosing = scenario.with_seed(companion_seed(scenario.seed, "choosing"))
-    first, kept_first = _open_or_simulate(reference, place / f"reference-{size}", progress)
-    second, kept_second = _open_or_simulate(choosing, place / f"choosing-{size}", progress)
+    first, kept_first = open_or_simulate(reference, place / f"reference-{size}", progress)
+    second, kept_second = open_or_simulate(choosing, place / f"choosing-{size}", progress)
     return Companions(first, second, kept_first + kept_second)
 
 
-def _open_or_simulate(scenario: Scenario, path: Path, progress: bool) -> tuple[Run, bool]:
-    """The finished Run of exactly this scenario and version, or a new one; and whether it was there."""
+def open_or_simulate(
+    scenario: Scenario, path: Path, progress: bool, jobs: int | None = None
+) -> tuple[Run, bool]:
+    """The finished Run of exactly this scenario and version, or a new one; and whether it was there.
+
+    What a killed attempt left at ``path`` is replaced.
+
+    Parameters
+    ----------
+    jobs : processes; one per core if left out.
+    """
     try:
         run = Run(path)
+        same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
+        if same and run.manifest.versions.get("agentsim") == version("agentsim"):
+            return run, True
     except RunError:
-        return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False
-    same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
-    if same and run.manifest.versions.get("agentsim") == version("agentsim"):
-        return run, True
-    return simulate(scenario, path, jobs=os.cpu_count() or 1, progress=progress), False
+        pass
+    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False

@@ -12,10 +12,12 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from agentsim.lineage.rules.bounds import check_expiry, check_levels, check_registration, check_sets
+from agentsim.lineage.rules.budgets import check_budgets
 from agentsim.lineage.rules.chain import check_chain
 from agentsim.lineage.rules.decisions import check_decisions
 from agentsim.lineage.rules.disabled import check_disabled
 from agentsim.lineage.rules.evidence import Evidence
+from agentsim.lineage.rules.exposures import check_exposures
 from agentsim.lineage.rules.files import check_files
 from agentsim.lineage.rules.keys import check_lineage
 from agentsim.lineage.rules.marks import check_closure, check_marks
@@ -51,8 +53,12 @@ RULES: dict[str, Rule] = {
     "registration": Rule("No grant exceeds the registration of its agent.", check_registration),
     "lineage": Rule("Lineage keys, depth, root and parent of each grant agree.", check_lineage),
     "marks": Rule("After a mark nothing that carries its key is active.", check_marks),
+    "exposure": Rule(
+        "Online nothing is honoured after a mark, and nowhere longer than a token lives.", check_exposures
+    ),
     "disabled": Rule("A disabled agent is given nothing.", check_disabled),
     "closure": Rule("What a closed mark ended is revoked, and nothing else.", check_closure),
+    "budgets": Rule("No grant and no tree ever spends more than it was given.", check_budgets),
     "refresh_once": Rule("A refresh token is consumed once.", check_refresh_once),
     "decisions": Rule("Every decision has exactly one audit row.", check_decisions),
     "chain": Rule("The hash chain over the audit rows verifies.", check_chain),

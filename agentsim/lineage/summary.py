@@ -50,12 +50,13 @@ class Summary:
     Attributes
     ----------
     kind, status : as in the manifest.
-    tenants, agents, grants, tokens, trees : how many there are.
+    tenants, agents, people, grants, tokens, trees : how many there are; people are clients of the class ``human``.
     max_depth, mean_depth : of all grants; a root has depth 0.
     largest_tree : grants of the largest tree.
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
     refusals : decisions that refused.
     marks : revocations that took effect.
+    exposed_calls : calls that resource servers which did not ask honoured after a mark.
     events, refused_events : audit rows and refusals by event type.
     refusals_by_reason, marks_by_kind : the same figures in parts.
     attacks : by kind; empty for a Run without labelled operations.
@@ -67,6 +68,7 @@ class Summary:
     status: str
     tenants: int
     agents: int
+    people: int
     grants: int
     tokens: int
     trees: int
@@ -76,6 +78,7 @@ class Summary:
     operations: int
     refusals: int
     marks: int
+    exposed_calls: int
     events: dict[str, int]
     refused_events: dict[str, int]
     refusals_by_reason: dict[str, int]
@@ -106,7 +109,8 @@ def summarise(run: Run) -> Summary:
         kind=run.manifest.kind,
         status=run.manifest.status,
         tenants=len(run.manifest.tenants),
-        agents=_number(run, "SELECT count(*) FROM agents"),
+        agents=_number(run, "SELECT count(*) FROM agents WHERE actor_class <> 'human'"),
+        people=_number(run, "SELECT count(*) FROM agents WHERE actor_class = 'human'"),
         grants=len(forest),
         tokens=_number(run, "SELECT count(*) FROM tokens"),
         trees=len(forest.roots()),
@@ -116,6 +120,7 @@ def summarise(run: Run) -> Summary:
         operations=sum(events.values()) - events.get("token_ended", 0),
         refusals=sum(refused.values()),
         marks=sum(marks.values()),
+        exposed_calls=_number(run, "SELECT coalesce(sum(honoured), 0) FROM exposures"),
         events=events,
         refused_events=refused,
         refusals_by_reason=reasons,

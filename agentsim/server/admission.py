@@ -15,6 +15,7 @@ from agentsim.server.operations import (
     ClientAssertion,
     Credentials,
     Operation,
+    Person,
     RegistrationAccess,
 )
 
@@ -107,6 +108,10 @@ def _is_manager(value: object) -> bool:
     return _is_admin(value) or (isinstance(value, RegistrationAccess) and is_text(value.token))
 
 
+def _is_person(value: object) -> bool:
+    return isinstance(value, Person) and is_text(value.account) and is_text(value.owner)
+
+
 def _is_address(value: object) -> bool:
     return value is None or (is_text(value) and len(str(value)) <= LONGEST_ADDRESS)
 
@@ -121,6 +126,7 @@ _CHECKS: dict[Any, tuple[_Check, str]] = {
     bool: (_is_flag, "true or false"),
     int | None: (_is_optional_count, "a count from 0 to 2**63 - 1, or null"),
     Admin: (_is_admin, "an administrator"),
+    Person: (_is_person, "a person"),
     Credentials: (_is_credentials, "a client"),
     Admin | Credentials: (_is_caller, "an administrator or a client"),
     Admin | Credentials | None: (_is_asker, "an administrator, a client or null"),

@@ -26,6 +26,7 @@ from agentsim.server.operations import (
     UpdateAgent,
 )
 from agentsim.server.revocation import end_client
+from agentsim.server.rules import check_listed, check_rules
 
 
 def read_agent(batch: Batch, request: ReadAgent, entry: Entry) -> AgentRecord:
@@ -129,14 +130,20 @@ def _changes(batch: Batch, request: UpdateAgent, agent: Row) -> dict[str, Any]:
         changes["registered_scope"] = scopes.canonical_scope(request.scope)
     if request.max_scope_level is not None:
         changes["max_scope_level"] = check_level(batch, request.max_scope_level)
-    if request.grant_types is not None:
-        changes["grant_types"] = check_grant_types(request.grant_types)
     if request.redirect_uris is not None:
         changes["redirect_uris"] = check_redirect_uris(request.redirect_uris)
+    if request.grant_types is not None or request.redirect_uris is not None:
+        grant_types = agent["grant_types"].split() if request.grant_types is None else request.grant_types
+        redirect_uris = (agent | changes)["redirect_uris"].split()
+        changes["grant_types"] = check_grant_types(grant_types, redirect_uris)
     if request.jwks is not None:
         changes["jwks"] = check_keys(agent["token_endpoint_auth_method"], request.jwks)
     after = agent | changes
-    scopes.product(after["registered_allowed_tools"], after["registered_allowed_res"])
+    tools, resources = after["registered_allowed_tools"], after["registered_allowed_res"]
+    scopes.product(tools, resources)
+    check_listed(batch.policy, after["agent_name"], agent["client_id"])
+    if changes.keys() & {"registered_allowed_tools", "registered_allowed_res", "registered_scope"}:
+        check_rules(batch.policy, agent["role"], after["registered_scope"], tools, resources)
     return changes
 
 

@@ -99,6 +99,8 @@ class TokenGrant:
     level: str
     #: Whether the grant was asked for with ``authorization_details`` (RFC 9396).
     authorization_details: bool = False
+    #: What the grant may spend, in the policy's units; None: it is not budgeted.
+    budget: int | None = None
     token_type: str = "Bearer"
     task_bound: bool = True
 
@@ -116,6 +118,9 @@ class Verification:
     previous_tasks: list[str] = field(default_factory=list)
     execution_patterns: dict[str, Any] = field(default_factory=dict)
     grant_id: int | None = None
+    #: What this use has cost, and what the grant may spend still; None where it is not budgeted.
+    cost: int | None = None
+    budget_left: int | None = None
     error: OAuthError | None = None
 
 
@@ -141,6 +146,8 @@ class Introspection:
     #: ``Bearer``, or ``refresh_token`` for one of those.
     token_type: str | None = None
     authorization_details: bool = False
+    budget: int | None = None
+    budget_left: int | None = None
     task_history: dict[str, Any] | None = None
 
 
@@ -161,6 +168,25 @@ class Revocation:
     count: int = 0
     #: ``pending`` while rows below are being filled in, ``closed`` after. What was marked is dead at once.
     closure: str = "pending"
+
+
+@dataclass(slots=True, kw_only=True)
+class Consent:
+    """What a person lets an agent do, or would; ``lifetime_us`` in microseconds."""
+
+    log_id: int
+    #: Empty where it was only asked.
+    code: str
+    agent_name: str
+    description: str
+    owner: str
+    task_id: str | None
+    task_description: str
+    scope: str
+    level: str
+    audience: list[str]
+    budget: int | None
+    lifetime_us: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,4 +215,5 @@ Answer = (
     | Revocation
     | ExecutionReceipt
     | Noted
+    | Consent
 )

@@ -13,6 +13,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import Secrets
 from agentsim.server.history import GrantState, PatternMatcher
 from agentsim.server.ids import IdGenerator
+from agentsim.server.ledger import Budget, Ledger
 from agentsim.server.limits import Draft
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
@@ -41,6 +42,10 @@ class Loaded:
     logs: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     #: Keys of client assertions that have been used.
     assertions: set[bytes] = field(default_factory=set)
+    #: Codes that people's consent has made.
+    codes: dict[int, Row] = field(default_factory=dict)
+    #: Budgets of grants, and of the roots of those that share a pool.
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,11 +66,19 @@ class Batch:
     met: dict[int, Row] = field(default_factory=dict)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
-        default_factory=lambda: {"agents": [], "issued_tokens": [], "revocations": [], "used_assertions": []}
+        default_factory=lambda: {
+            "agents": [],
+            "issued_tokens": [],
+            "revocations": [],
+            "used_assertions": [],
+            "authorization_codes": [],
+        }
     )
     #: (client_id, confirmed_at) and (token_id, consumed_at): conditional updates.
     confirmed: list[tuple[int, int]] = field(default_factory=list)
     consumed: list[tuple[int, int]] = field(default_factory=list)
+    #: (code_id, consumed_at, grant_id): the same.
+    redeemed: list[tuple[int, int, int]] = field(default_factory=list)
     changed_grants: set[int] = field(default_factory=set)
     changed_agents: set[int] = field(default_factory=set)
     #: Task ids from the root down of grants that this batch has issued or refreshed.
@@ -79,6 +92,10 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def budget(self, grant_id: int) -> Budget:
+        """The budget of a grant whose token says that it has one."""
+        return self.loaded.ledger.budgets[grant_id]
 
     def change_agent(self, row: Row) -> None:
         """Let an agent be as this row says."""

@@ -6,7 +6,7 @@ from agentsim.server import scopes
 from agentsim.server.assertions import check
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
-from agentsim.server.credentials import matches, parse_client_name
+from agentsim.server.credentials import matches, names_a_person, parse_client_name
 from agentsim.server.errors import (
     InvalidClient,
     InvalidRequest,
@@ -139,6 +139,25 @@ def check_not_an_agent(**names: str | None) -> None:
     for name, text in names.items():
         if text is not None and parse_client_name(text) is not None:
             raise InvalidRequest("invalid_request", f"{name} must not be an agent's name", asked=text)
+
+
+def check_principal(**names: str | None) -> None:
+    """Refuse principals who speak for themselves: agents, and people with an account, who must consent.
+
+    Raises
+    ------
+    InvalidRequest
+        ``invalid_request``, naming the parameter.
+    """
+    check_not_an_agent(**names)
+    for name, text in names.items():
+        if text is not None and names_a_person(text):
+            raise InvalidRequest(
+                "invalid_request",
+                f"{name} must not be a person's name",
+                asked=text[:80],
+                hint="ask the person, with the authorization code grant",
+            )
 
 
 def within(what: str, asked: str, allowed: str, bound: str) -> None:

@@ -13,6 +13,7 @@ from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, parse_client_name
 from agentsim.server.lineage import Lineage, task_key
 from agentsim.server.scopes import members
+from agentsim.server.statusplaces import join, list_uri, split
 
 _REQUIRED = frozenset(
     "iss sub aud client_id iat exp jti scope task_id tools resources level owner grant_exp lineage act".split()
@@ -64,18 +65,17 @@ class Claims:
 
 
 def authorization_details(
-    task_id: str, tools: Sequence[str], resources: Sequence[str], level: str
+    task_id: str, tools: Sequence[str], resources: Sequence[str], level: str, budget: int | None
 ) -> list[dict[str, Any]]:
     """What was granted, as RFC 9396 section 2.2 has it: one object of the type ``agent_task``."""
-    return [
-        {
-            "type": "agent_task",
-            "identifier": task_id,
-            "actions": list(tools),
-            "locations": list(resources),
-            "privileges": [level],
-        }
-    ]
+    details: dict[str, Any] = {
+        "type": "agent_task",
+        "identifier": task_id,
+        "actions": list(tools),
+        "locations": list(resources),
+        "privileges": [level],
+    }
+    return [details if budget is None else {**details, "budget": budget}]
 
 
 def actor_chain(lineage: Lineage) -> dict[str, Any]:
@@ -111,6 +111,9 @@ def write_claims(claims: Claims, issuer: str, audience: tuple[str, ...]) -> dict
         payload["may_act"] = {"sub": client_name(claims.may_act)}
     if claims.budget is not None:
         payload["budget"] = claims.budget
+    if claims.status_index is not None:
+        number, place = split(claims.status_index)
+        payload["status"] = {"status_list": {"idx": place, "uri": list_uri(issuer, number)}}
     if claims.authorization_details:
         payload["authorization_details"] = _details(claims)
     return payload
@@ -157,6 +160,7 @@ def read_claims(payload: dict[str, Any]) -> Claims:
         may_act=_one_agent(payload["may_act"]) if "may_act" in payload else None,
         authorization_details="authorization_details" in payload,
         budget=_budget(payload["budget"]) if "budget" in payload else None,
+        status_index=_status_index(payload["status"], payload["iss"]) if "status" in payload else None,
     )
     if claims.authorization_details and payload["authorization_details"] != _details(claims):
         raise ValueError("the authorization details say something else than the claims")
@@ -165,7 +169,7 @@ def read_claims(payload: dict[str, Any]) -> Claims:
 
 def _details(claims: Claims) -> list[dict[str, Any]]:
     tools, resources = members(claims.tools), members(claims.resources)
-    return authorization_details(claims.task_id, tools, resources, claims.level)
+    return authorization_details(claims.task_id, tools, resources, claims.level, claims.budget)
 
 
 def _audience(aud: Any) -> tuple[str, ...]:
@@ -181,6 +185,14 @@ def _budget(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError("the budget is no whole number")
     return value
+
+
+def _status_index(status: dict[str, Any], issuer: str) -> int:
+    named = status["status_list"]
+    number = int(named["uri"].rpartition("/")[2])
+    if named["uri"] != list_uri(issuer, number) or type(named["idx"]) is not int:
+        raise ValueError("the status list is not one of the issuer's")
+    return join(number, named["idx"])
 
 
 def _one_agent(may_act: dict[str, Any]) -> int:

@@ -17,6 +17,7 @@ from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
 from agentsim.server.reach import is_below, roots_of
+from agentsim.server.returns import Returns, give_back
 from agentsim.server.schema import IssuedToken, RevocationMark
 from agentsim.server.store import Store, rows_of, table
 
@@ -111,14 +112,15 @@ class Filler:
         self._settled = 0
         self._unsettled = True
         self._rest_until = 0.0
+        self.returns = Returns(store)
 
     def wake(self) -> None:
         """There are new marks."""
         self._pending = self._unsettled = True
 
-    def pending(self) -> bool:
-        """Whether a mark may wait to be filled in, and no other worker was at it a moment ago."""
-        return self._pending and time.monotonic() >= self._rest_until
+    def pending(self, now: int) -> bool:
+        """Whether a mark or a budget's rest may wait, and no other worker was at it a moment ago."""
+        return (self._pending or self.returns.due(now)) and time.monotonic() >= self._rest_until
 
     def step(self, head: Head, limit: int, now: int) -> tuple[list[Closed], Head]:
         """One transaction of at most ``limit`` tokens; returns the marks it closed and the audit chain's new head."""
@@ -146,8 +148,11 @@ class Filler:
                     job = None
             if job is not None:
                 _save(connection, job.mark)
+            next_end = (
+                self.returns.step(connection, trail, limit, now) if limit > 0 else self.returns.next_end
+            )
             self._store.write_trail(connection, trail.rows, trail.head)
-        self._job = job
+        self._job, self.returns.next_end = job, next_end
         # With room to spare there was nothing left to begin.
         self._pending = limit <= 0 or self._unsettled
         return closed, trail.head
@@ -183,17 +188,24 @@ class Filler:
         ended = [row for row in rows if is_below(job.mark, row)]
         if ended:
             connection.execute(_END, [_end_values(job.mark, row["token_id"]) for row in ended])
+        budgeted = [row["grant_id"] for row in ended if row["budget"] is not None and _is_first(row)]
+        give_back(self._store, connection, trail, budgeted, now)
         for row in ended:
             trail.append(_entry(job.mark, row, now))
             job.tasks[row["task_id"]] = None
         job.mark["affected_tokens"] += len(ended)
-        job.mark["affected_grants"] += sum(row["token_id"] == row["grant_id"] for row in ended)
+        job.mark["affected_grants"] += sum(map(_is_first, ended))
         if rows:
             job.mark["cursor"] = job.cursor = rows[-1]["token_id"]
         if len(rows) < limit:
             job.roots.pop(0)
             job.cursor = 0
         return max(len(rows), 1)
+
+
+def _is_first(row: Row) -> bool:
+    """Whether a token is the first of its grant."""
+    return bool(row["token_id"] == row["grant_id"])
 
 
 def _is_up_to_date(connection: Connection, job: _Job) -> bool:

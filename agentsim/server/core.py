@@ -9,30 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter_ns
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from agentsim.server import (
-    agents,
-    grants,
-    introspection,
-    notes,
-    refresh,
-    registration,
-    revocation,
-    verification,
-)
 from agentsim.server.acquaintances import Acquaintances
 from agentsim.server.admission import find_fault
-from agentsim.server.answers import Answer
-from agentsim.server.audit import Entry, Head, Trail
+from agentsim.server.answers import Answer, Noted
+from agentsim.server.audit import Head, Trail
 from agentsim.server.batch import Batch
 from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
-from agentsim.server.errors import InvalidRequest, InvalidToken, OAuthError, TooManyRequests
+from agentsim.server.decisions import decide, is_exclusive
+from agentsim.server.errors import InvalidToken, OAuthError, TooManyRequests
 from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
@@ -40,49 +31,13 @@ from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.limits import NOBODY, Buckets, Key
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
-from agentsim.server.operations import (
-    Confirm,
-    Disable,
-    Enable,
-    Introspect,
-    Issue,
-    IssueChild,
-    NoteKeyRotation,
-    NoteRefusal,
-    Operation,
-    ReadAgent,
-    RecordExecution,
-    Refresh,
-    Register,
-    Revoke,
-    RotateSecret,
-    UpdateAgent,
-    Verify,
-)
+from agentsim.server.operations import Admin, NotePolicy, Operation
 from agentsim.server.policy import Policy
+from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.throttling import too_many
 from agentsim.server.tokens import TokenCodec
 
-#: An operation's audit event and its decision.
-_DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
-    Register: ("agent_registered", registration.register),
-    Confirm: ("agent_confirmed", registration.confirm),
-    ReadAgent: ("agent_read", agents.read_agent),
-    UpdateAgent: ("agent_updated", agents.update_agent),
-    RotateSecret: ("agent_secret_rotated", agents.rotate_secret),
-    Disable: ("agent_disabled", agents.disable),
-    Enable: ("agent_enabled", agents.enable),
-    Issue: ("token_issued", grants.issue),
-    IssueChild: ("child_token_issued", grants.issue_child),
-    Refresh: ("token_refreshed", refresh.refresh),
-    Verify: ("token_verified", verification.verify),
-    RecordExecution: ("task_execution", verification.record_execution),
-    Introspect: ("token_introspected", introspection.introspect),
-    Revoke: ("token_revoked", revocation.revoke),
-    NoteRefusal: ("request_refused", notes.note_refusal),
-    NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
-}
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
 
@@ -171,7 +126,7 @@ class Server:
         return result
 
     def fill(self, limit: int = 10_000, at: int | None = None) -> list[Closed]:
-        """Fill in rows below marks, one transaction of at most ``limit`` tokens.
+        """Fill in rows below marks, and let budgets flow back: one transaction of at most ``limit`` tokens.
 
         Returns
         -------
@@ -185,10 +140,15 @@ class Server:
             self._spend("fill", began)
         return closed
 
-    def pending(self) -> bool:
-        """Whether marks wait to be filled in by this server; not while another one is found doing so."""
+    def pending(self, at: int | None = None) -> bool:
+        """Whether rows wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
-            return self._filler.pending()
+            return self._filler.pending(self._clock.now() if at is None else at)
+
+    def rest(self) -> float | None:
+        """Seconds until a budget ends whose rest will flow back; None where none is known."""
+        next_end = self._filler.returns.next_end
+        return None if next_end is None else max(0.0, (next_end - self._clock.now()) / SECOND)
 
     def rotate_key(self, alg: Algorithm) -> SigningKey:
         """Let a new key sign; the old one is served until the last token that it may have signed has expired.
@@ -200,6 +160,22 @@ class Server:
         """
         now = self._clock.now()
         return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
+
+    def change_policy(self, policy: Policy, by: Admin) -> Policy:
+        """Let other rules stand from now on; the issuer stays, since it is in every token.
+
+        Returns
+        -------
+        The rules that stand. Where they are those that stood before, nothing is written.
+        """
+        changed = policy.model_copy(update={"issuer": self.policy.issuer})
+        if changed.digest != self.policy.digest:
+            # Between two batches: what is decided in one is decided by the same rules.
+            with self._lock:
+                self.policy = changed
+                self._codec = TokenCodec(changed.issuer, changed.audiences, self.keyring)
+            self.ask(NotePolicy(by=by, digest=changed.digest), Noted)
+        return self.policy
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public keys (RFC 7517 section 5)."""
@@ -259,7 +235,7 @@ class Server:
         head = self._take_head()
         with self.store.transaction() as connection:
             began = perf_counter_ns()
-            self.store.pass_barrier(connection, exclusive=any(map(_is_exclusive, operations)))
+            self.store.pass_barrier(connection, exclusive=any(map(is_exclusive, operations)))
             batch = self._load(connection, operations, faults, head)
             self._spend("load", began)
             answers = [
@@ -275,6 +251,7 @@ class Server:
         for row in batch.inserts["revocations"]:
             self._marks.add(row)
             self._filler.wake()
+        self._filler.returns.note(batch.loaded.ledger.moved())
         return answers
 
     def _take_head(self) -> Head:
@@ -298,7 +275,7 @@ class Server:
                 self._filler.wake()
             self._marks.add(row)
             self._ids.pass_by(row["revocation_id"])
-        if any(map(_is_exclusive, operations)):
+        if any(map(is_exclusive, operations)):
             self._ids.pass_by(self.store.newest_token(connection))
 
     def _load(
@@ -309,7 +286,7 @@ class Server:
         head: Head,
     ) -> Batch:
         self._read_marks(connection, operations)
-        needs = Needs()
+        needs = Needs(with_lineage=lists_agents(self.policy))
         with_role = self._matcher is not None or bool(self.policy.limits.classes)
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
@@ -328,40 +305,9 @@ class Server:
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
         began = perf_counter_ns()
-        answer = _decide(batch, operation, now, fault)
+        answer = decide(batch, operation, now, fault)
         self._spend(type(operation).__name__, began)
         return answer
 
     def _spend(self, stage: str, began: int) -> None:
         self.spent[stage] += perf_counter_ns() - began
-
-
-def _is_exclusive(operation: Operation) -> bool:
-    """Whether no other batch may be under way beside this operation.
-
-    What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
-    its row is written as a whole, so nobody else may change it meanwhile.
-    """
-    if isinstance(operation, Revoke):
-        return operation.token is None
-    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
-
-
-def _decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
-    """Decide one operation and append its audit row."""
-    event_type, decision = _DECISIONS[type(operation)]
-    entry = Entry(event_type=event_type, timestamp=now)
-    result: Answer | OAuthError
-    try:
-        if fault is not None:
-            raise InvalidRequest("invalid_request", fault)
-        entry.source_ip = operation.source_ip
-        result = decision(batch, operation, entry)
-    except OAuthError as error:
-        # The frames that a traceback holds would keep the whole batch alive.
-        result = error.with_traceback(None)
-        entry.status, entry.reason = "refused", error.reason
-        if error.asked is not None:
-            entry.details["excess"] = error.asked
-    result.log_id = batch.trail.append(entry)
-    return result

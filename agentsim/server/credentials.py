@@ -11,6 +11,8 @@ import hmac
 import secrets
 from typing import Protocol
 
+_PERSON = "user:"
+
 
 class Secrets(Protocol):
     """A source of secrets."""
@@ -73,6 +75,16 @@ def parse_client_name(name: str) -> int | None:
 def writable_name(name: str) -> str | None:
     """A client_id that may be written down, None where it is not one of ours: it could be a secret in the wrong place."""
     return name if parse_client_name(name) is not None else None
+
+
+def principal_of(account: str) -> str:
+    """A person as ``sub`` of a token: neither an agent nor an organisation is ever called like this."""
+    return f"{_PERSON}{account}"
+
+
+def names_a_person(principal: str) -> bool:
+    """Whether a principal is a person with an account, for whom nobody but they themselves may speak."""
+    return principal.startswith(_PERSON)
 
 
 def task_name(token_id: int) -> str:

@@ -7,7 +7,8 @@ Everything is checked before anything is changed, so a refused request leaves on
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
-from agentsim.server.checks import authenticate, check_grant_type, check_not_an_agent, check_text
+from agentsim.server.budgets import child_budget, open_budget, root_budget
+from agentsim.server.checks import authenticate, check_grant_type, check_principal, check_text
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest, task_name
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken, OAuthError
@@ -15,39 +16,64 @@ from agentsim.server.lineage import task_key
 from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Issue, IssueChild
-from agentsim.server.terms import asked_details, bounded_terms
+from agentsim.server.rules import check_agents, check_listed
+from agentsim.server.terms import Terms, asked_details, bounded_terms
 from agentsim.server.throttling import charge
 
 
 def issue(batch: Batch, request: Issue, entry: Entry) -> TokenGrant:
     """Issue a root grant, bounded by the agent's registration."""
-    now = entry.timestamp
     entry.task_id = (request.task_id or "")[:80] or None
     entry.details = asked_details(request)
     agent = authenticate(batch, request.by, entry)
     charge(batch, entry, agent["client_id"], agent)
     check_grant_type(agent, CLIENT_CREDENTIALS)
-    _check_texts(request)
+    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     check_text(principal=request.principal)
-    check_not_an_agent(principal=request.principal)
+    check_principal(principal=request.principal)
+    terms = check_root(batch, request, agent)
+    principal, ends_at = request.principal or agent["owner"], entry.timestamp + batch.policy.grant_ttl_us
+    return grant_root(batch, request, entry, agent, terms=terms, principal=principal, ends_at=ends_at)
+
+
+def check_root(batch: Batch, request: Issue, agent: Row) -> Terms:
+    """The terms of a root grant, within the agent's registration and the organisation's rules."""
+    _check_texts(request)
     terms = bounded_terms(batch, request, agent, parent=None)
-    owner = agent["owner"]
-    _check_task(batch, owner, request.task_id)
+    _check_task(batch, agent["owner"], request.task_id)
+    return terms
+
+
+def grant_root(
+    batch: Batch, request: Issue, entry: Entry, agent: Row, *, terms: Terms, principal: str, ends_at: int
+) -> TokenGrant:
+    """Grant a root on these terms.
+
+    Parameters
+    ----------
+    principal : on whose behalf the agent acts.
+    ends_at : microseconds; no refresh carries the grant beyond.
+    """
+    now, owner = entry.timestamp, agent["owner"]
+    budget = root_budget(batch.policy, request.budget)
     token_id = batch.ids.next(now)
     task_id = request.task_id or task_name(token_id)
-    grant_expires_at = whole_second(now + batch.policy.grant_ttl_us)
+    grant_expires_at = whole_second(ends_at)
     claims = make_claims(
         terms,
         token_id=token_id,
         lineage=((token_id, agent["client_id"], task_key(owner, task_id)),),
         tasks=(task_id,),
-        principal=request.principal or owner,
+        principal=principal,
         owner=owner,
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), grant_expires_at),
         grant_expires_at=grant_expires_at,
+        budget=budget,
     )
-    return give(batch, entry, claims, agent, request.task_description, inheritance="restricted")
+    grant = give(batch, entry, claims, agent, request.task_description, inheritance="restricted")
+    open_budget(batch, claims, None, refreshable=grant.refresh_token is not None)
+    return grant
 
 
 def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
@@ -59,6 +85,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     agent = authenticate(batch, request.by, entry)
     try:
         check_grant_type(agent, TOKEN_EXCHANGE)
+        check_listed(batch.policy, agent["agent_name"], agent["client_id"])
         parent = _check_parent(batch, request, agent, entry)
     except OAuthError:
         # A tree is charged only by those who may ask below it.
@@ -68,6 +95,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
     _check_texts(request)
     _check_room(batch, parent)
     terms = bounded_terms(batch, request, agent, parent=parent)
+    budget = child_budget(batch, request.budget, parent)
     _check_task(batch, parent.owner, request.task_id)
     token_id = batch.ids.next(now)
     task_id = request.task_id or task_name(token_id)
@@ -82,6 +110,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), parent.expires_at),
         grant_expires_at=min(whole_second(now + batch.policy.grant_ttl_us), parent.grant_expires_at),
+        budget=budget,
     )
     grant = give(
         batch,
@@ -92,6 +121,7 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         inheritance=request.scope_inheritance,
         parent_token_id=parent.token_id,
     )
+    open_budget(batch, claims, parent, refreshable=grant.refresh_token is not None)
     batch.change_grant(parent.grant_id).children += 1
     return grant
 
@@ -115,6 +145,7 @@ def _check_parent(batch: Batch, request: IssueChild, agent: Row, entry: Entry) -
         raise InvalidGrant(
             "parent_expired", "the parent's token has expired", hint="the parent must refresh first"
         )
+    check_agents(batch, parent.lineage)
     if request.parent_task_id is not None and request.parent_task_id != parent.task_id:
         raise InvalidGrant("parent_task_mismatch", "the parent's token is bound to another task")
     if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:

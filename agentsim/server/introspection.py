@@ -8,6 +8,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import Introspection
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.budgets import left_of
 from agentsim.server.callers import check_concerned, identify, is_in_lineage
 from agentsim.server.claims import Claims, actor_chain
 from agentsim.server.clock import SECOND
@@ -15,6 +16,7 @@ from agentsim.server.credentials import client_name, digest, matches, parse_keye
 from agentsim.server.errors import AccessDenied, InvalidToken
 from agentsim.server.lineage import unpack
 from agentsim.server.operations import Admin, Introspect
+from agentsim.server.rules import check_agents
 
 
 def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection:
@@ -38,6 +40,7 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
     about_grant(entry, claims)
     try:
         check_concerned(caller, request.by, claims)
+        check_agents(batch, claims.lineage)
     except AccessDenied as error:
         return _inactive(entry, error.reason)
     if batch.ended_by(claims.lineage, claims.owner, claims.principal) is not None:
@@ -63,6 +66,8 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         level=claims.level,
         token_type="Bearer",
         authorization_details=claims.authorization_details,
+        budget=claims.budget,
+        budget_left=None if claims.budget is None else left_of(batch, claims),
         task_history=_task_history(batch, claims) if request.include_task_history and entitled else None,
     )
 
@@ -98,6 +103,10 @@ def _about_refresh_token(
         return _inactive(entry, "refresh_reused")
     if entry.timestamp >= row["grant_expires_at"]:
         return _inactive(entry, "expired")
+    try:
+        check_agents(batch, unpack(row["lineage"]))
+    except AccessDenied as error:
+        return _inactive(entry, error.reason)
     return Introspection(
         log_id=0,
         active=True,

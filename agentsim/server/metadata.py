@@ -17,7 +17,8 @@ AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 CLIENT_CREDENTIALS = "client_credentials"
 REFRESH_TOKEN = "refresh_token"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-GRANT_TYPES = (CLIENT_CREDENTIALS, REFRESH_TOKEN, TOKEN_EXCHANGE)
+AUTHORIZATION_CODE = "authorization_code"
+GRANT_TYPES = (AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN, TOKEN_EXCHANGE)
 MOST_REDIRECT_URIS = 20
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: The characters of a URI (RFC 3986) but the hash. What else there is, browsers read in ways of their own.
@@ -45,10 +46,20 @@ def check_level(batch: Batch, level: str) -> str:
     return one_of("max_scope_level", level, batch.policy.levels)
 
 
-def check_grant_types(names: Sequence[str] | None) -> str:
-    """The grants that an agent may ask for, as canonical text; None: all that are offered."""
+def check_grant_types(names: Sequence[str] | None, redirect_uris: Sequence[str]) -> str:
+    """The grants that an agent may ask for, as canonical text; None: all that it can use.
+
+    Raises
+    ------
+    InvalidClientMetadata
+        For a grant that is not offered, and for the code grant where a code could be sent nowhere.
+    """
     if names is None:
-        return " ".join(GRANT_TYPES)
+        names = GRANT_TYPES if redirect_uris else [name for name in GRANT_TYPES if name != AUTHORIZATION_CODE]
+    if AUTHORIZATION_CODE in names and not redirect_uris:
+        raise InvalidClientMetadata(
+            "invalid_client_metadata", "the authorization code grant needs redirect_uris"
+        )
     return " ".join(sorted({one_of("grant_types", name, GRANT_TYPES) for name in names}))
 
 

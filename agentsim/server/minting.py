@@ -10,6 +10,7 @@ from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import Lineage, pack
 from agentsim.server.metadata import REFRESH_TOKEN
+from agentsim.server.statusplaces import next_index
 from agentsim.server.terms import Terms
 from agentsim.server.tokens import LONGEST_TOKEN
 
@@ -25,6 +26,7 @@ def make_claims(
     now: int,
     expires_at: int,
     grant_expires_at: int,
+    budget: int | None,
 ) -> Claims:
     """The claims of a token on these terms; the last entry of ``lineage`` and of ``tasks`` is its own."""
     return Claims(
@@ -48,6 +50,7 @@ def make_claims(
         audience=terms.audience,
         may_act=terms.may_act,
         authorization_details=terms.authorization_details,
+        budget=budget,
     )
 
 
@@ -63,6 +66,8 @@ def give(
     previous_token_id: int | None = None,
 ) -> TokenGrant:
     """Sign the tokens, store their row, fill in the audit row and answer."""
+    if batch.policy.status_lists:
+        claims.status_index = next_index(batch.trail.head.chain, batch.trail.head.length)
     access_token = batch.codec.encode(claims)
     if len(access_token) > LONGEST_TOKEN:
         raise InvalidRequest(
@@ -89,6 +94,8 @@ def give(
     about_grant(entry, claims)
     tools, resources = scopes.members(claims.tools), scopes.members(claims.resources)
     entry.details = {"scope": claims.scope, "tools": tools, "resources": resources, "level": claims.level}
+    if claims.budget is not None:
+        entry.details["budget"] = claims.budget
     return TokenGrant(
         log_id=0,
         access_token=access_token,
@@ -107,6 +114,7 @@ def give(
         audience=list(claims.audience),
         level=claims.level,
         authorization_details=claims.authorization_details,
+        budget=claims.budget,
     )
 
 

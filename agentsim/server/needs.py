@@ -7,25 +7,31 @@ from agentsim.server.credentials import parse_client_name, parse_keyed_token
 from agentsim.server.errors import InvalidToken
 from agentsim.server.operations import (
     Admin,
+    AskConsent,
     ClientAssertion,
     Confirm,
     Credentials,
+    Deny,
     Disable,
     Enable,
     Introspect,
     Issue,
     IssueChild,
     NoteKeyRotation,
+    NotePolicy,
     NoteRefusal,
+    NoteSignIn,
     Operation,
     ReadAgent,
     RecordExecution,
+    Redeem,
     Refresh,
     Register,
     Revoke,
     RotateSecret,
     UpdateAgent,
     Verify,
+    Withdraw,
 )
 from agentsim.server.tokens import TokenCodec
 
@@ -34,12 +40,17 @@ from agentsim.server.tokens import TokenCodec
 class Needs:
     """The keys that a batch's operations lead to: what to load for it."""
 
+    #: Whether all agents in the lineage of each token are wanted: the policy has lists of agents.
+    with_lineage: bool = False
     clients: set[int] = field(default_factory=set)
     tokens: set[int] = field(default_factory=set)
     grants: set[int] = field(default_factory=set)
     #: Clients and owners whose previous tasks, and grants whose execution logs, are wanted.
     task_history_of: set[tuple[int, str]] = field(default_factory=set)
     logs_of: set[int] = field(default_factory=set)
+    codes: set[int] = field(default_factory=set)
+    #: Grants whose budgets are wanted.
+    budgets: set[int] = field(default_factory=set)
     #: Keys of client assertions: which of them have been used.
     assertions: set[bytes] = field(default_factory=set)
 
@@ -47,8 +58,15 @@ class Needs:
 def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
     """Add the keys that an operation leads to."""
     match operation:
-        case Register() | NoteRefusal() | NoteKeyRotation():
+        case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
             pass
+        case AskConsent() | Deny():
+            _add(needs.clients, parse_client_name(operation.client_id))
+        case Redeem(by=by, code=code):
+            _collect_caller(by, needs)
+            _add(needs.codes, parse_keyed_token("ac", code))
+        case Withdraw(grant_id=grant_id):
+            _add(needs.tokens, grant_id)
         case Confirm(registration_token=token):
             _add(needs.clients, parse_keyed_token("reg", token))
         case ReadAgent() | UpdateAgent() | RotateSecret() | Disable() | Enable():
@@ -102,6 +120,10 @@ def _collect_token(
     except InvalidToken:
         return
     needs.grants.add(claims.grant_id)
+    if claims.budget is not None:
+        needs.budgets.add(claims.grant_id)
+    if needs.with_lineage:
+        needs.clients.update(client for _, client, _ in claims.lineage)
     if with_role:
         needs.clients.add(claims.client_id)
     if tasks:

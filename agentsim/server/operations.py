@@ -38,6 +38,15 @@ class ClientAssertion:
 
 
 @dataclass(slots=True)
+class Person:
+    """Somebody who has signed in, already authenticated by whoever built this value."""
+
+    account: str
+    #: The organisation that the person belongs to.
+    owner: str
+
+
+@dataclass(slots=True)
 class RegistrationAccess:
     """Whoever holds an agent's registration access token (RFC 7592 section 3)."""
 
@@ -162,6 +171,8 @@ class Issue:
     resource: Sequence[str] = ()
     #: The one agent of another owner that may take a child token below this one (RFC 8693 section 4.4).
     may_act: str | None = None
+    #: What the grant may spend, in the policy's units; None: what the policy gives.
+    budget: int | None = None
     #: Whether the grant was asked for with ``authorization_details`` (RFC 9396): then its tokens hold them, too.
     authorization_details: bool = False
     source_ip: str | None = None
@@ -187,7 +198,77 @@ class IssueChild:
     #: None: the resource servers of the parent's token.
     resource: Sequence[str] = ()
     may_act: str | None = None
+    #: None: a share of what the parent has, where that is budgeted.
+    budget: int | None = None
     authorization_details: bool = False
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AskConsent:
+    """Ask what a person would let an agent do, for them to read (RFC 6749 section 4.1.1); nothing is granted."""
+
+    by: Person
+    client_id: str
+    redirect_uri: str
+    #: PKCE (RFC 7636); ``S256`` is the one method.
+    code_challenge: str
+    code_challenge_method: str = "S256"
+    task_id: str | None = None
+    task_description: str = ""
+    scope: str | None = None
+    required_tools: Sequence[str] | None = None
+    required_resources: Sequence[str] | None = None
+    scope_level: str | None = None
+    resource: Sequence[str] = ()
+    budget: int | None = None
+    authorization_details: bool = False
+    #: For how long, in microseconds; None: as long as the policy allows.
+    lifetime_us: int | None = None
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Authorize(AskConsent):
+    """A person consents to exactly that; the answer is a code for the agent (RFC 6749 section 4.1.2)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Deny:
+    """A person does not consent."""
+
+    by: Person
+    client_id: str
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Redeem:
+    """Exchange a code, once, for a root grant on behalf of the person (RFC 6749 section 4.1.3)."""
+
+    by: Credentials
+    code: str
+    redirect_uri: str
+    code_verifier: str
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Withdraw:
+    """A person ends one of the grants that they have given, or all, and all that hangs below."""
+
+    by: Person
+    #: None: all of them.
+    grant_id: int | None = None
+    source_ip: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class NoteSignIn:
+    """Keep that somebody signed in, or tried to."""
+
+    account: str
+    granted: bool
     source_ip: str | None = None
 
 
@@ -298,6 +379,15 @@ class NoteKeyRotation:
     source_ip: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class NotePolicy:
+    """Keep that other rules stand from now on."""
+
+    by: Admin
+    digest: str
+    source_ip: str | None = None
+
+
 #: Any of the operations.
 Operation = (
     Register
@@ -316,4 +406,11 @@ Operation = (
     | RecordExecution
     | NoteRefusal
     | NoteKeyRotation
+    | NotePolicy
+    | NoteSignIn
+    | AskConsent
+    | Authorize
+    | Deny
+    | Redeem
+    | Withdraw
 )

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from agentsim.server.admission import is_text
 from agentsim.server.batch import Row
 from agentsim.server.clock import Clock, SystemClock
-from agentsim.server.credentials import parse_client_name
+from agentsim.server.credentials import parse_client_name, principal_of
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import unpack
 from agentsim.server.marks import MarkIndex
+from agentsim.server.operations import Person
 from agentsim.server.schema import Agent, AuditRow, GrantStateRow, IssuedToken
 from agentsim.server.store import Store, rows_of, table
 from agentsim.server.views import View, agent_view, audit_view, grant_view
@@ -86,6 +87,29 @@ class Overview:
             if value is not None:
                 query = query.where(_TOKENS.c[column] == _kept_text(column, value))
         return self._grant_page(query, limit)
+
+    def consents(self, person: Person, *, before: int | None = None, limit: int = ROWS) -> View:
+        """The living root grants that a person has consented to, newest first, with how many hang ``below`` each."""
+        principal = principal_of(person.account)
+        query = _GRANTS.order_by(_TOKENS.c.token_id.desc()).where(
+            _TOKENS.c.token_id == _TOKENS.c.root_grant_id,
+            _TOKENS.c.principal == principal,
+            _TOKENS.c.owner == person.owner,
+            _TOKENS.c.grant_expires_at > self._clock.now(),
+        )
+        if before is not None:
+            query = query.where(_TOKENS.c.token_id < before)
+        found = self._grant_page(query, limit)
+        living = [grant for grant in found["grants"] if grant["status"] == "active"]
+        roots = [int(grant["grant_id"]) for grant in living]
+        below = (
+            select(_TOKENS.c.root_grant_id, func.count())
+            .where(_TOKENS.c.root_grant_id.in_(roots), _TOKENS.c.token_id == _TOKENS.c.grant_id)
+            .group_by(_TOKENS.c.root_grant_id)
+        )
+        with self._store.reading() as connection:
+            counts = {str(row[0]): row[1] - 1 for row in connection.execute(below)}
+        return {**found, "grants": [{**grant, "below": counts[grant["grant_id"]]} for grant in living]}
 
     def tree(self, grant_id: int, *, after: int = 0, limit: int = MOST_ROWS) -> View:
         """The whole tree that a grant stands in, parents before children."""

@@ -1,7 +1,10 @@
 """What the organisation allows: levels, lifetimes and limits."""
 
+import hashlib
+from functools import cached_property
 from typing import Annotated, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agentsim.server.clock import SECOND
@@ -98,6 +101,11 @@ class Policy(_Frozen):
     def audiences(self) -> tuple[str, ...]:
         """All resource servers that tokens may be for."""
         return (self.audience, *self.resources)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all rules, in hexadecimal: tells one policy from another."""
+        return hashlib.sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def rank(self, level: str) -> int | None:
         """Where a level stands, 0 the lowest; None where it is unknown."""

@@ -11,6 +11,7 @@ from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
 from agentsim.server.operations import Refresh
 from agentsim.server.revocation import end_grant
+from agentsim.server.rules import check_agents
 from agentsim.server.terms import refreshed_terms
 from agentsim.server.throttling import charge
 
@@ -29,6 +30,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     lineage = unpack(first["lineage"])
     if batch.ended_by(lineage, first["owner"], first["principal"]) is not None:
         raise InvalidGrant("refresh_revoked", "the grant has been revoked", hint="ask for a new grant")
+    check_agents(batch, lineage)
     consumed = old["refresh_consumed_at"]
     # Without a window two uses in the same microsecond are a replay, too; clocks of two writers may differ.
     if consumed is not None and abs(now - consumed) >= batch.policy.refresh_grace_us:
@@ -47,6 +49,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         now=now,
         expires_at=min(whole_second(now + batch.policy.access_ttl_us), first["grant_expires_at"]),
         grant_expires_at=first["grant_expires_at"],
+        budget=first["budget"],
     )
     grant = give(
         batch,
@@ -61,6 +64,10 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
     if consumed is None:
         batch.consumed.append((old["token_id"], now))
         batch.loaded.tokens[old["token_id"]] = {**old, "refresh_consumed_at": now}
+    if claims.budget is not None:
+        # An agent may have lost the right to refresh: then this token is the last.
+        ends_at = claims.expires_at if grant.refresh_token is None else claims.grant_expires_at
+        batch.loaded.ledger.move_end(claims.grant_id, ends_at)
     batch.change_grant(first["grant_id"]).refreshes += 1
     return grant
 

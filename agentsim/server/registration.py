@@ -4,7 +4,7 @@ from agentsim.server import scopes
 from agentsim.server.answers import Activation, Registration
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, Row
-from agentsim.server.checks import check_not_an_agent, check_text
+from agentsim.server.checks import check_principal, check_text
 from agentsim.server.credentials import client_name, digest, keyed_token, matches, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidClientMetadata, InvalidGrant
 from agentsim.server.metadata import (
@@ -18,6 +18,7 @@ from agentsim.server.metadata import (
     profile_of,
 )
 from agentsim.server.operations import Confirm, Register
+from agentsim.server.rules import check_listed, check_role, check_rules
 
 
 def register(batch: Batch, request: Register, entry: Entry) -> Registration:
@@ -68,7 +69,7 @@ def _checked_row(batch: Batch, request: Register) -> Row:
     """The columns that the request decides, checked."""
     owner = request.by.owner if request.owner is None else request.owner
     check_text(agent_name=request.agent_name, description=request.description, role=request.role, owner=owner)
-    check_not_an_agent(owner=owner)
+    check_principal(owner=owner)
     if not request.agent_name or not owner:
         raise InvalidClientMetadata("invalid_client_metadata", "the agent's name and owner must not be empty")
     # An owner's agents may ask about its tokens and work below its grants.
@@ -77,16 +78,20 @@ def _checked_row(batch: Batch, request: Register) -> Row:
     method = one_of("token_endpoint_auth_method", request.token_endpoint_auth_method, AUTH_METHODS)
     tools = scopes.canonical_tools(request.allowed_tools)
     resources = scopes.canonical_resources(request.resource_access)
+    scope = scopes.canonical_scope(request.scope)
     # Refused here rather than at the first token: too many tools with too many resources.
     scopes.product(tools, resources)
+    check_listed(batch.policy, request.agent_name)
+    check_role(batch.policy, request.role)
+    check_rules(batch.policy, request.role, scope, tools, resources)
     return {
         "agent_name": request.agent_name,
         "description": request.description,
         "registered_allowed_tools": tools,
         "registered_allowed_res": resources,
-        "registered_scope": scopes.canonical_scope(request.scope),
+        "registered_scope": scope,
         "max_scope_level": check_level(batch, request.max_scope_level),
-        "grant_types": check_grant_types(request.grant_types),
+        "grant_types": check_grant_types(request.grant_types, request.redirect_uris),
         "redirect_uris": check_redirect_uris(request.redirect_uris),
         "token_endpoint_auth_method": method,
         "jwks": check_keys(method, request.jwks),

@@ -100,6 +100,12 @@ def end_client(batch: Batch, agent: Row, *, reason: str, revoked_by: str, now: i
     return _mark(batch, "client", client_id, subject, agent["owner"], reason, revoked_by, now)
 
 
+def end_principal(batch: Batch, owner: str, principal: str, *, reason: str, revoked_by: str, now: int) -> int:
+    """Mark a principal from within another decision; returns the revocation's id."""
+    key = principal_key(owner, principal)
+    return _mark(batch, "principal", key, principal, owner, reason, revoked_by, now)
+
+
 def end_grant(batch: Batch, row: Row, *, reason: str, revoked_by: str, now: int) -> int:
     """Mark a grant from within another decision; returns the revocation's id."""
     grant_id = row["grant_id"]

@@ -10,7 +10,9 @@ from agentsim.server.schema import (
     Agent,
     AuditChain,
     AuditRow,
+    AuthorizationCode,
     Base,
+    BudgetRow,
     GrantStateRow,
     IssuedToken,
     RevocationMark,
@@ -27,7 +29,8 @@ def table(model: type[Base]) -> Table:
 
 AGENTS, TOKENS, AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 MARKS, STATES, CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
-ASSERTIONS = table(UsedAssertion)
+ASSERTIONS, BUDGETS = table(UsedAssertion), table(BudgetRow)
+CODES = table(AuthorizationCode)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
 NEWEST_TASKS = (
@@ -60,6 +63,25 @@ CONSUME = (
     .where(TOKENS.c.token_id == bindparam("id"), TOKENS.c.refresh_consumed_at.is_(None))
     .values(refresh_consumed_at=bindparam("at"))
 )
+REDEEM = (
+    update(CODES)
+    .where(CODES.c.code_id == bindparam("id"), CODES.c.consumed_at.is_(None))
+    .values(consumed_at=bindparam("at"), grant_id=bindparam("grant"))
+)
+#: On the condition that it fits, whoever else spends: a carved-out budget is never exceeded. The pool may be.
+SPEND = (
+    update(BUDGETS)
+    .where(
+        BUDGETS.c.grant_id == bindparam("id"),
+        BUDGETS.c.used + bindparam("spent") <= BUDGETS.c.given,
+        BUDGETS.c.returned_at.is_(None),
+    )
+    .values(
+        used=BUDGETS.c.used + bindparam("spent"),
+        pooled=BUDGETS.c.pooled + bindparam("pooling"),
+        ends_at=bindparam("end"),
+    )
+)
 
 
 class Statements:
@@ -85,6 +107,8 @@ class Statements:
                 (TOKENS, TOKENS.c.token_id),
                 (STATES, STATES.c.grant_id),
                 (ASSERTIONS, ASSERTIONS.c.assertion_key),
+                (BUDGETS, BUDGETS.c.grant_id),
+                (CODES, CODES.c.code_id),
             )
         }
         # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,

@@ -22,20 +22,25 @@ from agentsim.server.audit import Head
 from agentsim.server.batch import Batch, Loaded, Row
 from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
+from agentsim.server.ledger import Budget
 from agentsim.server.lineage import unpack
 from agentsim.server.needs import Needs
 from agentsim.server.statements import (
     AGENTS,
     ASSERTIONS,
     AUDIT,
+    BUDGETS,
     CHAINS,
     CHANGE_AGENT,
+    CODES,
     CONFIRM,
     CONSUME,
     MARKS,
     NEWEST_LOGS,
     NEWEST_TASKS,
     NEWEST_TOKEN,
+    REDEEM,
+    SPEND,
     STATES,
     TOKENS,
     Statements,
@@ -159,8 +164,10 @@ class Store:
             row = connection.execute(select(CHAINS).where(CHAINS.c.chain == chain)).one_or_none()
         return Head(chain) if row is None else Head(chain, row.log_id, row.row_hash, row.length)
 
-    def marks_after(self, connection: Connection, place: int) -> tuple[list[Row], int]:
-        """Marks that were committed after a place, and the new place.
+    def marks_after(
+        self, connection: Connection, place: int, most: int | None = None
+    ) -> tuple[list[Row], int]:
+        """Marks that were committed after a place, and the new place; ``most`` of them at most.
 
         Places are in the order of commits; ids are not, since another writer's mark may come later and have the
         smaller id. SQLite numbers rows within its only write transaction. PostgreSQL draws a row's place from
@@ -168,7 +175,9 @@ class Store:
         next place is drawn only after the one before it can be seen (a transaction's locks are released after
         it has become visible), and who sees a place sees every smaller one that will ever be.
         """
-        rows = rows_of(connection, self._statements.marks_after, after=place)
+        query = self._statements.marks_after
+        # A statement that is made anew costs as much as a small batch.
+        rows = rows_of(connection, query if most is None else query.limit(most), after=place)
         return rows, rows[-1]["place"] if rows else place
 
     def last_place(self, connection: Connection) -> int:
@@ -194,6 +203,10 @@ class Store:
         for row in self._by_key(connection, TOKENS, above - loaded.tokens.keys()):
             loaded.tokens[row["token_id"]] = row
         needs.grants.update(row["grant_id"] for row in loaded.tokens.values())
+        if needs.with_lineage:
+            needs.clients.update(
+                client for row in loaded.tokens.values() for _, client, _ in unpack(row["lineage"])
+            )
         for row in self._by_key(connection, AGENTS, needs.clients):
             loaded.agents[row["client_id"]] = row
         for row in self._by_key(connection, STATES, needs.grants):
@@ -202,12 +215,27 @@ class Store:
         loaded.assertions.update(
             row["assertion_key"] for row in self._by_key(connection, ASSERTIONS, needs.assertions)
         )
+        # After the states: those of a grant lock what is decided on its budget, too.
+        needs.budgets.update(row["grant_id"] for row in loaded.tokens.values() if row["budget"] is not None)
+        self._load_budgets(connection, needs.budgets, loaded.ledger.budgets)
+        for row in self._by_key(connection, CODES, needs.codes):
+            loaded.codes[row["code_id"]] = row
         for client, owner in needs.task_history_of:
             newest = connection.execute(NEWEST_TASKS, {"client": client, "owner": owner})
             loaded.tasks[client, owner] = [(row.grant_id, row.task_id) for row in newest]
         for grant in needs.logs_of:
             loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded
+
+    def budgets(self, connection: Connection, grants: set[int]) -> list[Budget]:
+        """The budgets of grants; those without one are left out."""
+        return [Budget(**row) for row in self._by_key(connection, BUDGETS, grants)]
+
+    def _load_budgets(self, connection: Connection, wanted: set[int], found: dict[int, Budget]) -> None:
+        """Budgets, and those of the roots whose pools are shared."""
+        found |= {budget.grant_id: budget for budget in self.budgets(connection, wanted)}
+        pools = {budget.root_grant_id for budget in found.values() if budget.model == "shared-pool"}
+        found |= {budget.grant_id: budget for budget in self.budgets(connection, pools - found.keys())}
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write what a batch decided.
@@ -224,14 +252,20 @@ class Store:
         # In the order of keys here and below, so that two batches never wait for each other.
         used = sorted(batch.inserts["used_assertions"], key=itemgetter("assertion_key"))
         self._insert(connection, ASSERTIONS, used)
-        _conditionally(connection, CONFIRM, batch.confirmed)
+        _conditionally(connection, CONFIRM, _at(batch.confirmed))
         if batch.changed_agents:
             changed = [batch.loaded.agents[client] for client in sorted(batch.changed_agents)]
             connection.execute(CHANGE_AGENT, [_agent_values(row) for row in changed])
-        _conditionally(connection, CONSUME, batch.consumed)
+        _conditionally(connection, CONSUME, _at(batch.consumed))
         if batch.changed_grants:
             states = {grant: batch.loaded.grants[grant].to_json() for grant in sorted(batch.changed_grants)}
             self._database.put_states(connection, states, batch.loaded.stored)
+        self._insert(connection, CODES, batch.inserts["authorization_codes"])
+        redeemed = [{"id": code, "at": at, "grant": grant} for code, at, grant in sorted(batch.redeemed)]
+        _conditionally(connection, REDEEM, redeemed)
+        ledger = batch.loaded.ledger
+        self._insert(connection, BUDGETS, ledger.inserts())
+        _conditionally(connection, SPEND, ledger.updates())
         # Last, so that the lock on marks is held for no longer than a commit takes.
         if marks := batch.inserts["revocations"]:
             self._database.lock_marks(connection)
@@ -286,8 +320,12 @@ def _agent_values(row: Row) -> Row:
     }
 
 
-def _conditionally(connection: Connection, statement: Any, changes: list[tuple[int, int]]) -> None:
+def _at(changes: list[tuple[int, int]]) -> list[Row]:
+    return [{"id": key, "at": at} for key, at in sorted(changes)]
+
+
+def _conditionally(connection: Connection, statement: Any, changes: list[Row]) -> None:
     if changes:
-        done = connection.execute(statement, [{"id": key, "at": at} for key, at in sorted(changes)])
+        done = connection.execute(statement, changes)
         if done.rowcount != len(changes):
             raise ConflictError("consumed by another writer")

@@ -10,6 +10,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import InvalidRequest, InvalidScope
 from agentsim.server.operations import Issue, IssueChild, Refresh
+from agentsim.server.rules import check_rules, tools_within_rules, within_rules
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,8 +41,10 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
                 asked=request.scope_inheritance[:80],
                 allowed=["restricted", "full"],
             )
-        scope = scopes.overlap(parent.scope, registered)
-        tools = scopes.overlap(parent.tools, registered_tools)
+        scope = within_rules(batch.policy, agent["role"], scopes.overlap(parent.scope, registered))
+        tools = tools_within_rules(
+            batch.policy, agent["role"], scopes.overlap(parent.tools, registered_tools)
+        )
         resources = scopes.overlap(parent.resources, registered_resources)
     else:
         scope, tools, resources = _asked_sets(request)
@@ -52,6 +55,7 @@ def bounded_terms(batch: Batch, request: Issue | IssueChild, agent: Row, parent:
         within("scope", scope, registered, "registration")
         within("tools", tools, registered_tools, "registration")
         within("resources", resources, registered_resources, "registration")
+        check_rules(batch.policy, agent["role"], scope, tools)
     if not scope:
         raise InvalidScope("malformed_scope", "nothing was asked for: name a scope, or tools and resources")
     level = decide_level(
@@ -78,9 +82,10 @@ def refreshed_terms(batch: Batch, first: Row, request: Refresh, agent: Row) -> T
     A narrower scope takes the tools and resources along that only it named.
     """
     granted, registered = first["scope"], _registered_scope(agent)
-    tools = _kept(first["granted_tools"], agent["registered_allowed_tools"])
+    policy, role = batch.policy, agent["role"]
+    tools = tools_within_rules(policy, role, _kept(first["granted_tools"], agent["registered_allowed_tools"]))
     resources = _kept(first["granted_resources"], agent["registered_allowed_res"])
-    scope = _kept(granted, registered)
+    scope = within_rules(policy, role, _kept(granted, registered))
     if request.scope is not None:
         scope = scopes.canonical_scope(request.scope)
         if not scope:
@@ -91,8 +96,10 @@ def refreshed_terms(batch: Batch, first: Row, request: Refresh, agent: Row) -> T
                 "scope_widened", "a refresh may narrow the scope, never widen it", asked=list(surplus[:20])
             )
         within("scope", scope, registered, "registration")
+        check_rules(policy, role, scope)
     elif not scope:
         within("scope", granted, registered, "registration")
+        check_rules(policy, role, granted)
     if request.scope is not None or scope != granted:
         tools = _left(tools, scopes.actions(granted), scopes.actions(scope))
         resources = _left(resources, scopes.resources_of(granted), scopes.resources_of(scope))

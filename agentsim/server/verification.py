@@ -4,12 +4,14 @@ from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch, about_grant
+from agentsim.server.budgets import Charge, spend
 from agentsim.server.callers import check_concerned, identify
 from agentsim.server.checks import check_text
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from agentsim.server.operations import RecordExecution, Verify
+from agentsim.server.rules import check_agents
 from agentsim.server.throttling import charge
 
 OUTCOMES = ("success", "error")
@@ -38,16 +40,21 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         if request.task_id is not None and request.task_id != claims.task_id:
             entry.details["task_id"] = request.task_id[:80]
         _check_active(batch, claims, entry.timestamp)
+        check_agents(batch, claims.lineage)
         agent = batch.loaded.agents.get(claims.client_id)
         if agent is not None:
             batch.met[claims.client_id] = agent
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         _check_audience(request, claims)
-        _check_task(request, claims)
-        _check_use(request, claims, tools, resources)
+        check_task(request, claims)
+        check_use(request, claims, tools, resources)
+        # Last: what is refused costs nothing.
+        charged = spend(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
-        return _answer(batch, request, entry, claims, error.with_traceback(None))
-    return _answer(batch, request, entry, claims, None)
+        return _answer(batch, request, entry, claims, Charge(), error.with_traceback(None))
+    if charged.cost is not None:
+        entry.details["cost"] = charged.cost
+    return _answer(batch, request, entry, claims, charged, None)
 
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
@@ -96,14 +103,16 @@ def _check_audience(request: Verify, claims: Claims) -> None:
         raise InvalidToken("wrong_audience", "the token is not for this resource server")
 
 
-def _check_task(request: Verify, claims: Claims) -> None:
+def check_task(request: Verify, claims: Claims) -> None:
+    """Refuse (``InvalidToken``) a token that is bound to another task than the request names."""
     if request.task_id is not None and request.task_id != claims.task_id:
         raise InvalidToken("task_mismatch", "the token is bound to another task", asked=request.task_id[:80])
     if request.parent_task_id is not None and request.parent_task_id != claims.parent_task_id:
         raise InvalidToken("parent_task_mismatch", "the token is bound to another parent task")
 
 
-def _check_use(request: Verify, claims: Claims, tools: tuple[str, ...], resources: tuple[str, ...]) -> None:
+def check_use(request: Verify, claims: Claims, tools: tuple[str, ...], resources: tuple[str, ...]) -> None:
+    """Refuse (``InsufficientScope``) what the token does not hold: tools, resources, each with each, and scopes."""
     asked_tools, asked_resources = scopes.canonical_tools(tools), scopes.canonical_resources(resources)
     _covered("tool_not_granted", "tools", asked_tools, claims.tools)
     _covered("resource_not_granted", "resources", asked_resources, claims.resources)
@@ -130,11 +139,14 @@ def _answer(
     request: Verify,
     entry: Entry,
     claims: Claims | None,
+    charged: Charge,
     error: OAuthError | None,
 ) -> Verification:
     if error is not None:
         entry.status, entry.reason = "refused", error.reason
-    answer = Verification(log_id=0, is_valid=error is None, error=error)
+    answer = Verification(
+        log_id=0, is_valid=error is None, cost=charged.cost, budget_left=charged.left, error=error
+    )
     if claims is None:
         return answer
     # What was true of the token is told with the refusal, except of one that is no longer active, to strangers, and

@@ -40,6 +40,7 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
         "scope": row["scope"],
         "level": row["max_scope_level"],
         "audience": row["audience"].split(),
+        "budget": row["budget"],
         "status": "revoked" if ended is not None else "expired" if expired else "active",
         "revocation_id": _text(ended),
         "issued_at": _moment(row["issued_at"]),

@@ -79,6 +79,11 @@ class Adversaries:
         #: Operations so far, in the order of their answers.
         self.records: list[AttackRecord] = []
 
+    @property
+    def actors(self) -> int:
+        """The first number that is no agent's and no attacker's."""
+        return len(self._intents.population) + len(self._instances)
+
     def prepare(self, step: Step) -> Operation | None:
         """The operation of a step; None where the victim has nothing that could be stolen."""
         if step.kind == AttackStep.OUTCOME:
@@ -94,8 +99,10 @@ class Adversaries:
         """Take an answer in: the outcome of a call that was let through, and what the attacker does next."""
         instance = self._instances[step.ref]
         attacker = instance.attacker
-        assert answer.log_id is not None
-        self.records.append(AttackRecord(answer.log_id, attacker.kind, instance.attack_id, attacker.stealth))
+        # A call on which a resource server decided alone has no row.
+        if answer.log_id:
+            record = AttackRecord(answer.log_id, attacker.kind, instance.attack_id, attacker.stealth)
+            self.records.append(record)
         if step.kind == AttackStep.OUTCOME:
             return
         if isinstance(operation, Verify) and isinstance(answer, Verification) and answer.is_valid:

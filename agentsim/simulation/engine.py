@@ -32,9 +32,12 @@ from agentsim.server.errors import TooManyRequests
 from agentsim.simulation.adversaries import Adversaries, AttackRecord, AttackStep
 from agentsim.simulation.holder import Holder
 from agentsim.simulation.intents import Intents, Kind
+from agentsim.simulation.peopleplay import PeoplePlay, PersonStep
 from agentsim.simulation.requests import Requests
-from agentsim.simulation.rounds import Step
+from agentsim.simulation.rounds import Answered, Step
 from agentsim.simulation.scenario import Scenario
+from agentsim.simulation.sessions import make_sessions
+from agentsim.simulation.verifiers import Verifiers
 
 #: A step beside the kinds of intents: to refresh because of a refusal.
 _REFRESH = 100
@@ -42,6 +45,7 @@ _REFRESH = 100
 _REACTION = SECOND // 4
 #: How often an agent asks for a grant before it gives up.
 _ATTEMPTS = 4
+_PERSON_STEPS = frozenset(PersonStep)
 #: How often in a row an agent comes again after it asked too often; each time it waits twice as long.
 _PATIENCE = 8
 #: Careful agents refresh when less than this share of the lifetime is left.
@@ -49,18 +53,20 @@ _MARGIN = 0.1
 
 
 class TenantPlay:
-    """Plays one tenant of a scenario. Actors: agents by number, attackers after them."""
+    """Plays one tenant of a scenario. Actors: agents by number, attackers after them, then people."""
 
-    def __init__(self, scenario: Scenario, tenant: int, intents: Intents) -> None:
+    def __init__(self, scenario: Scenario, tenant: int, intents: Intents, verifiers: Verifiers) -> None:
         self._intents = intents
         self._requests = Requests(scenario.tenants[tenant].name, intents)
         self._margin = int(scenario.policy.access_ttl * _MARGIN)
+        self._verifiers = verifiers
         self._holders: dict[int, Holder] = {}
         # Intents have their own places for numbers.
         self._orders = count(len(intents))
         self._adversaries = Adversaries(
             scenario, tenant, intents, self._requests, self._holders, self._orders
         )
+        self._people = _people_play(scenario, tenant, intents, self._adversaries.actors, self._orders)
         #: Intents that came to nothing because their agent had no token any more.
         self.skipped = 0
 
@@ -70,8 +76,9 @@ class TenantPlay:
         return self._adversaries.records
 
     def intended(self, start: int, window: int) -> Iterator[list[Step]]:
-        """Steps of each window: intents, and the first step of each attacker."""
-        intents, wakes = self._intents, self._adversaries.wakes
+        """Steps of each window: intents, the first step of each attacker, and what people begin."""
+        intents = self._intents
+        wakes = sorted([*self._adversaries.wakes, *(self._people.wakes if self._people else ())])
         after = np.where(intents.kind == Kind.ISSUE_CHILD, intents.population.parent[intents.agent], -1)
         columns = (intents.time, np.arange(len(intents)), intents.agent, after, intents.kind, intents.call)
         waking = [(step.time - start) // window for step in wakes]
@@ -80,8 +87,27 @@ class TenantPlay:
             first, last = bisect_left(waking, number), bisect_left(waking, number + 1)
             yield steps + wakes[first:last]
 
-    def prepare(self, step: Step) -> Operation | None:
+    def prepare(self, step: Step) -> Operation | Answered | None:
         """The operation of a step; None where its agent has stopped or never got this far."""
+        operation = self._wanted(step)
+        return self._verifiers.receive(step, operation) if isinstance(operation, Verify) else operation
+
+    def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
+        """Take an answer in and say what follows from it."""
+        operation, answer = self._verifiers.settle(step, operation, answer)
+        if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
+            # Attackers do not wait for anybody's leave.
+            return self._adversaries.settle(step, operation, answer)
+        refusal = answer.error if isinstance(answer, Verification) else answer
+        limited = refusal if isinstance(refusal, TooManyRequests) else None
+        if step.kind not in _PERSON_STEPS:
+            return self._react(step, operation, answer, limited)
+        if limited is not None:
+            # People wait for as long as they are told, and try again.
+            return (step._replace(time=step.time + limited.retry_after * SECOND, order=next(self._orders)),)
+        return self._people.settle(step, answer) if self._people else ()
+
+    def _wanted(self, step: Step) -> Operation | None:
         match step.kind:
             case Kind.REGISTER:
                 return self._requests.register(step.actor)
@@ -89,16 +115,21 @@ class TenantPlay:
                 return self._requests.cancel(step.actor)
             case AttackStep.ACT | AttackStep.OUTCOME:
                 return self._adversaries.prepare(step)
+        if step.kind in _PERSON_STEPS:
+            return self._people.prepare(step) if self._people else None
         holder = self._holders.get(step.actor)
         operation = None if holder is None or holder.stopped else self._prepare(step, holder)
         if operation is None and self._is_intent(step):
             self.skipped += 1
         return operation
 
-    def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
-        """Take an answer in and say what follows from it."""
-        if step.kind in (AttackStep.ACT, AttackStep.OUTCOME):
-            return self._adversaries.settle(step, operation, answer)
+    def _react(
+        self,
+        step: Step,
+        operation: Operation,
+        answer: Answer | OAuthError,
+        limited: TooManyRequests | None,
+    ) -> Iterable[Step]:
         if isinstance(answer, Registration):
             assert answer.client_secret is not None, "simulated agents have secrets"
             client = Client(answer.client_id, answer.client_secret)
@@ -107,9 +138,8 @@ class TenantPlay:
         holder = self._holders.get(step.actor)
         if holder is None:
             return ()
-        refusal = answer.error if isinstance(answer, Verification) else answer
-        if isinstance(refusal, TooManyRequests):
-            return self._later(step, operation, holder, refusal)
+        if limited is not None:
+            return self._later(step, operation, holder, limited)
         holder.limited = 0
         match operation:
             case Issue() | IssueChild():
@@ -221,6 +251,9 @@ class TenantPlay:
             done = step.time + int(self._intents.calls.duration[step.ref])
             return (Step(done, next(self._orders), step.actor, -1, Kind.EXECUTION, step.ref),)
         assert answer.error is not None
+        if answer.error.reason == "budget_exhausted":
+            # Its parent, to which it reports, has no more to give either.
+            holder.stopped = True
         if answer.error.error != "invalid_token" or not self._is_intent(step):
             return ()
         if holder.refresh_token is None:
@@ -246,3 +279,21 @@ class TenantPlay:
     def _parent(self, step: Step) -> int:
         """The number of the parent of the agent whose step it is; -1 for a root."""
         return int(self._intents.population.parent[step.actor])
+
+
+def _people_play(
+    scenario: Scenario, tenant: int, intents: Intents, first_actor: int, orders: Iterator[int]
+) -> PeoplePlay | None:
+    """The people of a tenant, who are there as long as its agents are."""
+    if scenario.people is None:
+        return None
+    return PeoplePlay(
+        scenario.people,
+        scenario.tenant_people()[tenant],
+        make_sessions(scenario, scenario.people, tenant, int(intents.time[-1])),
+        owner=scenario.tenants[tenant].name,
+        tenant=tenant,
+        start=scenario.start_us,
+        first_actor=first_actor,
+        orders=orders,
+    )

@@ -78,6 +78,15 @@ class Role(Strict):
         ),
     ]
 
+    budget: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=0,
+            le=10**12,
+            description="Units of budget that a root asks for; what the policy gives if left out.",
+        ),
+    ] = None
     steps: Annotated[
         float, Field(strict=True, ge=1, le=1000, description="Mean number of tool calls of a task.")
     ] = 5.0

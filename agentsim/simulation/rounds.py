@@ -9,6 +9,7 @@ round and not by time: a shorter window is more exact, a longer one faster; how 
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from agentsim.server import OAuthError, Operation, Server
@@ -30,10 +31,17 @@ class Step(NamedTuple):
     ref: int = -1
 
 
+class Answered(NamedTuple):
+    """An operation that the token server is not asked for: somebody else has answered it."""
+
+    operation: Operation
+    answer: Answer
+
+
 class Play(Protocol):
     """Turns steps into operations, and answers into further steps."""
 
-    def prepare(self, step: Step) -> Operation | None:
+    def prepare(self, step: Step) -> Operation | Answered | None:
         """The operation of a step; None where the actor no longer has reason or means to take it."""
 
     def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
@@ -66,7 +74,7 @@ class Stage:
 
         Yields
         ------
-        How many operations each window had, follow-ups included.
+        How many operations each window had, follow-ups included; those that were answered elsewhere are none.
         """
         number = 0
         exhausted = False
@@ -82,15 +90,22 @@ class Stage:
         count = 0
         while due:
             ready, due = _split(due)
-            prepared = [(step, operation) for step in ready if (operation := play.prepare(step)) is not None]
-            count += len(prepared)
-            for step, operation, answer in self._execute(prepared):
+            asked: list[tuple[Step, Operation]] = []
+            answered: list[tuple[Step, Operation, Answer | OAuthError]] = []
+            for step in ready:
+                prepared = play.prepare(step)
+                if isinstance(prepared, Answered):
+                    answered.append((step, *prepared))
+                elif prepared is not None:
+                    asked.append((step, prepared))
+            count += len(asked)
+            for step, operation, answer in chain(answered, self._execute(asked)):
                 for following in play.settle(step, operation, answer):
                     if following.time < end:
                         insort(due, following)
                     else:
                         self._waiting[(following.time - self._start) // self._window].append(following)
-        while self._server.pending():
+        while self._server.pending(end):
             self._server.fill(at=end)
         self._log.close_window(number, end - self._window)
         return count

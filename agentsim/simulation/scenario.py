@@ -7,7 +7,7 @@ held as integer microseconds; every default is here and is written into the run'
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,13 +17,13 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 
 from agentsim.server.ids import WRITERS
 from agentsim.settings import faults
-from agentsim.settings.durations import Duration, format_duration
+from agentsim.settings.durations import Duration
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.mending import validate
 from agentsim.settings.policy import PolicySettings
+from agentsim.settings.policyfile import extended
 from agentsim.settings.strict import (
     Count,
-    Fault,
     Name,
     Share,
     Strict,
@@ -31,16 +31,15 @@ from agentsim.settings.strict import (
     raise_faults,
 )
 from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.consistency import cross_faults
+from agentsim.simulation.people import People
+from agentsim.simulation.resourceservers import ResourceServers
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
 
-#: Ids count from 2020 on, for 69 years; a run may last for some of them.
-_YEARS = range(2020, 2080)
 #: The attacks that there are.
 ATTACKS = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
-#: Tools, and resources, that all roles of a scenario may name together: sets of them are 64-bit masks.
-MOST_NAMES = 64
 
 
 class Tenant(Strict):
@@ -171,11 +170,17 @@ class Scenario(Strict):
         BeforeValidator(_roles),
         Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
     ] = Field(default_factory=dict)
+    people: Annotated[
+        People | None, Field(description="People who work beside the agents.", examples=[{"count": 100}])
+    ] = None
+    resource_servers: Annotated[
+        ResourceServers, Field(description="How resource servers find out whether a token may be used.")
+    ] = ResourceServers()
     attacks: Annotated[tuple[AttackSettings, ...], Field(description="Who misbehaves, and how.")] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
-        raise_faults("Scenario", _cross_faults(self))
+        raise_faults("Scenario", cross_faults(self))
         return self
 
     @property
@@ -184,14 +189,21 @@ class Scenario(Strict):
         return (self.start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
     def tenant_agents(self) -> tuple[int, ...]:
-        """How many agents each tenant has: at least one, by share, by largest remainder."""
+        """How many agents each tenant has: at least one, the rest by share."""
+        return tuple(count + 1 for count in self._dealt(self.population.agents - len(self.tenants)))
+
+    def tenant_people(self) -> tuple[int, ...]:
+        """How many people each tenant has, by share."""
+        return self._dealt(self.people.count if self.people else 0)
+
+    def _dealt(self, total: int) -> tuple[int, ...]:
+        """So many, dealt to the tenants by their shares, by largest remainder."""
         shares = np.array([tenant.share for tenant in self.tenants])
-        rest = self.population.agents - len(shares)
-        exact = rest * (shares / shares.sum())
+        exact = total * (shares / shares.sum())
         counts = np.floor(exact).astype(np.int64)
-        missing = rest - int(counts.sum())
+        missing = total - int(counts.sum())
         counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
-        return tuple(int(count) + 1 for count in counts)
+        return tuple(counts.tolist())
 
     def roots_of(self, tenant: int) -> dict[str, float]:
         """Weights of the roles of one tenant's roots."""
@@ -211,6 +223,11 @@ class Scenario(Strict):
         """A copy with another seed. Raises SettingsError where it is negative."""
         return parse_scenario({**self.resolved(), "seed": seed}, self.name)
 
+    def with_policy(self, policy: PolicySettings) -> Scenario:
+        """A copy under other rules. Raises SettingsError where its roles cannot work under them."""
+        data = {**self.resolved(), "policy": policy.model_dump(mode="json")}
+        return parse_scenario(data, self.name)
+
     def without_attacks(self) -> Scenario:
         """A copy in which nobody misbehaves; every benign intent stays as it is."""
         return parse_scenario({**self.resolved(), "attacks": []}, self.name)
@@ -223,9 +240,13 @@ def load_scenario(path: Path | str) -> Scenario:
     ------
     SettingsError
         With everything that is wrong: the file cannot be read or is not YAML (with the line), a key is
-        unknown, missing or given twice, a value is out of range, or parts do not fit each other.
+        unknown, missing or given twice, a value is out of range, or parts do not fit each other. The same of a
+        policy file that it extends.
     """
-    return parse_scenario(read_yaml(Path(path)), path)
+    data = read_yaml(Path(path))
+    if isinstance(data, dict) and "policy" in data:
+        data["policy"] = extended(data["policy"], Path(path).parent)
+    return parse_scenario(data, path)
 
 
 def parse_scenario(data: Any, source: Path | str = "scenario") -> Scenario:
@@ -245,56 +266,3 @@ def parse_scenario(data: Any, source: Path | str = "scenario") -> Scenario:
     if scenario is None:
         raise SettingsError(source, found)
     return scenario
-
-
-def _cross_faults(scenario: Scenario) -> Iterable[Fault]:
-    """What does not fit together although each part is good."""
-    yield from _unknown_roles(scenario)
-    yield from _too_many_names(scenario.roles)
-    for name, role in scenario.roles.items():
-        if role.level not in scenario.policy.levels:
-            text = f"no such level; {faults.suggestion(role.level, scenario.policy.levels)}"
-            yield ("roles", name, "level"), text, role.level
-    names = [tenant.name for tenant in scenario.tenants]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            yield ("tenants", number, "name"), f"{name!r} is taken by another tenant", name
-    agents = scenario.population.agents
-    if agents < len(names):
-        yield (
-            ("population", "agents"),
-            f"must be at least 1 for each of {len(names)} tenants, got {agents}",
-            agents,
-        )
-    if scenario.start.year not in _YEARS:
-        yield ("start",), f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}", scenario.start
-    duration = scenario.workload.profile.duration
-    for number, attack in enumerate(scenario.attacks):
-        if duration is not None and attack.start >= duration:
-            text = f"begins when the last tree has started ({format_duration(duration)})"
-            yield ("attacks", number, "start"), text, attack.start
-
-
-def _unknown_roles(scenario: Scenario) -> Iterable[Fault]:
-    places: list[tuple[tuple[str | int, ...], Mapping[str, float]]] = [
-        (("population", "roots"), scenario.population.roots)
-    ]
-    places += [(("roles", name, "child_roles"), role.child_roles) for name, role in scenario.roles.items()]
-    for number, tenant in enumerate(scenario.tenants):
-        if tenant.roots is not None:
-            places.append((("tenants", number, "roots"), tenant.roots))
-    for path, weights in places:
-        for name in weights:
-            if name not in scenario.roles:
-                yield (*path, name), f"no such role; {faults.suggestion(name, scenario.roles)}", name
-        if path[-1] == "roots" and not any(weights.values()):
-            yield path, "one weight at least must be above 0", weights
-
-
-def _too_many_names(roles: Mapping[str, Role]) -> Iterable[Fault]:
-    for what, names in (
-        ("tools", {tool for role in roles.values() for tool in role.tools}),
-        ("resources", {name for role in roles.values() for name in role.resources}),
-    ):
-        if len(names) > MOST_NAMES:
-            yield ("roles",), f"all roles together name {len(names)} {what}; at most {MOST_NAMES}", None

@@ -12,16 +12,21 @@ from sqlalchemy import select
 from tqdm.auto import tqdm
 
 from agentsim.run import FileEntry, Manifest, PartWriter, Run, RunWriter, TenantEntry
+from agentsim.server import Server
 from agentsim.server.schema import AuditRow
 from agentsim.server.store import Store, table
+from agentsim.server.tokens import TokenCodec
 from agentsim.simulation.adversaries import AttackRecord
 from agentsim.simulation.engine import TenantPlay
 from agentsim.simulation.export import export_tenant
-from agentsim.simulation.intents import make_intents
+from agentsim.simulation.intents import Intents, make_intents
+from agentsim.simulation.knowledge import Marks, committed_marks
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import deal
+from agentsim.simulation.streams import STREAM, generator
 from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.verifiers import Verifiers
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
 
@@ -33,6 +38,7 @@ def simulate(
     batch_size: int = 1000,
     jobs: int = 1,
     source: Path | str | None = None,
+    policy_file: Path | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -42,7 +48,8 @@ def simulate(
     out : directory of the Run; a Run that is there is replaced.
     batch_size : operations in one call of the server at most.
     jobs : processes that tenants are dealt to. Neither it nor ``batch_size`` changes any table but ``windows``.
-    source : the file that the scenario was read from, for the command that makes the Run again.
+    source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
+        the command that makes the Run again.
     progress : show a bar.
 
     Raises
@@ -61,6 +68,7 @@ def simulate(
         reproduce=shlex.join(
             [
                 *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
+                *(() if policy_file is None else ("--policy", str(policy_file))),
                 *("--agents", str(agents), "--seed", str(scenario.seed), "--out", str(out)),
             ]
         ),
@@ -107,21 +115,46 @@ class _Work:
             stage = Stage(
                 server, log, start=scenario.start_us, window=scenario.window, batch_size=self.batch_size
             )
-            play = TenantPlay(scenario, tenant, intents)
+            verifiers = _verifiers(scenario, tenant, intents, server)
+            play = TenantPlay(scenario, tenant, intents, verifiers)
             agents, windows, done, shown = len(intents.population), 0, 0, 0
             for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
                 windows += 1
                 done += count
+                verifiers.close_window(scenario.start_us + windows * scenario.window)
                 # Follow-ups are not known beforehand: what is shown is the share of intents, in agents.
                 now = min(agents, agents * done // len(intents))
                 advance(now - shown)
                 shown = now
             advance(agents - shown)
-            counts = {"intents": len(intents), "skipped": play.skipped, "operations": done}
+            end = scenario.start_us + windows * scenario.window
+            counts = {
+                "intents": len(intents),
+                "skipped": play.skipped,
+                "operations": done,
+                "calls": verifiers.calls,
+                "asked": verifiers.asked,
+                "looks": verifiers.looks(end),
+            }
             writer.write("labels", tenant, _labels(server.store, tenant, play.attacks))
+            writer.write("exposures", tenant, verifiers.exposures.table(tenant))
             entry = export_tenant(server.store, writer, tenant, counts)
             writer.write("windows", tenant, log.table())
-        return _Outcome(entry, writer.files, scenario.start_us + windows * scenario.window)
+        return _Outcome(entry, writer.files, end)
+
+
+def _verifiers(scenario: Scenario, tenant: int, intents: Intents, server: Server) -> Verifiers:
+    """The resource servers of a tenant, with the token server's public keys and the marks that it makes."""
+    return Verifiers(
+        scenario.resource_servers,
+        sorted(
+            {*intents.population.catalogue.resources, *(scenario.people.resources if scenario.people else ())}
+        ),
+        TokenCodec(server.policy.issuer, server.policy.audiences, server.keyring),
+        Marks(committed_marks(server.store)),
+        salt=generator(scenario.seed, STREAM.PHASES, tenant).bytes(32),
+        start=scenario.start_us,
+    )
 
 
 def _labels(store: Store, tenant: int, attacks: list[AttackRecord]) -> pa.Table:

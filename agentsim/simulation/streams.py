@@ -25,6 +25,8 @@ class STREAM(IntEnum):
     ATTACKS = 8  #: everything that attackers do
     SECRETS = 9  #: client secrets, registration and refresh tokens of simulated agents
     KEYS = 10  #: signing keys marked as simulated
+    PEOPLE = 11  #: everything that people do
+    PHASES = 12  #: when resource servers poll
 
 
 def generator(

@@ -93,6 +93,7 @@ def test_every_answer_is_as_described(call: Call, seen: set[str]) -> None:
     call("rotate_secret", name)
     call("disable_agent", name, json={"reason": "leave"})
     call("enable_agent", name)
+    call("policy")
     call("rotate_key", json={"alg": "ES256"})
     call("jwks")
     call("health")

@@ -1,13 +1,18 @@
 """A strict client of another language: oauth4webapi checks metadata, answers and tokens by the letter of the RFCs."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+
+from agentsim.server import Store, SystemClock
+from agentsim.server.accounts import Accounts
 
 HERE = Path(__file__).parent / "oauth4webapi"
 #: The resource server that tokens are for where none is named.
@@ -22,7 +27,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if shutil.which(program) is None:
             pytest.skip(f"no {program} on the PATH")
     folder = tmp_path_factory.mktemp("oauth4webapi")
-    for name in ("package.json", "walk.mjs"):
+    for name in ("package.json", "walk.mjs", "code.mjs"):
         shutil.copy(HERE / name, folder)
     install = "npm install --no-package-lock --no-audit --no-fund --ignore-scripts".split()
     try:
@@ -85,3 +90,48 @@ def test_it_believes_a_token_by_its_keys_alone(walk: Walk) -> None:
 @pytest.mark.parametrize("alg", ["Ed25519", "RS256"])
 def test_it_may_sign_its_assertions_with_other_keys(walk: Walk, alg: str) -> None:
     assert walk("private_key_jwt", alg)["after"] == {"active": False}
+
+
+PASSWORD = "correct horse battery"
+
+
+def consents(served: Any, url: str) -> str:
+    """What a person does with their browser: sign in, read, allow. Where they are sent back to."""
+    with httpx.Client(base_url=served.issuer, follow_redirects=True) as browser:
+        page = browser.get(url)
+        for more in ({"account": "ana", "password": PASSWORD}, {"decision": "allow", "lifetime": "900"}):
+            (form,) = [each for each in page.text.split("<form")[1:] if "signout" not in each]
+            action = re.search(r'action="([^"]*)"', form)
+            assert action is not None
+            hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form))
+            fields = {name: value.replace("&amp;", "&") for name, value in hidden.items()} | more
+            page = browser.post(action[1], data=fields, follow_redirects="account" in more)
+    return str(page.headers["location"])
+
+
+def test_it_asks_a_person_for_consent_and_believes_the_answer(installed: Path, served: Any) -> None:
+    store = Store(f"sqlite:///{served.folder}/data/server/agentsim.sqlite")
+    Accounts(store, SystemClock()).add("ana", PASSWORD, "admin")
+    store.close()
+    back = "http://127.0.0.1:9/back"
+    client_id, client_secret = served.agent(redirect_uris=[back])
+    asked = {"issuer": served.issuer, "audience": AUDIENCE, "redirect_uri": back}
+    asked |= {"client_id": client_id, "client_secret": client_secret}
+    process = subprocess.Popen(
+        ["node", "code.mjs"],
+        cwd=installed,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(asked) + "\n")
+    process.stdin.flush()
+    sent_back = consents(served, process.stdout.readline().strip())
+    out, errors = process.communicate(sent_back + "\n", timeout=60)
+    assert process.returncode == 0, errors
+    seen = json.loads(out)
+    assert (seen["claims"]["sub"], seen["claims"]["act"]["sub"]) == ("user:ana", client_id)
+    assert seen["tokens"]["task_id"] == "code walk"

@@ -4,11 +4,15 @@ import shutil
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 
 from agentsim.reporting import scale
 from agentsim.reporting.figures import Note
+from agentsim.reporting.scale.exposure import draw
 from agentsim.run import Run
+from agentsim.simulation import simulate
+from agentsim.simulation.scenario import parse_scenario
 
 PICTURES = ("cost", "throughput", "growth", "refusals", "tree_sizes", "depths", "marks")
 
@@ -150,3 +154,50 @@ def test_method_and_limits_say_seed_and_versions(facts):
 def test_the_run_at_a_glance_names_its_attacks(facts):
     what = set(scale.what_it_did(facts)["what"])
     assert {"agents", "operations", "attack: token theft", "attack: scope escalation"} <= what
+
+
+def comparison():
+    """Two ways, as the experiment tells them, and the feed."""
+    rows = [
+        ("online", "", 1_000, 1_000, 0, 0, 0.0, 0.0, 0.0, 0.0, np.nan),
+        ("feed", "5s", 1_000, 0, 400, 20, 200.0, 120.0, 290.0, 0.15, 4.0),
+        ("offline", "", 1_100, 0, 0, 350, 3_500.0, 3_000.0, 4_100.0, 0.9, 200.0),
+    ]
+    names = "verification setting calls asked looks honoured per_1000 low high exposed p50_s".split()
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.assign(p99_s=frame["p50_s"], max_s=frame["p50_s"], revocations=100, agents=500)
+
+
+def test_exposure_is_drawn_beside_its_cost_at_the_size_of_the_run():
+    picture = draw(comparison(), size=5_000)
+    assert picture.table["requests per call"].tolist() == [1.0, 0.04, 0.0]
+    assert picture.table["honoured per 1,000 revocations"].tolist() == [0, 200, 3_500]
+    assert picture.finding == (
+        "Offline, resource servers honour 3.5 calls after each revocation; a feed polled each 5 s cuts that to 0.2, "
+        "and asking for each call lets none through"
+    )
+    assert "feed, polled each 5 s: 200 calls per 1,000 revocations" in picture.alt
+
+
+def test_what_cannot_be_compared_is_said(facts, run, copy):
+    left_out = scale.exposure(facts, 0)
+    assert isinstance(left_out, Note)
+    assert "exposure_agents" in left_out.finding
+    copy.manifest.kind = "replay"
+    replayed = scale.exposure(scale.Scale(copy), 100)
+    assert isinstance(replayed, Note)
+    assert "no scenario" in replayed.finding
+
+
+def test_calls_that_resource_servers_honoured_too_late_are_in_the_verdict(tmp_path, run):
+    scenario = parse_scenario(
+        {**run.manifest.source, "name": "offline", "resource_servers": {"verification": "offline"}}
+    )
+    facts = scale.Scale(simulate(scenario, tmp_path / "offline"))
+    exposed = facts.summary.exposed_calls
+    assert exposed == facts.run.frame("exposures")["honoured"].sum() > 0
+    told = f"honoured {exposed} calls after the grant's end, the token server none"
+    assert told in scale.verdict(facts)
+    assert facts.honoured == 0
+    assert scale.what_it_did(facts)["what"].str.contains("by resource servers").any()
+    assert not scale.what_it_did(scale.Scale(run))["what"].str.contains("by resource servers").any()

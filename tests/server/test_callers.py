@@ -19,6 +19,8 @@ SILENCE = {
     "scope": "",
     "task_context_valid": False,
     "historical_pattern_match": None,
+    "cost": None,
+    "budget_left": None,
     "previous_tasks": [],
     "execution_patterns": {},
     "grant_id": None,

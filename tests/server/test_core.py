@@ -1,31 +1,42 @@
 """One decision, one audit row: whatever is asked, by whom and how it ends; what is refused changes nothing else."""
 
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, get_args
 
 import pytest
 
 from agentsim.server import (
     Admin,
+    AskConsent,
+    Authorize,
     Client,
     Confirm,
+    Consent,
+    Deny,
     Introspect,
     Issue,
     IssueChild,
     OAuthError,
     Operation,
+    Person,
     RecordExecution,
+    Redeem,
     Refresh,
     Register,
     Revoke,
     Verify,
+    Withdraw,
 )
 from agentsim.server.operations import (
     ClientAssertion,
     Disable,
     Enable,
     NoteKeyRotation,
+    NotePolicy,
     NoteRefusal,
+    NoteSignIn,
     ReadAgent,
     RegistrationAccess,
     RotateSecret,
@@ -37,6 +48,10 @@ from agentsim.server.schema import Base
 TRAIL = {"task_audit_log", "audit_chains"}
 SCOPE = "file_read:github"
 GLOBEX = Admin("globex")
+ANA = Person("ana", "acme")
+BACK = "https://app.example/back"
+#: Of the verifier ``vvv...``, 43 times.
+CHALLENGE = urlsafe_b64encode(sha256(b"v" * 43).digest()).rstrip(b"=").decode()
 
 
 @dataclass
@@ -61,6 +76,8 @@ def refused_cases(world: Any) -> list[Case]:
     access = RegistrationAccess(pending.registration_access_token)
     below = {"by": agent, "parent_token": root.access_token}
     use = child.refresh_token
+    asking = world.agent(redirect_uris=[BACK])
+    consent = {"by": ANA, "client_id": asking.client_id, "redirect_uri": BACK, "code_challenge": CHALLENGE}
     states, marks = ("grant_states",), ("revocations",)
     return [
         Case(
@@ -119,6 +136,13 @@ def refused_cases(world: Any) -> list[Case]:
         Case(RecordExecution(token=child.access_token, tool="t", outcome="fine"), "invalid_request"),
         Case(NoteRefusal(endpoint="/token", reason="no_credentials"), "no_credentials"),
         Case(NoteKeyRotation(by=Admin(5), kid="k", alg="EdDSA"), "invalid_request"),
+        Case(NotePolicy(by=Admin(5), digest="d"), "invalid_request"),
+        Case(NoteSignIn(account="ana", granted=False), "wrong_password"),
+        Case(AskConsent(**consent | {"redirect_uri": "https://x.example"}), "redirect_unknown"),
+        Case(Authorize(**consent, scope="db_query:elsewhere"), "scope_exceeds_registration"),
+        Case(Deny(by=ANA, client_id=name), "consent_denied"),
+        Case(Redeem(by=asking, code="ac_1_x", redirect_uri=BACK, code_verifier="v" * 43), "code_invalid"),
+        Case(Withdraw(by=ANA, grant_id=1), "not_entitled"),
     ]
 
 
@@ -129,6 +153,10 @@ def granted_cases(world: Any) -> list[Case]:
     pending, root = world.register(), world.root(agent, "root")
     child = world.child(agent, root, "child")
     name, access = agent.client_id, RegistrationAccess(pending.registration_access_token)
+    asking = world.agent(redirect_uris=[BACK])
+    consent = {"by": ANA, "client_id": asking.client_id, "redirect_uri": BACK, "code_challenge": CHALLENGE}
+    code = world.ask(Authorize(**consent, scope=SCOPE), Consent).code
+    consent["scope"] = SCOPE
     agents, tokens, states, marks = ("agents",), ("issued_tokens",), ("grant_states",), ("revocations",)
     return [
         Case(Register(by=world.admin, agent_name="a", allowed_tools=[], resource_access=[]), changes=agents),
@@ -144,6 +172,15 @@ def granted_cases(world: Any) -> list[Case]:
         Case(Introspect(token=child.access_token, by=agent, include_task_history=True)),
         Case(RecordExecution(token=child.access_token, tool="t"), changes=states),
         Case(NoteKeyRotation(by=world.admin, kid="k", alg="EdDSA")),
+        Case(NotePolicy(by=world.admin, digest="d")),
+        Case(NoteSignIn(account="ana", granted=True)),
+        Case(AskConsent(**consent)),
+        Case(Authorize(**consent), changes=("authorization_codes",)),
+        Case(
+            Redeem(by=asking, code=code, redirect_uri=BACK, code_verifier="v" * 43),
+            changes=(*tokens, "authorization_codes"),
+        ),
+        Case(Withdraw(by=ANA), "withdrawn", changes=marks),
         Case(Revoke(by=agent, token=root.access_token, reason="done"), "done", changes=marks),
         Case(Disable(by=world.admin, client_id=name, reason="over"), "over", changes=agents + marks),
     ]
@@ -182,12 +219,13 @@ def test_every_operation_is_among_the_cases(world: Any) -> None:
     refused = {type(case.operation) for case in refused_cases(world)}
     granted = {type(case.operation) for case in granted_cases(world)}
     assert refused == set(get_args(Operation))
-    assert granted == refused - {NoteRefusal}
+    # What these keep is a refusal, whenever they are asked.
+    assert granted == refused - {NoteRefusal, Deny}
 
 
 def test_every_refusal_of_the_core_is_a_value_and_not_an_exception(world: Any) -> None:
     for case in refused_cases(world):
-        if not isinstance(case.operation, Verify | Introspect | Revoke | NoteRefusal):
+        if not isinstance(case.operation, Verify | Introspect | Revoke | NoteRefusal | NoteSignIn | Deny):
             (answer,) = world.server.execute([case.operation])
             assert isinstance(answer, OAuthError)
             assert answer.reason == case.reason

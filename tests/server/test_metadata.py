@@ -20,7 +20,10 @@ def register(world: Any, by: Admin | None = None, **terms: Any) -> Registration:
 
 def test_what_is_left_out_has_its_default(world: Any) -> None:
     profile = register(world).profile
-    assert profile.grant_types == list(GRANT_TYPES)
+    assert profile.grant_types == [name for name in GRANT_TYPES if name != "authorization_code"]
+    # A code must have somewhere to go.
+    reachable = register(world, redirect_uris=["https://app.example/back"]).profile
+    assert reachable.grant_types == list(GRANT_TYPES)
     assert (profile.redirect_uris, profile.jwks, profile.scope) == ([], None, "")
     assert profile.token_endpoint_auth_method == "client_secret_basic"
     assert (profile.status, profile.owner, profile.allowed_scopes) == (

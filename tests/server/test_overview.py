@@ -105,6 +105,7 @@ def test_a_grant_tells_who_gave_what_to_whom_and_how_it_is_used(world: Any) -> N
         "scope": "file_read:github",
         "level": "restricted",
         "audience": ["https://resources.agentsim.example"],
+        "budget": None,
         "status": "active",
         "revocation_id": None,
         "issued_at": "2023-11-14T22:13:20.000Z",

@@ -68,7 +68,7 @@ def test_an_exception_in_the_middle_of_a_batch_leaves_nothing(
     batch = busy_batch(world, agent)
     before = everything(world)
     decided = 0
-    decide = server_core._decide
+    decide = server_core.decide
 
     def fail_in_time(*arguments: Any) -> Any:
         nonlocal decided
@@ -78,7 +78,7 @@ def test_an_exception_in_the_middle_of_a_batch_leaves_nothing(
         return decide(*arguments)
 
     with monkeypatch.context() as broken:
-        broken.setattr(server_core, "_decide", fail_in_time)
+        broken.setattr(server_core, "decide", fail_in_time)
         if after < len(batch):
             with pytest.raises(RuntimeError, match="a defect"):
                 world.server.execute(batch)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from agentsim.settings.strict import Strict
-from agentsim.simulation import role, scenario, workload
+from agentsim.simulation import people, resourceservers, role, scenario, workload
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.scenario import Scenario, SettingsError, load_scenario, parse_scenario
@@ -67,9 +67,14 @@ def test_what_is_resolved_reads_back_to_the_same() -> None:
         workload={"executor": "ramping-arrival-rate", "stages": [{"for": "5m", "to": "50/s"}]},
         roles={"support_agent": {"steps": 9.5}, "cook": {**ROLES["data_analyst"], "fanout": 0}},
         attacks=[{"kind": "token_theft", "prevalence": 0.1, "start": "1m"}],
+        start="2026-01-05T08:00:00Z",
+        people={"count": 3, "hours": "07:30-24:00", "days": ["sun", "mon"], "zone": "-03:30"},
+        resource_servers={"verification": "feed", "others": {"crm": {"verification": "offline"}}},
     )
     scenario = parse_scenario(data)
     assert parse_scenario(scenario.resolved()) == scenario
+    written = scenario.resolved()["people"]
+    assert (written["hours"], written["days"], written["zone"]) == ("07:30-24:00", ["mon", "sun"], "-03:30")
     assert scenario.resolved()["window"] == "5s"
 
 
@@ -220,6 +225,28 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             "roles.support_agent.tools.a:b",
             "must match",
         ),
+        ({"people": {"count": 0}}, "people.count", "at least 1"),
+        ({"people": {"count": 1, "hours": "8-18"}}, "people.hours", "write for example 08:00-18:00"),
+        ({"people": {"count": 1, "hours": "18:00-08:00"}}, "people.hours", "must end after they begin"),
+        ({"people": {"count": 1, "days": "fri-mon"}}, "people.days", "write mon-fri"),
+        ({"people": {"count": 1, "days": []}}, "people.days", "write mon-fri"),
+        ({"people": {"count": 1, "zone": "CET"}}, "people.zone", "not an offset from UTC"),
+        ({"people": {"count": 1, "hours": "08:00-18:00"}}, "people.hours", "nobody is at work"),
+        ({"people": {"count": 1, "role": "orchestrator"}}, "people.role", "is a role of agents"),
+        ({"people": {"count": 1, "level": "royal"}}, "people.level", "no such level"),
+        ({"policy": {"roles": {"reader": {}}}, "people": {"count": 1}}, "people.role", "has no such role"),
+        (
+            {"resource_servers": {"verification": "offlin"}},
+            "resource_servers.verification",
+            "'status-list' or 'offline'",
+        ),
+        (
+            {"resource_servers": {"others": {"crmm": {}}}},
+            "resource_servers.others.crmm",
+            "no tool works on it; did you mean 'crm'?",
+        ),
+        ({"resource_servers": {"period": "0s"}}, "resource_servers.period", "longer than nothing"),
+        ({"roles": {"support_agent": {"budget": -1}}}, "roles.support_agent.budget", "at least 0"),
         (
             {"attacks": [{"kind": "token_theft", "prevalence": 0.1, "start": "1h"}]},
             "attacks.0.start",
@@ -276,6 +303,24 @@ def test_copies_with_other_agents_seed_and_attacks() -> None:
             bad()
 
 
+def test_people_are_dealt_by_the_tenants_shares_and_no_agent_is_missing() -> None:
+    tenants = [{"name": "a", "share": 3}, {"name": "b"}]
+    data = changed(tenants=tenants, people={"count": 10}, start="2026-01-05T08:00:00Z")
+    scenario = parse_scenario(data)
+    assert sum(scenario.tenant_agents()) == 500
+    assert scenario.tenant_people() == (8, 2)
+    assert parse_scenario(changed()).tenant_people() == (0,)
+
+
+def test_the_organisation_uses_what_there_is() -> None:
+    scenario = load_scenario(Path(__file__).parents[2] / "data" / "scenarios" / "organisation.yaml")
+    assert scenario.people is not None
+    assert scenario.resource_servers.verification == "feed"
+    assert scenario.policy.limits.client is not None
+    assert any(role.budget for role in scenario.roles.values())
+    assert scenario.policy.roles.keys() >= {*scenario.roles, scenario.people.role}
+
+
 def test_fields_of_a_built_in_role_can_be_changed_one_by_one() -> None:
     scenario = parse_scenario(changed(roles={"support_agent": {"steps": 9}}))
     assert scenario.roles["support_agent"].steps == 9
@@ -303,7 +348,7 @@ def test_the_policy_is_one_that_the_server_takes() -> None:
 
 def models() -> Iterator[type[BaseModel]]:
     """All that a scenario is made of."""
-    for module in (scenario, workload, role):
+    for module in (scenario, workload, role, people, resourceservers):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Strict) and value.model_fields:
                 yield value

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agentsim.lineage import check
 from agentsim.run import Run, RunError
 from agentsim.simulation import simulate
 from agentsim.simulation.attacks import ATTACKERS
@@ -140,8 +141,9 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_batch_size(
 
 def test_another_seed_gives_other_tables(attacked, scenario_factory, tmp_path):
     other = simulate(scenario_factory(attacks=LOUD, tenants=2, seed=43), tmp_path / "other")
-    for name, digest in other.manifest.digests().items():
-        assert digest != attacked.manifest.digests()[name]
+    digests, others = attacked.manifest.digests(), other.manifest.digests()
+    # Every call was verified online: nothing was exposed in either.
+    assert {name for name in digests if digests[name] == others[name]} == {"exposures"}
 
 
 def test_wall_time_is_accounted_for_and_nothing_secret_is_left_behind(attacked):
@@ -157,6 +159,7 @@ def test_wall_time_is_accounted_for_and_nothing_secret_is_left_behind(attacked):
         "revocations",
         "audit",
         "labels",
+        "exposures",
         "windows",
     }
 
@@ -192,3 +195,37 @@ def test_attackers_calls_report_their_outcome_as_honest_ones_do(attacked):
         "from labels l join audit a using (log_id)"
     )["s"][0]
     assert share == pytest.approx(1.0)
+
+
+def test_who_asks_too_often_comes_again_when_there_is_room(scenario_factory, tmp_path):
+    slow = {"limits": {"tree": {"rate": "12/m", "burst": 2}}}
+    run = simulate(scenario_factory(policy=slow), tmp_path / "slow")
+    limited = run.sql("""
+        select a.event_type, min(b.timestamp - a.timestamp) waited
+        from audit a join audit b on a.event_type = b.event_type and a.client_id = b.client_id
+         and (a.grant_id = b.grant_id or a.grant_id is null) and b.timestamp > a.timestamp
+        where a.reason = 'rate_limited' group by all
+    """)
+    assert set(limited["event_type"]) >= {"token_verified", "child_token_issued"}
+    assert (limited["waited"] > 0).all()
+    # Nobody gives up for it: as many work as without limits.
+    free = simulate(scenario_factory(), tmp_path / "free")
+    grants = "event_type in ('token_issued', 'child_token_issued') and status = 'granted'"
+    assert count(run, grants) > 0.9 * count(free, grants)
+    assert check(run) == []
+
+
+def test_who_has_spent_its_budget_stops_calling(scenario_factory, tmp_path):
+    roles = {name: {"budget": 8, "steps": 10.0} for name in ("orchestrator", "code_reviewer", "data_analyst")}
+    run = simulate(scenario_factory(roles=roles), tmp_path / "poor")
+    exhausted = run.sql("""
+        select b.grant_id, count(c.log_id) n from audit b left join audit c
+          on c.grant_id = b.grant_id and c.event_type = 'token_verified' and c.log_id > b.log_id
+        where b.reason = 'budget_exhausted' group by all
+    """)
+    assert len(exhausted) > 10
+    assert exhausted["n"].sum() == 0
+    budgets = run.sql("select distinct role, budget from tokens where depth = 0")
+    assert set(budgets["role"][budgets["budget"] == 8]) == set(roles)
+    assert budgets["budget"][budgets["role"] == "support_agent"].isna().all()
+    assert check(run) == []

@@ -22,6 +22,8 @@ def test_the_numbers_of_the_streams_are_frozen() -> None:
         "ATTACKS": 8,
         "SECRETS": 9,
         "KEYS": 10,
+        "PEOPLE": 11,
+        "PHASES": 12,
     }
 
 

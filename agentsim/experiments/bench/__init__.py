@@ -1,5 +1,6 @@
 """Benchmarks: our own figures beside a bare floor, measured in the same run and told as a ratio."""
 
+from agentsim.experiments.bench.budgets import BudgetsResult, bench_budgets
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
 from agentsim.experiments.bench.http import HttpResult, bench_http
@@ -9,12 +10,14 @@ from agentsim.experiments.bench.stored import Stored
 
 __all__ = [
     "BenchError",
+    "BudgetsResult",
     "Figures",
     "HttpResult",
     "IsolationResult",
     "ServerResult",
     "Spread",
     "Stored",
+    "bench_budgets",
     "bench_http",
     "bench_isolation",
     "bench_server",

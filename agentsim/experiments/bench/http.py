@@ -88,6 +88,9 @@ def bench_http(
         with ExitStack() as stack:
             bare = stack.enter_context(running("the floor", *SERVE_FLOOR))
             keys = str(Path(folder) / "keys.json")
+            # No limits and no lists: what is measured is not what a policy forbids.
+            policy = Path(folder) / "policy.yaml"
+            policy.write_text("{}\n", encoding="utf-8")
             serve = (
                 "-m",
                 "agentsim.cli",
@@ -96,6 +99,8 @@ def bench_http(
                 url,
                 "--keys",
                 keys,
+                "--policy",
+                str(policy),
                 "--workers",
                 str(workers),
                 "--port",

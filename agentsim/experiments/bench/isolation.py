@@ -36,7 +36,7 @@ ALONE, FLOOD = "alone", "agents at ten times their limit"
 MOST_RATIO, MOST_LOST = 2.0, 0.01
 _PATH = "/token"
 #: Agents' part of what the server can do, and the seconds in which that is found out.
-_SHARE, _CALIBRATION = 0.25, 3.0
+_SHARE, _CALIBRATION = 0.1, 3.0
 _AGENTS, _PEOPLE = 500, 20
 #: Connections of people, and the processes that agents ask from.
 _PEOPLE_CONNECTIONS, _PROCESSES = 32, 2
@@ -116,7 +116,7 @@ def bench_isolation(
     Parameters
     ----------
     people_rate : requests of people, per second.
-    limit : of the agents' class, per second; by default a quarter of what the server can do, measured first.
+    limit : of the agents' class, per second; by default a tenth of what the server can do, measured first: ten times that is all of it.
     connections : of all agents together; a request for which none is free is dropped, and counted.
     seconds, rounds : how long, and how often, each phase is measured.
     progress : whether to draw progress bars on standard error.

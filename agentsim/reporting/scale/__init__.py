@@ -2,6 +2,7 @@
 
 from agentsim.reporting.scale.costs import cost, growth, throughput
 from agentsim.reporting.scale.events import depths, marks, refusals, tree, tree_sizes
+from agentsim.reporting.scale.exposure import exposure
 from agentsim.reporting.scale.story import limits, method, numbers, tone, verdict, what_it_did
 from agentsim.reporting.scale.tables import Scale
 
@@ -9,6 +10,7 @@ __all__ = [
     "Scale",
     "cost",
     "depths",
+    "exposure",
     "growth",
     "limits",
     "marks",

@@ -19,14 +19,15 @@ def tone(scale: Scale) -> Literal["good", "watch", "bad"]:
     """Whether the Run went as it should."""
     if scale.honoured:
         return "bad"
-    return "watch" if scale.wall.late_over_early > _BEND else "good"
+    return "watch" if scale.summary.exposed_calls or scale.wall.late_over_early > _BEND else "good"
 
 
 def verdict(scale: Scale) -> str:
     """The report in one sentence."""
     summary = scale.summary
     each = words.duration(scale.wall.us_per_agent)
-    first = f"{words.plural(summary.agents, 'agent')} took {each} of server time each"
+    people = f" and {words.count(summary.people)} people" if summary.people else ""
+    first = f"{words.plural(summary.agents, 'agent')}{people} took {each} of server time each"
     cost = bend(scale).partition(" (")[0]
     cost = cost[0].lower() + cost[1:]
     if scale.honoured:
@@ -34,6 +35,12 @@ def verdict(scale: Scale) -> str:
         return f"{late} honoured after the grant had ended, which must not happen; {first}."
     if not summary.marks:
         return f"{first}; {cost}; no grant was ended before its time."
+    if summary.exposed_calls:
+        exposed = words.plural(summary.exposed_calls, "call")
+        return (
+            f"{first}; {cost}; resource servers that decide by themselves honoured {exposed} after the grant's end, "
+            "the token server none."
+        )
     return f"{first}; {cost}, and no grant was honoured after its end."
 
 
@@ -53,7 +60,7 @@ def numbers(scale: Scale) -> list[Number]:
         ),
         Number(
             value=words.count(scale.honoured) if scale.summary.marks else "–",
-            label="operations honoured after the grant's end",
+            label="operations honoured by the token server after the grant's end",
             note=f"{words.count(scale.turned_away)} were tried and refused"
             if scale.summary.marks
             else "no grant was ended before its time",
@@ -69,6 +76,7 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
         "simulated time": words.duration(scale.simulated_us),
         "tenants": words.count(summary.tenants),
         "agents": words.count(summary.agents),
+        **({"people": words.count(summary.people)} if summary.people else {}),
         "grants": words.count(summary.grants),
         "lineage trees": words.count(summary.trees),
         "deepest delegation": words.count(summary.max_depth),
@@ -76,6 +84,15 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
         "refused": f"{words.count(summary.refusals)} ({words.percent(summary.refusals / max(1, summary.operations))})",
         "revocations": words.count(len(scale.marks) - completed),
         "grants ended with their task": words.count(completed),
+        **(
+            {
+                "honoured after the grant's end by resource servers": words.plural(
+                    summary.exposed_calls, "call"
+                )
+            }
+            if summary.exposed_calls
+            else {}
+        ),
         **{
             f"attack: {kind.replace('_', ' ')}": f"{words.plural(attack.instances, 'time')}, {words.plural(attack.operations, 'operation')}"
             for kind, attack in summary.attacks.items()

@@ -49,7 +49,7 @@ class Wall:
 
     Attributes
     ----------
-    agents, operations : what the time was spent on.
+    agents, operations : what the time was spent on; people count as agents here.
     server_us : in the server.
     all_us : in the server and in simulating the agents.
     """

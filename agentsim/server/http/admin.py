@@ -48,6 +48,14 @@ async def audit(request: Request) -> Response:
     return await _view(request, context_of(request).overview.audit, texts, ids)
 
 
+async def policy(request: Request) -> Response:
+    """The rules that stand, and their digest as the audit trail names it."""
+    context = context_of(request)
+    context.gate.admit(request)
+    rules = context.server.policy
+    return json_response({"digest": rules.digest, "policy": rules.model_dump(mode="json")})
+
+
 async def rotate_key(request: Request) -> Response:
     """Let a new key sign; the old one is served until the last token that it signed has expired."""
     context = context_of(request)

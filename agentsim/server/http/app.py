@@ -13,9 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from agentsim.server.accounts import Accounts
+from agentsim.server.announcements import Announcer
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.context import Context, answering
 from agentsim.server.http.discovery import base_path, metadata, metadata_path
@@ -24,6 +27,8 @@ from agentsim.server.http.endpoints import ENDPOINTS
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.observer import AccessLog, Observer
 from agentsim.server.http.openapi import describe
+from agentsim.server.http.pages.routes import page_routes
+from agentsim.server.http.reload import PolicySource, PolicyWatch
 from agentsim.server.http.responses import Manner, json_response
 from agentsim.server.overview import Overview
 
@@ -36,6 +41,7 @@ def make_app(
     open_server: Callable[[], Server],
     admin_token_hash: bytes,
     *,
+    policy_source: PolicySource | None = None,
     clock: Clock | None = None,
     log: AccessLog | None = None,
 ) -> Starlette:
@@ -47,6 +53,7 @@ def make_app(
     open_server : makes the server when the application starts up; it is closed when the application shuts down, after
         everything that was asked has been answered.
     admin_token_hash : SHA-256 of the administrator's bearer token.
+    policy_source : where the rules come from, and are read again when they change.
     clock, log : time for views and log lines, and where those go; by default the system's and standard error.
     """
     ticking = clock or SystemClock()
@@ -61,8 +68,12 @@ def make_app(
             door=Door(server),
             gate=AdminGate(admin_token_hash),
             overview=Overview(server.store, ticking),
+            accounts=Accounts(server.store, ticking),
+            attempts=Attempts(ticking),
+            announcer=Announcer(server.store, server.keyring, issuer, ticking),
         )
-        ticker = asyncio.create_task(_tick(context, access_log))
+        watch = None if policy_source is None else PolicyWatch(policy_source, server)
+        ticker = asyncio.create_task(_tick(context, access_log, watch))
         # What is there now stays: the collector need not go through it again and again.
         gc.collect()
         gc.freeze()
@@ -100,13 +111,16 @@ def _routes(issuer: str) -> list[Route]:
     ]
     return [
         *routes,
+        *page_routes(issuer),
         Route(metadata_path(issuer), answering("metadata", metadata, Manner.BEARER), name="metadata"),
         Route(f"{base}/openapi.json", answering("openapi", openapi, Manner.BEARER), name="openapi"),
     ]
 
 
-async def _tick(context: Context, log: AccessLog) -> None:
+async def _tick(context: Context, log: AccessLog, watch: PolicyWatch | None) -> None:
     while True:
+        if watch is not None:
+            await watch.look()
         await asyncio.sleep(_TICK)
         # Another worker may have rotated: sign with its key, too.
         context.server.keyring.reload()

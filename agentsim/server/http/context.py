@@ -1,14 +1,19 @@
 """What endpoints work with: the server behind its gatherer, and who may pass."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agentsim.server.accounts import Accounts
+from agentsim.server.announcements import Announcer
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.door import Door
 from agentsim.server.http.gather import Gatherer
@@ -18,6 +23,9 @@ from agentsim.server.overview import Overview
 
 #: Different refusals that are kept apart between two notes; what comes beyond is counted under ``other``.
 _MOST_KINDS = 1_000
+#: Seconds for which a status list that was made is served again, and how many are kept.
+KEPT = 5.0
+_MOST_LISTS = 64
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -47,6 +55,26 @@ class Refusals:
         ]
 
 
+class Kept:
+    """Status lists that were made a moment ago: making one reads all that it ended."""
+
+    def __init__(self) -> None:
+        self._lists: dict[int, tuple[float, str]] = {}
+        self.turn = asyncio.Lock()
+
+    def get(self, number: int) -> str | None:
+        """A list that is new enough."""
+        made, text = self._lists.get(number, (float("-inf"), ""))
+        return text if monotonic() - made < KEPT else None
+
+    def put(self, number: int, text: str) -> None:
+        """Keep a list; of too many the oldest go."""
+        self._lists.pop(number, None)
+        self._lists[number] = (monotonic(), text)
+        while len(self._lists) > _MOST_LISTS:
+            del self._lists[next(iter(self._lists))]
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """One per process that serves; endpoints find it at ``request.app.state.context``."""
@@ -56,6 +84,10 @@ class Context:
     door: Door
     gate: AdminGate
     overview: Overview
+    accounts: Accounts
+    announcer: Announcer
+    lists: Kept = field(default_factory=Kept)
+    attempts: Attempts
     refusals: Refusals = field(default_factory=Refusals)
 
 

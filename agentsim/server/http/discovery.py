@@ -19,6 +19,7 @@ from agentsim.server.policy import Policy
 
 #: Where each endpoint is, below the issuer.
 ENDPOINTS = {
+    "authorization_endpoint": "/authorize",
     "token_endpoint": "/token",
     "introspection_endpoint": "/introspect",
     "revocation_endpoint": "/revoke",
@@ -27,6 +28,7 @@ ENDPOINTS = {
     "verification_endpoint": "/verify",
     "registration_confirmation_endpoint": "/register/confirm",
     "token_batch_endpoint": "/token/batch",
+    "marks_endpoint": "/marks",
 }
 
 
@@ -45,8 +47,13 @@ def metadata_members(policy: Policy) -> dict[str, Any]:
     issuer = policy.issuer
     members: dict[str, Any] = {"issuer": issuer}
     members |= {name: issuer.rstrip("/") + path for name, path in ENDPOINTS.items()}
-    # No grant of this server goes through a browser yet, so there are no response types.
-    members |= {"response_types_supported": [], "grant_types_supported": list(GRANT_TYPES)}
+    members |= {
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "grant_types_supported": list(GRANT_TYPES),
+    }
     for endpoint in ("token", "introspection", "revocation"):
         members[f"{endpoint}_endpoint_auth_methods_supported"] = list(AUTH_METHODS)
         members[f"{endpoint}_endpoint_auth_signing_alg_values_supported"] = list(ALGORITHMS)

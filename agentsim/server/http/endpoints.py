@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from agentsim.server.http import admin, discovery, inspection, registration, tokens
+from agentsim.server.http import admin, announcing, discovery, inspection, registration, tokens
 from agentsim.server.http.context import Handler
 from agentsim.server.http.models import (
     ConfirmationRequest,
@@ -195,6 +195,7 @@ ENDPOINTS = (
         access=Access.ADMIN,
         query=("client_id", "grant_id", "event_type", "status", "before", "limit"),
     ),
+    Endpoint(name="policy", method="GET", path="/admin/policy", handler=admin.policy, access=Access.ADMIN),
     Endpoint(
         name="revoke_by_name",
         method="POST",
@@ -211,6 +212,21 @@ ENDPOINTS = (
         access=Access.ADMIN,
         body=KeyRequest,
         status=201,
+    ),
+    Endpoint(
+        name="marks",
+        method="GET",
+        path="/marks",
+        handler=announcing.marks,
+        access=Access.PUBLIC,
+        query=("after",),
+    ),
+    Endpoint(
+        name="status_list",
+        method="GET",
+        path="/statuslists/{number}",
+        handler=announcing.status_list,
+        access=Access.PUBLIC,
     ),
     Endpoint(name="jwks", method="GET", path="/jwks", handler=discovery.jwks, access=Access.PUBLIC),
     Endpoint(name="health", method="GET", path="/healthz", handler=discovery.health, access=Access.PUBLIC),

@@ -27,6 +27,8 @@ from agentsim.server.store import ConflictError
 _FILL_STEP = 500
 #: How long the writer looks out for requests between two steps of a fill, in seconds.
 _FILL_PAUSE = 0.001
+#: How long it waits at most while budgets are open, in seconds: clocks may be set.
+_LONGEST_REST = 1.0
 
 _log = logging.getLogger("agentsim.serve")
 _Result = Answer | OAuthError
@@ -113,15 +115,23 @@ class Gatherer:
     def _run(self) -> None:
         while True:
             try:
-                works = self._queue.get(timeout=_FILL_PAUSE if self._server.pending() else None)
+                works = self._queue.get(timeout=self._patience())
             except Empty:
-                self._fill()
+                if self._server.pending():
+                    self._fill()
                 continue
             if works is None:
                 return
             self._execute(works)
             if self._server.pending():
                 self._fill()
+
+    def _patience(self) -> float | None:
+        """How long to look out for requests, in seconds, before there is something to fill in."""
+        if self._server.pending():
+            return _FILL_PAUSE
+        rest = self._server.rest()
+        return None if rest is None else min(max(rest, _FILL_PAUSE), _LONGEST_REST)
 
     def _execute(self, works: list[Work]) -> None:
         operations = [operation for work in works for operation in work.operations]

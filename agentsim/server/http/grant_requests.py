@@ -7,17 +7,17 @@ from agentsim.server.errors import (
     InvalidRequest,
     UnsupportedGrantType,
 )
-from agentsim.server.http.models import TokenForm
+from agentsim.server.http.models import TaskForm, TokenForm
 from agentsim.server.http.rich import AskedDetails, read_details
 from agentsim.server.metadata import CLIENT_CREDENTIALS, GRANT_TYPES, REFRESH_TOKEN, TOKEN_EXCHANGE
-from agentsim.server.operations import Credentials, Issue, IssueChild, Refresh
+from agentsim.server.operations import Credentials, Issue, IssueChild, Redeem, Refresh
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 _SUBJECT_TYPES = (ACCESS_TOKEN_TYPE, JWT_TYPE)
 
 #: What a token request may become.
-GrantOperation = Issue | IssueChild | Refresh
+GrantOperation = Issue | IssueChild | Redeem | Refresh
 
 
 def grant_operation(form: TokenForm, by: Credentials, source_ip: str | None) -> GrantOperation:
@@ -32,10 +32,12 @@ def grant_operation(form: TokenForm, by: Credentials, source_ip: str | None) -> 
         case None:
             raise InvalidRequest("missing_parameter", "grant_type is missing", allowed=list(GRANT_TYPES))
         case "client_credentials" if form.parent_token is None:
-            return Issue(by=by, may_act=form.may_act, source_ip=source_ip, **_terms(form))
+            return Issue(by=by, may_act=form.may_act, source_ip=source_ip, **terms_of(form))
         case "client_credentials":
             # As the document has it: the child names its parent's token.
             return _child(form, by, form.parent_token, source_ip)
+        case "authorization_code":
+            return _redemption(form, by, source_ip)
         case "refresh_token":
             if form.refresh_token is None:
                 raise InvalidRequest("missing_parameter", "refresh_token is missing")
@@ -71,7 +73,7 @@ def _child(form: TokenForm, by: Credentials, parent_token: str | None, source_ip
         scope_inheritance=form.scope_inheritance,
         may_act=form.may_act,
         source_ip=source_ip,
-        **_terms(form),
+        **terms_of(form),
     )
 
 
@@ -102,7 +104,7 @@ def _subject_token(form: TokenForm) -> str:
     return form.subject_token
 
 
-def _terms(form: TokenForm) -> dict[str, Any]:
+def terms_of(form: TaskForm) -> dict[str, Any]:
     """What both kinds of grant say of their task and scope."""
     terms: dict[str, Any] = {
         "task_id": form.task_id,
@@ -111,6 +113,7 @@ def _terms(form: TokenForm) -> dict[str, Any]:
         "required_tools": form.required_tools,
         "required_resources": form.required_resources,
         "scope_level": form.scope_level,
+        "budget": form.budget,
         "resource": _targets(form),
     }
     if form.authorization_details is not None:
@@ -118,7 +121,19 @@ def _terms(form: TokenForm) -> dict[str, Any]:
     return terms
 
 
-def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
+def _redemption(form: TokenForm, by: Credentials, source_ip: str | None) -> Redeem:
+    if form.code is None or form.redirect_uri is None or form.code_verifier is None:
+        raise InvalidRequest("missing_parameter", "code, redirect_uri and code_verifier are needed")
+    return Redeem(
+        by=by,
+        code=form.code,
+        redirect_uri=form.redirect_uri,
+        code_verifier=form.code_verifier,
+        source_ip=source_ip,
+    )
+
+
+def _detailed_terms(form: TaskForm, details: AskedDetails) -> dict[str, Any]:
     """The same, said with authorization details; nothing may be said twice and differently."""
     if any(said is not None for said in (form.scope, form.required_tools, form.required_resources)):
         raise InvalidAuthorizationDetails(
@@ -127,6 +142,7 @@ def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
     for name, told, said in (
         ("task_id", form.task_id, details.task_id),
         ("scope_level", form.scope_level, details.level),
+        ("budget", form.budget, details.budget),
     ):
         if told is not None and said is not None and told != said:
             raise InvalidAuthorizationDetails("said_twice", f"authorization_details and {name} differ")
@@ -136,10 +152,11 @@ def _detailed_terms(form: TokenForm, details: AskedDetails) -> dict[str, Any]:
         "required_resources": details.resources,
         "task_id": form.task_id or details.task_id,
         "scope_level": form.scope_level or details.level,
+        "budget": details.budget if form.budget is None else form.budget,
         "authorization_details": True,
     }
 
 
-def _targets(form: TokenForm) -> list[str]:
+def _targets(form: TaskForm) -> list[str]:
     """The resource servers that are named, by RFC 8707 or RFC 8693."""
     return [*(form.resource or ()), *(form.audience or ())]

@@ -85,12 +85,15 @@ def introspection_members(answer: Introspection, issuer: str) -> dict[str, Any]:
         "allowed_resources": answer.allowed_resources,
         "task_history": answer.task_history,
     }
+    if answer.budget is not None:
+        members |= {"budget": answer.budget, "budget_left": answer.budget_left}
     if answer.authorization_details:
         members["authorization_details"] = authorization_details(
             answer.task_id or "",
             answer.allowed_tools or [],
             answer.allowed_resources or [],
             answer.level or "",
+            answer.budget,
         )
     return {name: value for name, value in members.items() if value is not None}
 
@@ -217,6 +220,8 @@ def _verified(answer: Any) -> dict[str, Any]:
         "previous_tasks": answer.previous_tasks,
         "execution_patterns": answer.execution_patterns,
     }
+    if answer.cost is not None:
+        members |= {"cost": answer.cost, "budget_left": answer.budget_left}
     return members if answer.error is None else {**members, **error_members(answer.error)}
 
 

@@ -18,6 +18,7 @@ BATCHES = Histogram("agentsim_batch_operations", "Operations that shared a trans
 WAITING = Gauge(
     "agentsim_waiting_operations", "Operations that wait for the writer", multiprocess_mode="livesum"
 )
+RELOADS = Counter("agentsim_policy_reloads", "Changed policy files that were read", ["outcome"])
 _OPERATIONS = Counter("agentsim_operations", "Operations of the token server", ["operation", "decision"])
 #: By kind of operation and decision; labels are looked up once, not once a request.
 OPERATIONS: dict[tuple[type, str], Any] = {

@@ -24,6 +24,13 @@ def _as_text(value: Any) -> Any:
     return " ".join(value) if joinable else value
 
 
+def _as_number(value: Any) -> Any:
+    is_number = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 18
+    return int(value) if is_number else value
+
+
+#: A whole number; its digits are one, too, since forms hold texts alone.
+Units = Annotated[int, BeforeValidator(_as_number, json_schema_input_type=int | str)]
 #: A list of names; a space-delimited string is one, too.
 Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=list[str] | str)]
 #: A space-delimited string; a list of strings is one, too.
@@ -45,10 +52,9 @@ class ClientForm(Model):
     client_assertion: str | None = None
 
 
-class TokenForm(ClientForm):
-    """A token request: client_credentials, token exchange (RFC 8693) or refresh_token."""
+class TaskForm(Model):
+    """What a request for a grant says of the task that it is for."""
 
-    grant_type: str | None = None
     scope: Text | None = Field(None, description="What the token is for; space-delimited.")
     resource: Names | None = Field(None, description="Resource servers that it is for (RFC 8707).")
     audience: Names | None = Field(None, description="The same, by RFC 8693.")
@@ -57,10 +63,32 @@ class TokenForm(ClientForm):
     required_tools: Names | None = None
     required_resources: Names | None = None
     scope_level: str | None = None
+    budget: Units | None = Field(None, description="What the grant may spend, in the policy's units.")
     authorization_details: str | list[Any] | None = Field(
         None,
         description="RFC 9396, of type agent_task: tools, resources, task and level in the standard way.",
     )
+
+
+class AuthorizationForm(TaskForm):
+    """An authorization request (RFC 6749 section 4.1.1) with PKCE (RFC 7636), and what the person decides."""
+
+    client_id: str | None = None
+    redirect_uri: str | None = None
+    response_type: str | None = None
+    state: str | None = None
+    code_challenge: str | None = None
+    code_challenge_method: str | None = None
+    lifetime: Units | None = Field(None, description="Seconds that the grant may last.")
+
+
+class TokenForm(ClientForm, TaskForm):
+    """A token request: client_credentials, authorization_code, token exchange (RFC 8693) or refresh_token."""
+
+    grant_type: str | None = None
+    code: str | None = None
+    redirect_uri: str | None = None
+    code_verifier: str | None = None
     may_act: str | None = Field(
         None, description="The one agent of another owner that may take a child token."
     )

@@ -15,6 +15,8 @@ from agentsim.server.http.replies import REPLIES, ErrorReply
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _MEDIA = {
     "jwks": "application/jwk-set+json",
+    "marks": "application/marks+jwt",
+    "status_list": "application/statuslist+jwt",
     "metrics": "text/plain; version=0.0.4; charset=utf-8",
 }
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
@@ -26,7 +28,13 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.ADMIN: [{"admin": []}],
 }
 #: Introspection refuses who takes nothing but a signed answer; how often may be asked for grants and verifications is limited.
-_MORE_STATUSES = {"introspect": [406], "token": [429], "verify": [429]}
+_MORE_STATUSES = {
+    "marks": [400],
+    "status_list": [400, 404, 406],
+    "introspect": [406],
+    "token": [429],
+    "verify": [429],
+}
 #: Numbers that pages go by.
 _IDS = ("after", "before", "limit", "grant_id")
 #: The name beside the endpoints' under which the schema of a refusal stands.

@@ -44,6 +44,7 @@ class TokenReply(TypedDict):
     parent_task_id: NotRequired[str]
     scope_inheritance: NotRequired[str]
     issued_token_type: NotRequired[str]
+    budget: NotRequired[int]
     authorization_details: NotRequired[list[dict[str, Any]]]
 
 
@@ -74,6 +75,8 @@ class IntrospectionReply(TypedDict):
     allowed_tools: NotRequired[list[str]]
     allowed_resources: NotRequired[list[str]]
     task_history: NotRequired[dict[str, Any]]
+    budget: NotRequired[int]
+    budget_left: NotRequired[int]
     authorization_details: NotRequired[list[dict[str, Any]]]
 
 
@@ -100,6 +103,8 @@ class VerificationReply(_Evidence):
     historical_pattern_match: NotRequired[bool | None]
     previous_tasks: NotRequired[list[str]]
     execution_patterns: NotRequired[dict[str, Any]]
+    cost: NotRequired[int]
+    budget_left: NotRequired[int]
 
 
 @_closed
@@ -160,6 +165,14 @@ class SecretReply(TypedDict):
     client_id: str
     client_secret: str
     client_secret_expires_at: int
+
+
+@_closed
+class PolicyReply(TypedDict):
+    """The rules that stand; ``digest`` names them in the audit trail."""
+
+    digest: str
+    policy: dict[str, Any]
 
 
 @_closed
@@ -232,6 +245,7 @@ REPLIES: dict[str, Any] = {
     "tree": GrantsPage,
     "audit": AuditPage,
     "rotate_key": KeyReply,
+    "policy": PolicyReply,
     "jwks": KeySet,
     "health": HealthReply,
 }

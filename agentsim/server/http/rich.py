@@ -1,22 +1,23 @@
 """Authorization details (RFC 9396) of type ``agent_task``: tools as actions, resources as locations, the task named.
 
 {"type": "agent_task", "identifier": "review-7", "actions": ["file_read"], "locations": ["github"],
-"privileges": ["restricted"]}
+"privileges": ["restricted"], "budget": 100}
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from agentsim.server import scopes
 from agentsim.server.errors import InvalidAuthorizationDetails
 
+_Value = TypeVar("_Value")
 TYPE = "agent_task"
 MOST_OBJECTS = 100
 _LISTS = ("actions", "locations", "privileges")
-_MEMBERS = frozenset(("type", "identifier", *_LISTS))
+_MEMBERS = frozenset(("type", "identifier", "budget", *_LISTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class AskedDetails:
     resources: list[str]
     task_id: str | None
     level: str | None
+    budget: int | None
 
 
 def read_details(value: str | Sequence[Any]) -> AskedDetails:
@@ -58,6 +60,7 @@ def read_details(value: str | Sequence[Any]) -> AskedDetails:
             "identifier", {details["identifier"] for details in objects if "identifier" in details}
         ),
         level=_only("privileges", {level for details in objects for level in details.get("privileges", [])}),
+        budget=_only("budget", {details["budget"] for details in objects if "budget" in details}),
     )
 
 
@@ -84,15 +87,17 @@ def _check(details: Any) -> None:
         raise _fault("unknown members", asked=[name[:80] for name in unknown[:20]], allowed=sorted(_MEMBERS))
     if not isinstance(details.get("identifier", ""), str):
         raise _fault("identifier must be a string: the task's id")
+    if type(details.get("budget", 0)) is not int:
+        raise _fault("budget must be a whole number of units")
     for name in _LISTS:
         names = details.get(name, [])
         if not isinstance(names, list) or not all(isinstance(member, str) for member in names):
             raise _fault(f"{name} must be an array of strings")
 
 
-def _only(name: str, found: set[str]) -> str | None:
+def _only(name: str, found: set[_Value]) -> _Value | None:
     if len(found) > 1:
-        raise _fault(f"one token has one of {name}", asked=sorted(member[:80] for member in found)[:20])
+        raise _fault(f"one token has one of {name}", asked=sorted(str(member)[:80] for member in found)[:20])
     return found.pop() if found else None
 
 

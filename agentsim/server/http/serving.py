@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
 from agentsim.server.http.logs import log_as_json
+from agentsim.server.http.reload import PolicySource
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
@@ -42,6 +43,8 @@ class Settings:
     policy: Policy
     key_file: Path | None
     admin_token_hash: bytes
+    #: Where the policy was read from; None where it is the built-in one.
+    policy_source: PolicySource | None = None
     #: Processes that serve; each grants its part of what rates are limited to.
     workers: int = 1
 
@@ -102,7 +105,12 @@ def application(settings: Settings) -> Starlette:
     log_as_json()
     # Event loop and writer hand the interpreter to each other a dozen times a batch, whenever one waits for the disk.
     sys.setswitchinterval(_SWITCH)
-    return make_app(settings.policy.issuer, partial(open_server, settings), settings.admin_token_hash)
+    return make_app(
+        settings.policy.issuer,
+        partial(open_server, settings),
+        settings.admin_token_hash,
+        policy_source=settings.policy_source,
+    )
 
 
 def open_server(settings: Settings) -> Server:

@@ -68,6 +68,8 @@ def grant_members(grant: TokenGrant, *, exchanged: bool) -> dict[str, Any]:
     }
     if grant.refresh_token is not None:
         members["refresh_token"] = grant.refresh_token
+    if grant.budget is not None:
+        members["budget"] = grant.budget
     if grant.parent_task_id is not None:
         members["parent_task_id"] = grant.parent_task_id
         members["scope_inheritance"] = grant.scope_inheritance
@@ -75,7 +77,7 @@ def grant_members(grant: TokenGrant, *, exchanged: bool) -> dict[str, Any]:
         members["issued_token_type"] = ACCESS_TOKEN_TYPE
     if grant.authorization_details:
         members["authorization_details"] = authorization_details(
-            grant.task_id, grant.allowed_tools, grant.allowed_resources, grant.level
+            grant.task_id, grant.allowed_tools, grant.allowed_resources, grant.level, grant.budget
         )
     return members
 

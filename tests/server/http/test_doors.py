@@ -201,7 +201,9 @@ def test_each_endpoint_says_who_may_ask_and_is_described(site: Any) -> None:
 
 
 def test_what_is_public_is_what_a_client_needs_before_it_is_one(site: Any) -> None:
-    assert {each.name for each in ENDPOINTS if each.access is Access.PUBLIC} == {"jwks", "health", "metrics"}
+    assert {each.name for each in ENDPOINTS if each.access is Access.PUBLIC} == {
+        *("jwks", "health", "metrics", "marks", "status_list")
+    }
     metadata = f"{site.origin}/.well-known/oauth-authorization-server"
-    for path in ("/jwks", "/healthz", "/metrics", "/openapi.json", metadata):
+    for path in ("/jwks", "/healthz", "/metrics", "/marks", "/statuslists/0", "/openapi.json", metadata):
         assert site.http.get(path).status_code == 200

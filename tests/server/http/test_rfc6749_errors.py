@@ -24,6 +24,7 @@ def test_invalid_request(site: Any) -> None:
     check_refusal(site.ask(site.agent(), scope="file_read:github"), 400, "invalid_request")
     check_refusal(site.ask(site.agent(), grant_type="refresh_token"), 400, "invalid_request")
     check_refusal(site.ask(site.agent(), grant_type=EXCHANGE), 400, "invalid_request")
+    check_refusal(site.ask(site.agent(), grant_type="authorization_code"), 400, "invalid_request")
 
 
 def test_invalid_grant(site: Any) -> None:
@@ -46,7 +47,7 @@ def test_unauthorized_client(site: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "grant", ["authorization_code", "password", "implicit", "client_credentials ", "DROP"]
+    "grant", ["authorization code", "password", "implicit", "client_credentials ", "DROP"]
 )
 def test_unsupported_grant_type(site: Any, grant: str) -> None:
     answer = site.ask(site.agent(), grant_type=grant, username="u", password="p", code="c")

@@ -21,6 +21,7 @@ def test_the_required_members_are_there(site: Any) -> None:
 
 def test_grant_types_are_stated_because_the_default_is_another(site: Any) -> None:
     assert read(site)["grant_types_supported"] == [
+        "authorization_code",
         "client_credentials",
         "refresh_token",
         "urn:ietf:params:oauth:grant-type:token-exchange",

@@ -1,0 +1,107 @@
+"""Decisions: which one answers an operation, its one audit row, and which operations no other may stand beside."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agentsim.server import (
+    agents,
+    consent,
+    grants,
+    introspection,
+    notes,
+    refresh,
+    registration,
+    revocation,
+    verification,
+)
+from agentsim.server.answers import Answer
+from agentsim.server.audit import Entry
+from agentsim.server.batch import Batch
+from agentsim.server.errors import InvalidRequest, OAuthError
+from agentsim.server.operations import (
+    AskConsent,
+    Authorize,
+    Confirm,
+    Deny,
+    Disable,
+    Enable,
+    Introspect,
+    Issue,
+    IssueChild,
+    NoteKeyRotation,
+    NotePolicy,
+    NoteRefusal,
+    NoteSignIn,
+    Operation,
+    ReadAgent,
+    RecordExecution,
+    Redeem,
+    Refresh,
+    Register,
+    Revoke,
+    RotateSecret,
+    UpdateAgent,
+    Verify,
+    Withdraw,
+)
+
+#: An operation's audit event and its decision.
+_DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
+    Register: ("agent_registered", registration.register),
+    Confirm: ("agent_confirmed", registration.confirm),
+    ReadAgent: ("agent_read", agents.read_agent),
+    UpdateAgent: ("agent_updated", agents.update_agent),
+    RotateSecret: ("agent_secret_rotated", agents.rotate_secret),
+    Disable: ("agent_disabled", agents.disable),
+    Enable: ("agent_enabled", agents.enable),
+    Issue: ("token_issued", grants.issue),
+    IssueChild: ("child_token_issued", grants.issue_child),
+    Refresh: ("token_refreshed", refresh.refresh),
+    Verify: ("token_verified", verification.verify),
+    RecordExecution: ("task_execution", verification.record_execution),
+    Introspect: ("token_introspected", introspection.introspect),
+    Revoke: ("token_revoked", revocation.revoke),
+    NoteRefusal: ("request_refused", notes.note_refusal),
+    NoteKeyRotation: ("key_rotated", notes.note_key_rotation),
+    NotePolicy: ("policy_changed", notes.note_policy),
+    NoteSignIn: ("sign_in", notes.note_sign_in),
+    AskConsent: ("consent_asked", consent.ask),
+    Authorize: ("consent_given", consent.authorize),
+    Deny: ("consent_asked", consent.deny),
+    # A root grant like any other; whose consent it rests on, its principal says.
+    Redeem: ("token_issued", consent.redeem),
+    Withdraw: ("consent_withdrawn", consent.withdraw),
+}
+
+
+def is_exclusive(operation: Operation) -> bool:
+    """Whether no other batch may be under way beside this operation.
+
+    What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
+    its row is written as a whole, so nobody else may change it meanwhile.
+    """
+    if isinstance(operation, Revoke):
+        return operation.token is None
+    if isinstance(operation, Withdraw):
+        return operation.grant_id is None
+    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
+
+
+def decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
+    """Decide one operation and append its audit row."""
+    event_type, decision = _DECISIONS[type(operation)]
+    entry = Entry(event_type=event_type, timestamp=now)
+    result: Answer | OAuthError
+    try:
+        if fault is not None:
+            raise InvalidRequest("invalid_request", fault)
+        entry.source_ip = operation.source_ip
+        result = decision(batch, operation, entry)
+    except OAuthError as error:
+        # The frames that a traceback holds would keep the whole batch alive.
+        result = error.with_traceback(None)
+        entry.status, entry.reason = "refused", error.reason
+        if error.asked is not None:
+            entry.details["excess"] = error.asked
+    result.log_id = batch.trail.append(entry)
+    return result

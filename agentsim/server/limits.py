@@ -102,6 +102,7 @@ class Draft:
         self.changed: dict[Key, int] = {}
         self.newest = newest
         self._sharers = sharers
+        self._is_limited = limits.any
 
     def charge(
         self, now: int, client_id: int, actor_class: str | None, tree: int | None = None
@@ -118,6 +119,8 @@ class Draft:
         -------
         The bucket that will be without room for the longest; None where all have been charged.
         """
+        if not self._is_limited:
+            return None
         if self._is_set_back(now):
             self.old, self.changed, self.newest = {}, {}, now
         self.newest = max(self.newest, now)
@@ -136,7 +139,7 @@ class Draft:
         ahead: Mapping[Key, int] = NOBODY,
     ) -> Shortage | None:
         """What :meth:`charge` would answer after the requests that are ``ahead``, by bucket; nothing is charged."""
-        if self._is_set_back(now):
+        if not self._is_limited or self._is_set_back(now):
             return None
         shortages = (
             Shortage(

@@ -38,6 +38,11 @@ class Limits(_Frozen):
     #: By actor class: of all clients of that class together.
     classes: dict[str, RateLimit] = Field(default_factory=dict)
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is limited."""
+        return self.client is not None or self.tree is not None or bool(self.classes)
+
 
 class Budgets(_Frozen):
     """What grants may spend, in units that the organisation counts in."""

@@ -114,12 +114,14 @@ class Door:
         await asyncio.sleep(leave_at - now)
 
     def _visit(self, by: Admin | Credentials, client_id: int, tree: int | None = None) -> Visit:
+        acquaintances = self._server.acquaintances
+        actor_class = acquaintances.actor_class(client_id)
+        if not self._server.policy.limits.any:
+            return Visit(first=actor_class == PEOPLE)
         refusal = self._server.peek(client_id, tree, self._inside)
         if refusal is not None:
             count_limited(refusal)
             return Visit(refusal)
-        acquaintances = self._server.acquaintances
-        actor_class = acquaintances.actor_class(client_id)
         keys: tuple[Key, ...] = ()
         if isinstance(by, Admin) or acquaintances.recognises(by):
             keys = keys_of(client_id, actor_class, tree)

@@ -68,11 +68,17 @@ def open_or_simulate(
     ----------
     jobs : processes; one per core if left out.
     """
+    run = finished_run(scenario, path)
+    if run is not None:
+        return run, True
+    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False
+
+
+def finished_run(scenario: Scenario, path: Path) -> Run | None:
+    """The finished Run of exactly this scenario and version, or None where ``path`` holds no such one."""
     try:
         run = Run(path)
-        same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
-        if same and run.manifest.versions.get("agentsim") == version("agentsim"):
-            return run, True
     except RunError:
-        pass
-    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False
+        return None
+    same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
+    return run if same and run.manifest.versions.get("agentsim") == version("agentsim") else None

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ def simulate(
     jobs: int = 1,
     source: Path | str | None = None,
     policy_file: Path | None = None,
+    command: Sequence[str] | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -50,6 +51,7 @@ def simulate(
     jobs : processes that tenants are dealt to. Neither it nor ``batch_size`` changes any table but ``windows``.
     source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
         the command that makes the Run again.
+    command : that command, where it is another than ``agentsim simulate``.
     progress : show a bar.
 
     Raises
@@ -66,7 +68,8 @@ def simulate(
         source=scenario.resolved(),
         policy=scenario.policy.server_policy().model_dump(mode="json"),
         reproduce=shlex.join(
-            [
+            command
+            or [
                 *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
                 *(() if policy_file is None else ("--policy", str(policy_file))),
                 *("--agents", str(agents), "--seed", str(scenario.seed), "--out", str(out)),

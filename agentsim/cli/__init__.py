@@ -1,7 +1,7 @@
 """The command line: every command parses, calls one library function, and prints."""
 
 # Imported for what they add to the application, in the order in which help lists them.
-from agentsim.cli import runs, exposure, sweep, reports, serve, policy, account, admin, bench  # noqa: I001
+from agentsim.cli import runs, fork, exposure, sweep, reports, serve, policy, account, admin, bench  # noqa: I001
 from agentsim.cli.app import app, main
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "app",
     "bench",
     "exposure",
+    "fork",
     "main",
     "policy",
     "reports",

@@ -75,7 +75,7 @@ def simulate(
         policy_file=policy,
         progress=progress(),
     )
-    _present(run, as_json, "agentsim report scale")
+    present(run, as_json, "agentsim report scale --run")
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
@@ -95,7 +95,7 @@ def replay(
 
     target = out or RUNS / _file_name(traces.stem)
     run = run_replay(traces, target, batch_size=batch_size, progress=progress())
-    _present(run, as_json, "agentsim report anomaly")
+    present(run, as_json, "agentsim report anomaly --run")
 
 
 @app.command(epilog="Example: `agentsim inspect data/runs/demo --check`")
@@ -140,7 +140,7 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
-def _present(run: Run, as_json: bool, following: str) -> None:
+def present(run: Run, as_json: bool, following: str) -> None:
     """Say where a new Run is, what is in it, and what to do next."""
     figures = _figures(run)
     if as_json:
@@ -149,12 +149,15 @@ def _present(run: Run, as_json: bool, following: str) -> None:
     from agentsim.cli.terminal import print_figures
 
     print_figures({name: figures[name] for name in _SHORT})
-    typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
+    typer.echo(f"\nNext: {following} {shlex.quote(str(run.path))}")
 
 
 def _figures(run: Run) -> dict[str, Any]:
     from agentsim.lineage import summarise
+    from agentsim.settings.durations import format_duration
 
     manifest = run.manifest
     named = {"run": str(run.path), "name": manifest.name, "seed": manifest.seed}
+    if manifest.fork is not None:
+        named["fork"] = f"of {manifest.fork.run} at {format_duration(manifest.fork.at)}"
     return {**named, **summarise(run).as_dict(), "wall_seconds": round(manifest.wall_seconds, 3)}

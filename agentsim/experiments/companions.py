@@ -81,4 +81,5 @@ def finished_run(scenario: Scenario, path: Path) -> Run | None:
     except RunError:
         return None
     same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
+    same &= run.manifest.fork is None
     return run if same and run.manifest.versions.get("agentsim") == version("agentsim") else None

@@ -13,7 +13,8 @@ def lay(data: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[dict[str, A
     Parameters
     ----------
     data : plain settings: mappings, lists and what is in them.
-    values : by key. Entries of a list are named by their number, from 0. Mappings that are missing on the way are made.
+    values : by key. Entries of a list are named by their number, from 0; the next number adds one. Mappings that are
+        missing on the way are made.
 
     Returns
     -------
@@ -43,11 +44,21 @@ def find(data: Any, key: str) -> Any:
 def _put(holder: Any, parts: list[str], value: Any) -> None:
     *above, last = parts
     for part in above:
-        place = _place(holder, part)
-        if isinstance(holder, dict) and holder.get(place) is None:
+        place = _room(holder, part)
+        if holder[place] is None:
             holder[place] = {}
         holder = holder[place]
-    holder[_place(holder, last)] = value
+    holder[_room(holder, last)] = value
+
+
+def _room(holder: Any, part: str) -> Any:
+    """A place that is there, possibly made for it."""
+    if isinstance(holder, list) and part == str(len(holder)):
+        holder.append(None)
+    place = _place(holder, part)
+    if isinstance(holder, dict):
+        holder.setdefault(place, None)
+    return place
 
 
 def _place(holder: Any, part: str) -> Any:

@@ -28,6 +28,7 @@ from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import deal
 from agentsim.simulation.streams import STREAM, generator
 from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.turn import Turn
 from agentsim.simulation.verifiers import Verifiers
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
@@ -42,6 +43,7 @@ def simulate(
     source: Path | str | None = None,
     policy_file: Path | None = None,
     command: Sequence[str] | None = None,
+    turn: Turn | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -54,6 +56,7 @@ def simulate(
     source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
         the command that makes the Run again.
     command : that command, where it is another than ``agentsim simulate``.
+    turn : what changes in the middle.
     progress : show a bar.
 
     Raises
@@ -68,7 +71,8 @@ def simulate(
         name=scenario.name,
         seed=scenario.seed,
         source=scenario.resolved(),
-        policy=scenario.policy.server_policy().model_dump(mode="json"),
+        policy=(turn.policy if turn else scenario.policy.server_policy()).model_dump(mode="json"),
+        fork=turn.entry if turn else None,
         reproduce=shlex.join(
             command
             or [
@@ -85,7 +89,7 @@ def simulate(
     tenants = sorted(range(len(sizes)), key=lambda tenant: -sizes[tenant])
     end = scenario.start_us
     with tqdm(total=agents, unit="agent", disable=not progress, desc="simulate") as bar:
-        work = _Work(scenario, writer.path, batch_size)
+        work = _Work(turn.scenario if turn else scenario, writer.path, batch_size, turn)
         for tenant, outcome in deal(work, tenants, jobs, bar.update):
             writer.finish_tenant(tenant, outcome.entry, outcome.files)
             end = max(end, outcome.end)
@@ -122,6 +126,7 @@ class _Work:
     scenario: Scenario
     path: Path
     batch_size: int
+    turn: Turn | None
 
     def __call__(self, tenant: int, advance: Callable[[int], object]) -> _Outcome:
         """Play one tenant and write its tables."""
@@ -144,7 +149,10 @@ class _Work:
             for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
                 windows += 1
                 done += count
-                verifiers.close_window(scenario.start_us + windows * scenario.window)
+                moment = scenario.start_us + windows * scenario.window
+                verifiers.close_window(moment)
+                if self.turn and self.turn.moment == moment:
+                    self.turn.take(tenant, server, play)
                 # Follow-ups are not known beforehand: what is shown is the share of intents, in agents.
                 now = min(agents, agents * done // len(intents))
                 advance(now - shown)

@@ -8,8 +8,6 @@ DIR/results.parquet     one row for each cell; results.csv holds the same
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agentsim.errors import UserError
 from agentsim.experiments.sweep.cells import Cell, Sweep
-from agentsim.run import Manifest
 
 _SWEEP = "sweep.json"
 Status = Literal["complete", "failed", "missing"]
@@ -129,8 +126,3 @@ class SweepFolder:
 
     def _write(self, name: str, text: str) -> None:
         self.replace(name, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def digest_of(manifest: Manifest) -> str:
-    """One name for all tables of a Run that the same scenario and seed reproduce."""
-    return hashlib.sha256(json.dumps(manifest.digests(), sort_keys=True).encode()).hexdigest()

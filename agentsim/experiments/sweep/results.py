@@ -121,10 +121,11 @@ def _all_read(values: Iterable[Any], read: Any) -> list[float] | None:
 
 
 def _figures(records: Sequence[Record | None]) -> pd.DataFrame:
-    """Figures by cell; of what a complete cell does not name it has none: 0."""
+    """Figures by cell; of what a complete cell does not name it has counted none."""
     complete = [record is not None and record.failure is None for record in records]
     frame = pd.DataFrame([record.figures if record else {} for record in records], index=range(len(records)))
-    frame.loc[complete] = frame.loc[complete].fillna(0)
+    counts = [name for name in frame if _head(name) != "latencies"]
+    frame.loc[complete, counts] = frame.loc[complete, counts].fillna(0)
     # Parts of one figure stand together, whichever cell named them first.
     heads = list(dict.fromkeys(map(_head, frame)))
     return frame[sorted(frame, key=lambda name: heads.index(_head(name)))]

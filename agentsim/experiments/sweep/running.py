@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from agentsim.experiments.companions import finished_run
 from agentsim.experiments.sweep.cells import Cell, Sweep
 from agentsim.experiments.sweep.figures import figures_of
-from agentsim.experiments.sweep.folder import Failure, Record, SweepError, SweepFolder, digest_of
+from agentsim.experiments.sweep.folder import Failure, Record, SweepError, SweepFolder
 from agentsim.experiments.sweep.results import write_results
 from agentsim.run import Run
 from agentsim.simulation import Scenario, simulate
@@ -109,7 +109,7 @@ def _kept(scenario: Scenario, place: Path) -> Run | None:
 
 def _count(folder: SweepFolder, cell: Cell, run: Run) -> None:
     """Note the figures of a Run, unless they are known."""
-    digest, known = digest_of(run.manifest), folder.record(cell)
+    digest, known = run.manifest.digest(), folder.record(cell)
     if known is None or known.failure or known.digest != digest:
         figures = figures_of(run)
         folder.note(Record(cell=cell.cell, scenario=cell.scenario, digest=digest, figures=figures))

@@ -55,8 +55,8 @@ class TenantPlay:
         return self._adversaries.records
 
     def heed(self, access_ttl: int) -> None:
-        """Access tokens live for so long from now on: careful agents refresh in time for that."""
-        self._margin = int(access_ttl * _MARGIN)
+        """Access tokens live for so long from now on, microseconds."""
+        self._agents.heed(access_ttl)
 
     def intended(self, start: int, window: int) -> Iterator[list[Step]]:
         """Steps of each window: intents, the first step of each attacker, and what people begin."""

@@ -57,6 +57,15 @@ def test_the_beginning_is_the_same_and_the_rest_is_played_under_other_rules(orig
     assert int(origin.sql(f"{life} >= {turn}")["deep"][0]) > 0
 
 
+def test_careful_agents_refresh_in_time_for_the_new_lifetime(origin, shorter):
+    refreshed = shorter.sql(
+        "select a.expires_at - b.issued_at as remaining from tokens a join tokens b on b.previous_token_id = a.token_id "
+        f"and b.tenant = a.tenant where a.issued_at >= {origin.manifest.start + AT}"
+    )["remaining"]
+    # A tenth of a minute is left, and never half of one, as it would be a tenth of five.
+    assert 0 < refreshed.max() <= MINUTE // 10
+
+
 def test_the_change_is_audited_once_in_each_tenant_at_its_moment(origin, shorter):
     changed = rows(shorter, "audit", "event_type = 'policy_changed'")
     assert list(changed["tenant"]) == [0, 1]

@@ -21,6 +21,7 @@ from agentsim.simulation.engine import TenantPlay
 from agentsim.simulation.export import export_tenant
 from agentsim.simulation.intents import Intents, make_intents
 from agentsim.simulation.knowledge import Marks, committed_marks
+from agentsim.simulation.pace import AtOnce, InRealTime, Pace
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import deal
@@ -112,11 +113,16 @@ class _Work:
         policy = scenario.policy.server_policy()
         with open_tenant(self.path, tenant, scenario.seed, policy) as (server, database):
             log = WindowLog(tenant, server, database)
-            stage = Stage(
-                server, log, start=scenario.start_us, window=scenario.window, batch_size=self.batch_size
-            )
             verifiers = _verifiers(scenario, tenant, intents, server)
             play = TenantPlay(scenario, tenant, intents, verifiers)
+            stage = Stage(
+                server,
+                log,
+                start=scenario.start_us,
+                window=scenario.window,
+                batch_size=self.batch_size,
+                pace=_pace(scenario),
+            )
             agents, windows, done, shown = len(intents.population), 0, 0, 0
             for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
                 windows += 1
@@ -128,7 +134,10 @@ class _Work:
                 shown = now
             advance(agents - shown)
             end = scenario.start_us + windows * scenario.window
+            begun = intents.plans.begun[intents.population.roots]
             counts = {
+                "trees": len(begun),
+                scenario.workload.LEFT_OUT: int((~begun).sum()),
                 "intents": len(intents),
                 "skipped": play.skipped,
                 "operations": done,
@@ -141,6 +150,12 @@ class _Work:
             entry = export_tenant(server.store, writer, tenant, counts)
             writer.write("windows", tenant, log.table())
         return _Outcome(entry, writer.files, end)
+
+
+def _pace(scenario: Scenario) -> Pace:
+    """How a workload's clock goes, from now on."""
+    workload = scenario.workload
+    return AtOnce() if workload.clock == "simulated" else InRealTime(scenario.start_us, workload.speed)
 
 
 def _verifiers(scenario: Scenario, tenant: int, intents: Intents, server: Server) -> Verifiers:

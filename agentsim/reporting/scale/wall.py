@@ -80,10 +80,9 @@ class Wall:
 
     @cached_property
     def parts(self) -> pd.DataFrame:
-        """Per operation and stage, the dearest first: ``count``, ``refused``, ``wall_us``, ``us_each``, ``share``,
-        and how long an answer took: ``p50``, ``p99``.
+        """Per operation and stage, the dearest first: ``count``, ``refused``, ``wall_us``, ``us_each``, ``share``, ``p50``, ``p99``.
 
-        ``us_each`` is time per operation; that of a stage is divided by all operations. ``share`` is the part of
+        The last two are how long an answer took. ``us_each`` is time per operation; that of a stage is divided by all operations. ``share`` is the part of
         the server's time; the simulation of the agents is not among the rows.
         """
         sums = self._of_server.groupby("operation", as_index=False)[["count", "refused", "wall_us"]].sum()

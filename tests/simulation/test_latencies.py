@@ -55,3 +55,9 @@ def test_a_run_without_operations_has_no_latencies() -> None:
 def test_a_step_is_its_own_step(latency: int) -> None:
     step = step_of(np.array([latency]))
     assert step_of(step) == step
+
+
+def test_a_second_has_a_few_hundred_steps() -> None:
+    steps = np.unique(step_of(np.arange(1, 1_000_001)))
+    assert len(steps) < 600
+    assert (steps[1:] / steps[:-1] <= 2).all()

@@ -3,6 +3,7 @@
 from agentsim.lineage.drawing import draw_tree
 from agentsim.lineage.forest import Forest
 from agentsim.lineage.invariants import RULES, Violation, check
+from agentsim.lineage.latencies import Latency, latencies
 from agentsim.lineage.metrics import tree_metrics
 from agentsim.lineage.summary import Summary, summarise
 from agentsim.lineage.trees import pick_tree, tree_graph
@@ -10,10 +11,12 @@ from agentsim.lineage.trees import pick_tree, tree_graph
 __all__ = [
     "RULES",
     "Forest",
+    "Latency",
     "Summary",
     "Violation",
     "check",
     "draw_tree",
+    "latencies",
     "pick_tree",
     "summarise",
     "tree_graph",

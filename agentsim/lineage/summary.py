@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from agentsim.lineage.blast import Reach, agents_of
 from agentsim.lineage.forest import Forest
 from agentsim.run import Run
 
@@ -53,6 +54,7 @@ class Summary:
     tenants, agents, people, grants, tokens, trees : how many there are; people are clients of the class ``human``.
     max_depth, mean_depth : of all grants; a root has depth 0.
     largest_tree : grants of the largest tree.
+    largest_blast_radius : most grants that one agent has or has below one of its own.
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
     refusals : decisions that refused.
     marks : revocations that took effect.
@@ -75,6 +77,7 @@ class Summary:
     max_depth: int
     mean_depth: float
     largest_tree: int
+    largest_blast_radius: int
     operations: int
     refusals: int
     marks: int
@@ -117,6 +120,7 @@ def summarise(run: Run) -> Summary:
         max_depth=int(forest.depth.max(initial=0)),
         mean_depth=float(np.mean(forest.depth)) if len(forest) else 0.0,
         largest_tree=int(forest.size.max(initial=0)),
+        largest_blast_radius=int(Reach.of(forest, agents_of(run)).count().max(initial=0)),
         operations=sum(events.values()) - events.get("token_ended", 0),
         refusals=sum(refused.values()),
         marks=sum(marks.values()),

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from agentsim.lineage.forest import Indices, find
+from agentsim.lineage.forest import Indices, find, ranges
 from agentsim.run import Run
 from agentsim.tables import SCHEMAS
 
@@ -119,8 +119,8 @@ class Triples:
         short = (self.count[rows] < count) | (self.count[others] < count)
         length = np.where(short, 0, count)
         pair = np.repeat(np.arange(len(rows)), length)
-        step = np.arange(len(pair)) - np.repeat(np.cumsum(length) - length, length)
-        mine, theirs = self.flat[self.start[rows][pair] + step], self.flat[self.start[others][pair] + step]
+        mine = self.flat[ranges(self.start[rows], length)]
+        theirs = self.flat[ranges(self.start[others], length)]
         unequal = np.bincount(pair[(mine != theirs).any(axis=1)], minlength=len(rows)) > 0
         return short | unequal
 

@@ -54,14 +54,21 @@ class _Link:
 def check_chain(evidence: Evidence) -> list[Violation]:
     """Recompute every tenant's chain; compare row by row, and its head and length with the manifest."""
     run, found = evidence.run, []
-    tenants = run.manifest.tenants
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for tenant in sorted(tenants):
-            parts = _parts(run, tenant)
+    tenants, parts = run.manifest.tenants, _parts(run)
+    threads = ThreadPoolExecutor(os.cpu_count())
+    try:
+        checks = {
+            tenant: [threads.submit(_check_part, part) for part in parts.get(tenant, [])]
+            for tenant in sorted(tenants)
+        }
+        for tenant, of_tenant in checks.items():
             # Everything after the first broken link would be wrong as well.
-            broken = next(filter(None, threads.map(_check_part, parts)), None)
-            found += [broken] if broken else _check_end(run, tenant, parts)
-    for tenant in sorted({_tenant(path) for path in run.files("audit")} - set(tenants)):
+            broken = next(filter(None, (one.result() for one in of_tenant)), None)
+            found += [broken] if broken else _check_end(run, tenant, parts.get(tenant, []))
+    finally:
+        # Who interrupts does not wait for files that nobody has begun to read.
+        threads.shutdown(cancel_futures=True)
+    for tenant in sorted(set(parts) - set(tenants)):
         found.append(Violation("chain", tenant, "audit chain", "the manifest does not know this tenant"))
     return found
 
@@ -74,15 +81,18 @@ def canonical_rows(batch: pa.RecordBatch | pa.Table) -> pa.Array:
     return pc.binary_join_element_wise(pa.scalar("[", _TEXT), inner, pa.scalar("]", _TEXT), nothing)
 
 
-def _parts(run: Run, tenant: int) -> list[_Part]:
-    """A tenant's files in order; those without rows link nothing."""
-    parts: list[_Part] = []
-    above, rows = None, 0
+def _parts(run: Run) -> dict[int, list[_Part]]:
+    """Each tenant's files in order; those without rows link nothing."""
+    result: dict[int, list[_Part]] = {}
     for path in run.files("audit"):
-        if _tenant(path) == tenant and (count := pq.read_metadata(path).num_rows):
-            parts.append(_Part(tenant, path, count, above, rows))
-            above, rows = path, rows + count
-    return parts
+        # The tenant is in the name: ``t0003-00000.parquet``.
+        tenant = int(path.name[1:].partition("-")[0])
+        parts = result.setdefault(tenant, [])
+        if rows := pq.read_metadata(path).num_rows:
+            above = parts[-1] if parts else None
+            rows_above = above.rows_above + above.rows if above else 0
+            parts.append(_Part(tenant, path, rows, above.path if above else None, rows_above))
+    return result
 
 
 def _check_part(part: _Part) -> Violation | None:
@@ -146,11 +156,6 @@ def _broken(number: int) -> str:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(_BATCH, columns=["tenant", *HASHED, "row_hash"], use_threads=False)
-
-
-def _tenant(path: Path) -> int:
-    """The tenant in a file's name: ``t0003-00000.parquet``."""
-    return int(path.name[1:].partition("-")[0])
 
 
 def _json_texts(column: pa.Array) -> pa.Array:

@@ -6,6 +6,8 @@ from agentsim.lineage import check
 def grant_what_was_refused(frame):
     for row in frame.index[frame["reason"] == "parent_revoked"]:
         frame.at[row, "status"] = "granted"
+        # A refusal is about the grant that was not enough; a child that was given names it as its parent's.
+        frame.at[row, "parent_grant_id"], frame.at[row, "grant_id"] = frame.at[row, "grant_id"], None
 
 
 def revoked_before_a_child_was_asked_for(story):

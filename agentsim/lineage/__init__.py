@@ -1,5 +1,6 @@
 """Lineage: the forest of grants of a Run, its figures, its invariants, and one tree as graph and picture."""
 
+from agentsim.lineage.blast import Reach, blast_radius
 from agentsim.lineage.drawing import draw_tree
 from agentsim.lineage.forest import Forest
 from agentsim.lineage.invariants import RULES, Violation, check
@@ -12,8 +13,10 @@ __all__ = [
     "RULES",
     "Forest",
     "Latency",
+    "Reach",
     "Summary",
     "Violation",
+    "blast_radius",
     "check",
     "draw_tree",
     "latencies",

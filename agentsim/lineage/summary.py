@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from agentsim.lineage.blast import Reach, agents_of
 from agentsim.lineage.forest import Forest
 from agentsim.lineage.latencies import Latency, latencies
 from agentsim.run import Run
@@ -55,6 +56,7 @@ class Summary:
     max_depth, mean_depth : of all grants; a root has depth 0.
     largest_tree : grants of the largest tree.
     trees_dropped, trees_not_begun : what an open load had no room for, and what no user of a closed load came to.
+    largest_blast_radius : most grants that one agent has or has below one of its own.
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
     refusals : decisions that refused.
     marks : revocations that took effect.
@@ -80,6 +82,7 @@ class Summary:
     largest_tree: int
     trees_dropped: int
     trees_not_begun: int
+    largest_blast_radius: int
     operations: int
     refusals: int
     marks: int
@@ -125,6 +128,7 @@ def summarise(run: Run) -> Summary:
         largest_tree=int(forest.size.max(initial=0)),
         trees_dropped=_counted(run, "dropped"),
         trees_not_begun=_counted(run, "not_begun"),
+        largest_blast_radius=int(Reach.of(forest, agents_of(run)).count().max(initial=0)),
         operations=sum(events.values()) - events.get("token_ended", 0),
         refusals=sum(refused.values()),
         marks=sum(marks.values()),

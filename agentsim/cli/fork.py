@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, progress
-from agentsim.cli.runs import present
+from agentsim.cli.runs import present, tell_tenants
 
 
 @app.command(epilog="Example: `agentsim fork data/runs/demo --at 20m --set policy.access_ttl=1m`")
@@ -30,7 +30,7 @@ def fork(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Directory of the new Run; a Run that is there is replaced.",
+            help="Directory of the new Run.",
             show_default="beside the Run, named after the changes",
         ),
     ] = None,
@@ -58,7 +58,9 @@ def fork(
     forked = fork_run(
         run, out, at=moment, changes=changes, jobs=jobs or os.cpu_count() or 1, progress=progress()
     )
-    present(forked, as_json, "agentsim inspect --check")
+    if forked.manifest.tenants:
+        present(forked, as_json, "agentsim inspect --check")
+    tell_tenants(forked)
 
 
 def _change(word: str) -> tuple[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from agentsim.run import Run, RunError
@@ -60,26 +59,18 @@ def make_companions(
 def open_or_simulate(
     scenario: Scenario, path: Path, progress: bool, jobs: int | None = None
 ) -> tuple[Run, bool]:
-    """The finished Run of exactly this scenario and version, or a new one; and whether it was there.
-
-    What a killed attempt left at ``path`` is replaced.
+    """The finished Run of exactly this scenario and code, or a new one; and whether all of it was there.
 
     Parameters
     ----------
     jobs : processes; one per core if left out.
+
+    Raises
+    ------
+    RunError
+        If a tenant fails.
     """
-    run = finished_run(scenario, path)
-    if run is not None:
-        return run, True
-    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False
-
-
-def finished_run(scenario: Scenario, path: Path) -> Run | None:
-    """The finished Run of exactly this scenario and version, or None where ``path`` holds no such one."""
-    try:
-        run = Run(path)
-    except RunError:
-        return None
-    same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
-    same &= run.manifest.fork is None
-    return run if same and run.manifest.versions.get("agentsim") == version("agentsim") else None
+    run = simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress)
+    for tenant, failure in run.manifest.failed.items():
+        raise RunError(f"{path}: tenant {tenant} failed in stage {failure}")
+    return run, run.manifest.reused == len(run.manifest.tenants)

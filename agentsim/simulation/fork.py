@@ -59,6 +59,10 @@ def fork(
         which begin after the turn.
     batch_size, jobs, progress : as for :func:`agentsim.simulation.simulate`.
 
+    Returns
+    -------
+    The new Run; as with a simulation, ``manifest.failed`` says which tenants failed.
+
     Raises
     ------
     ForkError
@@ -76,9 +80,13 @@ def fork(
         raise ForkError(f"{place}: the fork would replace the Run that it is made from")
     sets = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     command = ["agentsim", "fork", str(origin), "--at", format_duration(at), *sets, "--out", str(place)]
-    return simulate(
+    forked = simulate(
         scenario, place, batch_size=batch_size, jobs=jobs, command=command, turn=turn, progress=progress
     )
+    for failure in forked.manifest.failed.values():
+        if failure.type == ForkError.__name__:
+            raise ForkError(failure.message)
+    return forked
 
 
 def _scenario(run: Run) -> Scenario:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agentsim.errors import UserError
 from agentsim.experiments.sweep.cells import Cell, Sweep
+from agentsim.run import Failure
 
 _SWEEP = "sweep.json"
 Status = Literal["complete", "failed", "missing"]
@@ -26,18 +27,8 @@ class SweepError(UserError):
     """There is no such cell, or a directory holds no sweep; the message says which there are."""
 
 
-class Failure(BaseModel):
-    """Why a cell came to nothing: while it was played (``simulate``) or counted (``figures``)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    stage: Literal["simulate", "figures"]
-    type: str
-    message: str
-    traceback: str
-
-
 class Record(BaseModel):
-    """What has become of a cell: its figures, and the digest of the Run that they are from, or its error.
+    """What has become of a cell: its figures, and the digest of the Run that they are from, or why it came to nothing.
 
     ``scenario`` is the digest of what was played, as the cell has it.
     """

@@ -5,20 +5,21 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tqdm.auto import tqdm
 
-from agentsim.experiments.companions import finished_run
 from agentsim.experiments.sweep.cells import Cell, Sweep
 from agentsim.experiments.sweep.figures import figures_of
-from agentsim.experiments.sweep.folder import Failure, Record, SweepError, SweepFolder
+from agentsim.experiments.sweep.folder import Record, SweepError, SweepFolder
 from agentsim.experiments.sweep.results import write_results
-from agentsim.run import Run
-from agentsim.simulation import Scenario, simulate
-from agentsim.simulation.shards import Advance, deal
+from agentsim.run import Failure, Run
+from agentsim.simulation import simulate
+from agentsim.simulation.processes import Processes
+from agentsim.simulation.shards import Advance, Crashed, Stopped, deal
 
 _Fate = Literal["computed", "reused", "failed"]
 
@@ -40,8 +41,8 @@ def run_sweep(
 ) -> Tally:
     """Play all cells of a sweep that are not there yet, and write the results.
 
-    A cell is kept where its Run is complete, is of the same scenario and version, and its files have their
-    digests; so the same call again goes on where another was stopped.
+    A cell is kept where its Run is complete, is of the same scenario and code, and its files have their digests; so
+    the same call again goes on where another was stopped.
 
     Parameters
     ----------
@@ -59,8 +60,15 @@ def run_sweep(
     place = SweepFolder(folder)
     place.begin(sweep)
     fates: Counter[str] = Counter()
-    with tqdm(total=len(chosen), unit="cell", disable=not progress, desc="sweep") as bar:
-        for _, fate in deal(_Work(place.path), chosen, jobs, bar.update):
+    lanes = min(jobs, len(chosen))
+    with (
+        tqdm(total=len(chosen), unit="cell", disable=not progress, desc="sweep") as bar,
+        Processes(lanes, bar.update) if lanes > 1 else nullcontext() as crew,
+    ):
+        for number, fate in deal(_Work(place.path), chosen, crew, bar.update):
+            if isinstance(fate, Crashed):
+                failure = Failure(stage="worker", type="WorkerDied", message=fate.reason)
+                fate = _fail(place, sweep.cells[number], failure)
             fates[fate] += 1
     write_results(place)
     return Tally(**fates)
@@ -89,22 +97,26 @@ class _Work:
 
 def _perform(folder: SweepFolder, sweep: Sweep, cell: Cell) -> _Fate:
     """Play one cell, or find it."""
-    stage: Literal["simulate", "figures"] = "simulate"
+    stage = "simulate"
     try:
-        scenario, place = sweep.scenario_of(cell), folder.run(cell.cell)
-        kept = _kept(scenario, place)
-        run = kept or simulate(scenario, place, command=reproduce(sweep, cell, folder.path))
+        command = reproduce(sweep, cell, folder.path)
+        run = simulate(sweep.scenario_of(cell), folder.run(cell.cell), command=command)
+        for failure in run.manifest.failed.values():
+            return _fail(folder, cell, failure)
         stage = "figures"
         _count(folder, cell, run)
+    except Stopped:
+        raise
     except Exception as exc:  # Whatever is wrong with one cell, the others go on.
-        folder.note(Record(cell=cell.cell, scenario=cell.scenario, failure=_failure(stage, exc)))
-        return "failed"
-    return "computed" if kept is None else "reused"
+        told = "".join(traceback.format_exception(exc))
+        failure = Failure(stage=stage, type=type(exc).__name__, message=str(exc), traceback=told)
+        return _fail(folder, cell, failure)
+    return "reused" if run.manifest.reused == len(run.manifest.tenants) else "computed"
 
 
-def _kept(scenario: Scenario, place: Path) -> Run | None:
-    run = finished_run(scenario, place)
-    return None if run is None or run.damaged_files() else run
+def _fail(folder: SweepFolder, cell: Cell, failure: Failure) -> _Fate:
+    folder.note(Record(cell=cell.cell, scenario=cell.scenario, failure=failure))
+    return "failed"
 
 
 def _count(folder: SweepFolder, cell: Cell, run: Run) -> None:
@@ -118,8 +130,3 @@ def _count(folder: SweepFolder, cell: Cell, run: Run) -> None:
 def reproduce(sweep: Sweep, cell: Cell, folder: Path) -> Sequence[str]:
     """The command that makes one cell again."""
     return ["agentsim", "sweep", sweep.source, "--cell", cell.cell, "--out", str(folder)]
-
-
-def _failure(stage: Literal["simulate", "figures"], error: Exception) -> Failure:
-    told = "".join(traceback.format_exception(error))
-    return Failure(stage=stage, type=type(error).__name__, message=str(error), traceback=told)

@@ -5,6 +5,7 @@ Agents of one tenant walk their roles' Markov chains together, one step of all a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,12 @@ from agentsim.simulation.streams import STREAM, generator
 
 Longs = npt.NDArray[np.int64]
 Small = npt.NDArray[np.uint8]
-#: Standard deviations of the logarithms of think times, call durations and sizes: the longest are many
-#: times the usual, as with people and networks.
-_GAP_SPREAD, _CALL_SPREAD, _SIZE_SPREAD = 0.9, 0.8, 0.9
+Floats = npt.NDArray[np.float64]
+#: Mean characters of arguments and results where a role does not say, times a small number that differs by tool.
 _MEAN_ARGUMENT, _MEAN_RESULT = 120, 1_500
 _HIGHEST = 2**31 - 1
+#: Stands for none at all: a gamma distribution needs a shape.
+_LEAST_DISPERSION = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +67,32 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
     agent = np.repeat(np.arange(len(role), dtype=np.int32), count)
     total = len(agent)
     timing = generator(seed, STREAM.TIMING, population.tenant)
-    duration = _spread(timing, total, catalogue.setting("call")[role][agent], _CALL_SPREAD)
-    arguments, arg_chars, result_chars = _sizes(behaviour, tool, error, repeats)
+    role = role[agent]
+    duration = _spread(timing, catalogue.setting("call")[role], catalogue.setting("call_spread")[role])
+    arguments, arg_chars, result_chars = _sizes(catalogue, role, behaviour, tool, error, repeats)
     return Calls(
         first=first,
         agent=agent,
         tool=tool,
         resource=resource,
-        offset=_offsets(timing, first, duration, catalogue.setting("gap")[role][agent]),
+        offset=_offsets(
+            timing, first, duration, catalogue.setting("gap")[role], catalogue.setting("gap_spread")[role]
+        ),
         duration=duration,
         error=error,
         arguments=arguments,
-        # How many arguments a tool takes is a property of the tool.
-        n_args=(1 + tool % 5).astype(np.uint8),
+        n_args=_per_tool(catalogue, "arguments", lambda code: 1 + code % 5)[role, tool].astype(np.uint8),
         arg_chars=arg_chars,
         result_chars=result_chars,
-        introspected=behaviour.random(total, np.float32) < catalogue.setting("introspected")[role][agent],
+        introspected=behaviour.random(total, np.float32) < catalogue.setting("introspected")[role],
     )
 
 
 def _how_many(catalogue: Catalogue, role: npt.NDArray[np.int16], rng: np.random.Generator) -> Longs:
     """Calls per agent: one, and a number that varies more than a Poisson one does, as tasks differ in size."""
     further = (catalogue.setting("steps") - 1)[role]
-    return 1 + rng.poisson(further * rng.standard_gamma(2.0, len(role)) / 2.0)
+    shape = 1 / np.maximum(catalogue.setting("dispersion"), _LEAST_DISPERSION)[role]
+    return 1 + rng.poisson(further * rng.standard_gamma(shape) / shape)
 
 
 def _walk(
@@ -131,21 +136,19 @@ def _walk(
     return tools, resources, errors, repeated
 
 
-def _spread(
-    rng: np.random.Generator, total: int, mean: npt.NDArray[np.float64], spread: float
-) -> npt.NDArray[np.int32]:
+def _spread(rng: np.random.Generator, mean: Floats, spread: Floats) -> npt.NDArray[np.int32]:
     """Log-normal draws with the given means, as positive 32-bit integers."""
-    drawn = rng.standard_normal(total, np.float32).astype(np.float64)
+    drawn = rng.standard_normal(len(mean), np.float32).astype(np.float64)
     # The mean of a log-normal is exp(mu + spread^2 / 2).
     drawn = np.exp(drawn * spread - spread**2 / 2) * mean
     return np.clip(np.rint(drawn), 1, _HIGHEST).astype(np.int32)
 
 
 def _offsets(
-    rng: np.random.Generator, first: Longs, duration: npt.NDArray[np.int32], gap: npt.NDArray[np.float64]
+    rng: np.random.Generator, first: Longs, duration: npt.NDArray[np.int32], gap: Floats, spread: Floats
 ) -> Longs:
     """When calls are made after the grant: each a think time behind the result of the one before."""
-    think = _spread(rng, len(duration), gap, _GAP_SPREAD).astype(np.int64)
+    think = _spread(rng, gap, spread).astype(np.int64)
     # Running sums over all agents, less what had been reached before the agent's own first call.
     reached = np.cumsum(think + duration)
     before = np.concatenate([[0], reached])[first[:-1]]
@@ -153,15 +156,34 @@ def _offsets(
 
 
 def _sizes(
-    rng: np.random.Generator, tool: Small, error: npt.NDArray[np.bool_], repeats: npt.NDArray[np.bool_]
+    catalogue: Catalogue,
+    role: npt.NDArray[np.int16],
+    rng: np.random.Generator,
+    tool: Small,
+    error: npt.NDArray[np.bool_],
+    repeats: npt.NDArray[np.bool_],
 ) -> tuple[Longs, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Arguments and sizes; a repeated call has the arguments of the one before, a failed one a short result."""
+    """Arguments and sizes; a repeated call has the arguments of the one before, a failed one a short result.
+
+    ``role`` has one entry per call, as all others.
+    """
     total = len(tool)
     arguments = rng.integers(1 << 48, size=total)
-    # Some tools take and give more than others.
-    factor = tool.astype(np.float64)
-    takes, gives = _MEAN_ARGUMENT * (1 + factor % 3), _MEAN_RESULT * (1 + factor % 4)
-    characters = _spread(rng, total, takes, _SIZE_SPREAD)
-    result = _spread(rng, total, np.where(error, _MEAN_RESULT / 10, gives), _SIZE_SPREAD)
+    takes = _per_tool(catalogue, "argument_chars", lambda code: _MEAN_ARGUMENT * (1 + code % 3))[role, tool]
+    gives = _per_tool(catalogue, "result_chars", lambda code: _MEAN_RESULT * (1 + code % 4))[role, tool]
+    characters = _spread(rng, takes, catalogue.setting("argument_spread")[role])
+    given = np.where(error, catalogue.setting("failure_chars")[role], gives)
+    result = _spread(rng, given, catalogue.setting("result_spread")[role])
     origin = np.maximum.accumulate(np.where(repeats, 0, np.arange(total)))
     return arguments[origin], characters[origin], result
+
+
+def _per_tool(catalogue: Catalogue, name: str, made_up: Callable[[int], int]) -> Floats:
+    """One field of every role's sizes, shape ``(roles, tools)``; what a role leaves out depends on the tool alone."""
+    found = np.array([[made_up(code) for code in range(len(catalogue.tools))]] * len(catalogue.roles), float)
+    for number, role in enumerate(catalogue.settings):
+        for tool, size in role.sizes.items():
+            said = getattr(size, name)
+            if said is not None:
+                found[number, catalogue.tools.index(tool)] = said
+    return found

@@ -119,11 +119,20 @@ def _begin(scenario: Scenario, population: Population, calls: Calls, rng: np.ran
     share = size / scenario.population.agents
     arrivals = generator(scenario.seed, STREAM.ARRIVALS, population.tenant)
     issued = np.zeros(size, np.int64)
-    issued[roots] = scenario.start_us + LEAD + scenario.workload.profile.arrivals(len(roots), share, arrivals)
+    arrived = scenario.start_us + LEAD + scenario.workload.profile.arrivals(len(roots), share, arrivals)
+    issued[roots] = _scheduled(population, arrived)
     into = (rng.random(size) * _own_time(calls)[parent]).astype(np.int64) + SECOND
     for children in list(population.levels())[1:]:
         issued[children] = issued[parent[children]] + into[children]
     return issued
+
+
+def _scheduled(population: Population, arrived: Longs) -> Longs:
+    """When roots start that arrived then: some roles wait for a full hour, say, and start within its first second."""
+    every = [role.every or 0 for role in population.catalogue.settings]
+    waits = np.array(every, np.int64)[population.role[population.roots]]
+    ahead = np.where(waits > 0, -arrived % np.maximum(waits, 1) + arrived % SECOND, 0)
+    return np.asarray(arrived + ahead, np.int64)
 
 
 def _own_time(calls: Calls) -> Longs:

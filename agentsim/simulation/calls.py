@@ -5,8 +5,8 @@ Agents of one tenant walk their roles' Markov chains together, one step of all a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
     agent = np.repeat(np.arange(len(role), dtype=np.int32), count)
     total = len(agent)
     timing = generator(seed, STREAM.TIMING, population.tenant)
-    role = role[agent]
+    role, codes = role[agent], np.arange(len(catalogue.tools))
     duration = _spread(timing, catalogue.setting("call")[role], catalogue.setting("call_spread")[role])
     arguments, arg_chars, result_chars = _sizes(catalogue, role, behaviour, tool, error, repeats)
     return Calls(
@@ -81,7 +81,7 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
         duration=duration,
         error=error,
         arguments=arguments,
-        n_args=_per_tool(catalogue, "arguments", lambda code: 1 + code % 5)[role, tool].astype(np.uint8),
+        n_args=_per_tool(catalogue, "arguments", 1 + codes % 5)[role, tool].astype(np.uint8),
         arg_chars=arg_chars,
         result_chars=result_chars,
         introspected=behaviour.random(total, np.float32) < catalogue.setting("introspected")[role],
@@ -137,11 +137,11 @@ def _walk(
 
 
 def _spread(rng: np.random.Generator, mean: Floats, spread: Floats) -> npt.NDArray[np.int32]:
-    """Log-normal draws with the given means, as positive 32-bit integers."""
+    """Log-normal draws with the given means, as 32-bit integers; positive where the mean is."""
     drawn = rng.standard_normal(len(mean), np.float32).astype(np.float64)
     # The mean of a log-normal is exp(mu + spread^2 / 2).
     drawn = np.exp(drawn * spread - spread**2 / 2) * mean
-    return np.clip(np.rint(drawn), 1, _HIGHEST).astype(np.int32)
+    return np.clip(np.rint(drawn), mean > 0, _HIGHEST).astype(np.int32)
 
 
 def _offsets(
@@ -169,18 +169,22 @@ def _sizes(
     """
     total = len(tool)
     arguments = rng.integers(1 << 48, size=total)
-    takes = _per_tool(catalogue, "argument_chars", lambda code: _MEAN_ARGUMENT * (1 + code % 3))[role, tool]
-    gives = _per_tool(catalogue, "result_chars", lambda code: _MEAN_RESULT * (1 + code % 4))[role, tool]
-    characters = _spread(rng, takes, catalogue.setting("argument_spread")[role])
-    given = np.where(error, catalogue.setting("failure_chars")[role], gives)
-    result = _spread(rng, given, catalogue.setting("result_spread")[role])
+    codes, spread = np.arange(len(catalogue.tools)), catalogue.setting("size_spread")
+    takes = _per_tool(catalogue, "argument_chars", _MEAN_ARGUMENT * (1 + codes % 3))[role, tool]
+    gives = _per_tool(catalogue, "result_chars", _MEAN_RESULT * (1 + codes % 4))[role, tool]
+    characters = _spread(rng, takes, _per_tool(catalogue, "argument_spread", spread[:, None])[role, tool])
+    result = _spread(
+        rng,
+        np.where(error, catalogue.setting("failure_chars")[role], gives),
+        np.where(error, spread[role], _per_tool(catalogue, "result_spread", spread[:, None])[role, tool]),
+    )
     origin = np.maximum.accumulate(np.where(repeats, 0, np.arange(total)))
     return arguments[origin], characters[origin], result
 
 
-def _per_tool(catalogue: Catalogue, name: str, made_up: Callable[[int], int]) -> Floats:
-    """One field of every role's sizes, shape ``(roles, tools)``; what a role leaves out depends on the tool alone."""
-    found = np.array([[made_up(code) for code in range(len(catalogue.tools))]] * len(catalogue.roles), float)
+def _per_tool(catalogue: Catalogue, name: str, otherwise: npt.NDArray[Any]) -> Floats:
+    """One field of every role's sizes, shape ``(roles, tools)``; ``otherwise`` is broadcast to what is left out."""
+    found: Floats = np.zeros((len(catalogue.roles), len(catalogue.tools))) + otherwise
     for number, role in enumerate(catalogue.settings):
         for tool, size in role.sizes.items():
             said = getattr(size, name)

@@ -117,11 +117,11 @@ class Role(Strict):
     failure_chars: Annotated[
         Characters, Field(description="Mean characters of the result of a call that fails.")
     ] = 150.0
-    argument_spread: Annotated[
-        Spread, Field(description="Standard deviation of the logarithm of the arguments' characters.")
-    ] = 0.9
-    result_spread: Annotated[
-        Spread, Field(description="Standard deviation of the logarithm of the results' characters.")
+    size_spread: Annotated[
+        Spread,
+        Field(
+            description="Standard deviation of the logarithm of sizes, of failures and where a tool has none."
+        ),
     ] = 0.9
     fanout: Annotated[
         float,

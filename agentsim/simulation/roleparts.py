@@ -9,7 +9,7 @@ from agentsim.settings.strict import Resource, Strict, Tool, Weight
 #: Standard deviation of a logarithm.
 Spread = Annotated[float, Field(strict=True, ge=0, le=5)]
 #: A mean number of characters.
-Characters = Annotated[float, Field(strict=True, gt=0, le=10**8)]
+Characters = Annotated[float, Field(strict=True, ge=0, le=10**8)]
 
 
 class TaskKind(Strict):
@@ -44,6 +44,12 @@ class Size(Strict):
     argument_chars: Annotated[Characters | None, Field(description="Mean characters of its arguments.")] = (
         None
     )
+    argument_spread: Annotated[
+        Spread | None, Field(description="Standard deviation of their logarithm; the role's if left out.")
+    ] = None
     result_chars: Annotated[
         Characters | None, Field(description="Mean characters of the result of a call that succeeds.")
+    ] = None
+    result_spread: Annotated[
+        Spread | None, Field(description="Standard deviation of their logarithm; the role's if left out.")
     ] = None

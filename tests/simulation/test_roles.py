@@ -115,15 +115,19 @@ def test_times_spread_as_the_role_says(walkers: Callable[..., Any]) -> None:
 
 def test_tools_take_and_give_as_much_as_the_role_says(walkers: Callable[..., Any]) -> None:
     calls = walkers(
-        sizes={"look": {"arguments": 7, "argument_chars": 40.0, "result_chars": 9_000.0}},
+        sizes={
+            "look": {"arguments": 7, "argument_chars": 40.0, "argument_spread": 0.7, "result_chars": 9_000.0},
+            "step": {"argument_chars": 0.0},
+        },
         failure_chars=33.0,
         errors=0.3,
-        argument_spread=0.2,
-        result_spread=0.1,
+        size_spread=0.1,
     ).calls
     look = calls.tool == 0
     assert set(calls.n_args[look]) == {7} != set(calls.n_args[~look])
     assert calls.arg_chars[look].mean() == pytest.approx(40, rel=0.03)
+    assert np.log(calls.arg_chars[look]).std() == pytest.approx(0.7, rel=0.05)
+    assert not calls.arg_chars[~look].any()
     assert calls.result_chars[look & ~calls.error].mean() == pytest.approx(9_000, rel=0.03)
     assert calls.result_chars[calls.error].mean() == pytest.approx(33, rel=0.03)
 

@@ -24,8 +24,8 @@ from agentsim.simulation.scenario import Scenario, parse_scenario
 from agentsim.simulation.trace_format import TraceError
 from agentsim.simulation.traces import read_traces
 
-#: Agents of the scenario that is written, and agents that are drawn to judge it.
-_AGENTS, _JUDGED = 1_000, 20_000
+#: Agents of the scenario that is written; calls, and the agents that make about so many, that are drawn to judge it.
+_AGENTS, _JUDGED_CALLS, _JUDGED_AGENTS = 1_000, 200_000, 20_000
 #: What a policy may have at most, and roots without children still may have.
 _LEAST_DEPTH, _LEAST_FANOUT = 8, 64
 
@@ -149,7 +149,8 @@ def _role(kind: str, fitted: Observed) -> dict[str, Any]:
 
 
 def _judged(observed: Observed, scenario: Scenario, *, progress: bool) -> list[Judgement]:
-    played = play(scenario.with_agents(_JUDGED))
+    agents = min(_JUDGED_AGENTS, _JUDGED_CALLS * len(observed.tasks) // len(observed.calls))
+    played = play(scenario.with_agents(max(agents, _AGENTS)))
     fitted, held = (_tables(observed.part(held=part)) for part in (False, True))
     kinds = sorted(fitted[0]["kind"].unique())
     return [

@@ -149,11 +149,10 @@ def _sizes(calls: pd.DataFrame) -> dict[str, Any]:
         _fit_sizes(sizes, calls["tool"], calls["arg_chars"].dropna(), "argument"),
         _fit_sizes(sizes, succeeded["tool"], succeeded["result_chars"].dropna(), "result"),
     ]
-    failures = _logs(failed["result_chars"].dropna())
-    if len(failures):
-        rests.append(failures - failures.mean())
-    rest = np.concatenate(rests)
     found: dict[str, Any] = {"sizes": dict(sorted(sizes.items()))} if sizes else {}
+    failures = _logs(failed["result_chars"].dropna())
+    # Failures have no spread but the role's; where there are too few of them, it is that of everything else.
+    rest = failures - failures.mean() if len(failures) > 1 else np.concatenate(rests)
     if len(rest):
         found["size_spread"] = _short(_spread_of(rest))
     if len(failures):
@@ -184,7 +183,7 @@ def _logs(characters: pd.Series[float]) -> npt.NDArray[np.float64]:
 
 
 def _spread_of(rest: npt.NDArray[np.float64]) -> float:
-    return min(float(np.sqrt((rest**2).mean())), _MOST_SPREAD)
+    return min(float(np.sqrt((rest**2).mean())), _MOST_SPREAD) if len(rest) else 0.0
 
 
 def _duration(microseconds: float) -> str:

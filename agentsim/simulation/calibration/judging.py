@@ -42,7 +42,7 @@ class Judgement:
 
     ``bits`` : mean bits per call (negative log-likelihood to the base 2) of the first calls and of those that are no
     repetitions, under the role's ``chain``, under its tools' shares alone (``shares``), and where all tools are alike
-    (``uniform``). Two to their power is the perplexity. Empty where nothing was held back.
+    (``uniform``). Two to their power is the perplexity. Empty where nothing was held back that could be judged.
     ``unknown`` : held-back calls of tools that no fitted task of the role called; they are in no figure of ``bits``.
     """
 
@@ -86,6 +86,8 @@ def _bits(role: Role, fitted: pd.DataFrame, held: pd.DataFrame) -> dict[str, flo
     start = _mixed(pd.Series(role.start), tools, role.slips)
     rows = {before: _mixed(pd.Series(row), tools, role.slips) for before, row in role.chain.items()}
     counts = transitions(held)
+    if counts.empty:
+        return {}
     places = [(str(before), tools.index(str(tool))) for before, tool in counts.index]
     weights = counts.to_numpy()
     return {
@@ -104,7 +106,7 @@ def _mixed(weights: pd.Series[Any], tools: list[str], chance: float) -> _Floats:
 
 def _mean_bits(likely: _Floats, weights: npt.NDArray[np.integer[Any]]) -> float:
     # Not minus, so that certainty is 0.0 and not -0.0.
-    return float(weights @ np.log2(1 / likely) / weights.sum()) if len(weights) else 0.0
+    return float(weights @ np.log2(1 / likely) / weights.sum())
 
 
 def _distances(

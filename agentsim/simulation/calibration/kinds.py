@@ -47,13 +47,13 @@ def _actors(group: pd.DataFrame, where: str, notes: list[str]) -> pd.Series[str]
     rare = sorted(set(group["actor"]) - set(many))
     if not many:
         if len(rare) > 1:
-            notes.append(f"Put together as one role: {len(rare)} actors of {where}, each with few tasks.")
+            notes.append(f"Few tasks of {where}, put together as one role: {_listed(rare)}.")
         return pd.Series("", index=group.index)
     rest = counts.drop(many, errors="ignore").sum()
     into = "" if rest >= FEWEST_TASKS else counts.index[0]
     if rare:
         target = f"put into the role of {into}" if into else "put together as one role"
-        notes.append(f"{_listed(rare)} of {where} had few tasks and are {target}.")
+        notes.append(f"Few tasks of {where}, {target}: {_listed(rare)}.")
     if len(many) == 1 and (into or not rare):
         return pd.Series("", index=group.index)
     return group["actor"].where(group["actor"].isin(many), into)

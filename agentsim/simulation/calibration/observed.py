@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agentsim.simulation.calibration.kinds import name_kinds
+from agentsim.simulation.calibration.kinds import FEWEST_TASKS, name_kinds
 from agentsim.simulation.trace_format import TraceError
 from agentsim.simulation.traces import Traces
 
@@ -78,6 +78,9 @@ def observe(path: Path, traces: Traces, most_tools: int) -> Observed:
         )
     tasks["held"] = _held_back(tasks)
     tasks["kind"] = name_kinds(tasks, notes)
+    for kind, count in tasks.loc[~tasks["held"], "kind"].value_counts().sort_index().items():
+        if count < FEWEST_TASKS:
+            notes.append(f"{kind} is fitted to {count} tasks only: its figures say little.")
     place = pd.Series(np.arange(len(tasks)), index=tasks.index)
     tasks["parent"] = tasks["parent"].map(place).fillna(-1).astype("int64")
     calls = traces.calls[traces.calls["grant"].isin(tasks.index)].copy()

@@ -121,6 +121,7 @@ def test_tools_take_and_give_as_much_as_the_role_says(walkers: Callable[..., Any
         },
         failure_chars=33.0,
         errors=0.3,
+        slips=0.0,
         size_spread=0.1,
     ).calls
     look = calls.tool == 0

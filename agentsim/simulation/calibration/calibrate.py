@@ -25,7 +25,7 @@ from agentsim.simulation.trace_format import TraceError
 from agentsim.simulation.traces import read_traces
 
 #: Agents of the scenario that is written; calls, and the agents that make about so many, that are drawn to judge it.
-_AGENTS, _JUDGED_CALLS, _JUDGED_AGENTS = 1_000, 200_000, 20_000
+_AGENTS, _JUDGED_CALLS, _JUDGED_AGENTS = 1_000, 100_000, 10_000
 #: What a policy may have at most, and roots without children still may have.
 _LEAST_DEPTH, _LEAST_FANOUT = 8, 64
 

@@ -67,7 +67,6 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
     first = np.concatenate([[0], np.cumsum(count)])
     tool, resource, error, repeats = _walk(catalogue, role, kind, count, first, behaviour)
     agent = np.repeat(np.arange(len(role), dtype=np.int32), count)
-    total = len(agent)
     timing = generator(seed, STREAM.TIMING, population.tenant)
     role, codes = role[agent], np.arange(len(catalogue.tools))
     duration = _spread(timing, catalogue.setting("call")[role], catalogue.setting("call_spread")[role])

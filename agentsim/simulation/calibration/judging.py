@@ -25,7 +25,7 @@ class Distance:
     ``measure`` is ``KS`` (Kolmogorov-Smirnov, two samples) or ``TV`` (total variation, of shares). ``simulated`` is the
     distance of what was simulated from what was held back, ``recorded`` that of what was fitted to from what was held
     back: a fit can hardly be nearer than that. ``p`` is that of the KS test of ``simulated``; for numbers with ties, such as
-    counts, it is too high. ``means`` are of what was held back and of what was simulated.
+    counts, it is too high, and as calls of one task are not independent, for calls it is too low. ``means`` are of what was held back and of what was simulated.
     """
 
     what: str

@@ -98,7 +98,9 @@ def _tasks(traces: Traces) -> pd.DataFrame:
     root, depth = _roots(grants["parent"].to_numpy())
     answers = traces.answers
     succeeded = (answers["label"] == 1) & answers["attack_attempted"].fillna(value=False).astype(bool)
-    actors = calls.groupby("grant")["caller"].agg(lambda callers: callers.mode().iloc[0])
+    made = calls.value_counts(["grant", "caller"]).reset_index()
+    made = made.sort_values(["grant", "count", "caller"], ascending=[True, False, True])
+    actors = made.drop_duplicates("grant").set_index("grant")["caller"]
     agent = grants["agent"].to_numpy()
     tasks = pd.DataFrame(
         {

@@ -1,7 +1,20 @@
 """The command line: every command parses, calls one library function, and prints."""
 
 # Imported for what they add to the application, in the order in which help lists them.
-from agentsim.cli import runs, fork, exposure, sweep, reports, serve, policy, account, admin, bench  # noqa: I001
+from agentsim.cli import (  # noqa: I001
+    runs,
+    fork,
+    sweep,
+    roles,
+    calibrate,
+    exposure,
+    reports,
+    serve,
+    policy,
+    account,
+    admin,
+    bench,
+)
 from agentsim.cli.app import app, main
 
 __all__ = [
@@ -9,11 +22,13 @@ __all__ = [
     "admin",
     "app",
     "bench",
+    "calibrate",
     "exposure",
     "fork",
     "main",
     "policy",
     "reports",
+    "roles",
     "runs",
     "serve",
     "sweep",

@@ -106,7 +106,7 @@ def _scenario(run: Run) -> Scenario:
 
 def _turn(run: Run, scenario: Scenario, at: int, changes: Mapping[str, Any]) -> Turn:
     length = run.manifest.end - run.manifest.start
-    boundary = -(-at // scenario.window) * scenario.window
+    boundary = -(-at // scenario.span) * scenario.span
     if not 0 < boundary < length:
         raise ForkError(
             f"{run.path}: lasts {format_duration(length)} of simulated time; fork it after its beginning and before "
@@ -119,6 +119,10 @@ def _turn(run: Run, scenario: Scenario, at: int, changes: Mapping[str, Any]) -> 
     except SettingsError as exc:
         raise SettingsError("fork", [*found, *exc.faults]) from None
     found += _faults(past, future, boundary)
+    if future.span < scenario.span:
+        spans = format_duration(scenario.span), format_duration(future.span)
+        text = "cannot be so tight in the middle: the beginning was played in windows of {}, they need {}"
+        found.append(Fault("policy.limits", text.format(*spans)))
     if found:
         raise SettingsError("fork", found)
     entry = ForkEntry(

@@ -127,6 +127,7 @@ def test_what_would_change_the_past_is_refused_with_the_reason_all_at_once(origi
         "attacks.0.stealth": 1.0,
         "attacks.1": ATTACK,
         "policy.access_ttl": "1m",
+        "policy.limits.tree": {"rate": "10/s", "burst": 20},
     }
     with pytest.raises(SettingsError) as refused:
         fork(origin.path, tmp_path / "out", at=AT, changes=changes)
@@ -134,6 +135,7 @@ def test_what_would_change_the_past_is_refused_with_the_reason_all_at_once(origi
         "seed": "cannot be changed in the middle: the beginning was drawn from it",
         "population": "cannot be changed in the middle: agents are drawn before anything is played",
         "policy.levels": "cannot be changed in the middle: agents were registered with these levels",
+        "policy.limits": "cannot be so tight in the middle: the beginning was played in windows of 5s, they need 1s",
         "attacks": "the first 1 cannot be changed in the middle; add others behind them",
         "attacks.1.start": "must not begin before the turn (6m)",
     }

@@ -9,29 +9,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from agentsim.server.audit import Entry, Head, Trail
+from agentsim.server.audit import ABOUT, Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
-from agentsim.server.reach import is_below, roots_of
+from agentsim.server.reach import below, roots_of
 from agentsim.server.returns import Returns, give_back
 from agentsim.server.schema import IssuedToken, RevocationMark
 from agentsim.server.store import Store, rows_of, table
 
 _TOKENS, _MARKS = table(IssuedToken), table(RevocationMark)
-_END = (
-    update(_TOKENS)
-    .where(_TOKENS.c.token_id == bindparam("ended"))
-    .values(
-        is_revoked=True,
-        revoked_at=bindparam("at"),
-        revocation_reason=bindparam("why"),
-        revocation_id=bindparam("mark"),
-    )
-)
 _SAVE = (
     update(_MARKS)
     .where(_MARKS.c.revocation_id == bindparam("id"))
@@ -43,7 +32,7 @@ _SAVE = (
     )
 )
 _UNFILLED = (
-    select(_TOKENS)
+    select(*(_TOKENS.c[name] for name in (*ABOUT, "budget", "is_revoked", "lineage", "principal")))
     .where(_TOKENS.c.root_grant_id == bindparam("root"), _TOKENS.c.token_id > bindparam("cursor"))
     .order_by(_TOKENS.c.token_id)
     .limit(bindparam("most"))
@@ -184,28 +173,24 @@ class Filler:
 
     def _advance(self, connection: Connection, job: _Job, trail: Trail, limit: int, now: int) -> int:
         """Go on in the job's first tree; returns how many tokens were looked at, at least one."""
-        rows = rows_of(connection, _UNFILLED, root=job.roots[0], cursor=job.cursor, most=limit)
-        ended = [row for row in rows if is_below(job.mark, row)]
+        root, mark = job.roots[0], job.mark
+        values = {"root": root, "cursor": job.cursor, "most": limit}
+        rows = connection.execute(_UNFILLED, values).all()
+        ended = below(mark, root, rows)
         if ended:
-            connection.execute(_END, [_end_values(job.mark, row["token_id"]) for row in ended])
-        budgeted = [row["grant_id"] for row in ended if row["budget"] is not None and _is_first(row)]
+            self._store.end_tokens(connection, mark, [row.token_id for row in ended])
+        budgeted = [row.grant_id for row in ended if row.budget is not None and row.token_id == row.grant_id]
         give_back(self._store, connection, trail, budgeted, now)
-        for row in ended:
-            trail.append(_entry(job.mark, row, now))
-            job.tasks[row["task_id"]] = None
-        job.mark["affected_tokens"] += len(ended)
-        job.mark["affected_grants"] += sum(map(_is_first, ended))
+        trail.extend(_entry(mark, now), (row[: len(ABOUT)] for row in ended))
+        job.tasks.update((row.task_id, None) for row in ended)
+        mark["affected_tokens"] += len(ended)
+        mark["affected_grants"] += sum(row.token_id == row.grant_id for row in ended)
         if rows:
-            job.mark["cursor"] = job.cursor = rows[-1]["token_id"]
+            mark["cursor"] = job.cursor = rows[-1].token_id
         if len(rows) < limit:
             job.roots.pop(0)
             job.cursor = 0
         return max(len(rows), 1)
-
-
-def _is_first(row: Row) -> bool:
-    """Whether a token is the first of its grant."""
-    return bool(row["token_id"] == row["grant_id"])
 
 
 def _is_up_to_date(connection: Connection, job: _Job) -> bool:
@@ -236,21 +221,11 @@ def _ended_tasks(connection: Connection, mark: Row, roots: list[int]) -> Iterato
         yield from connection.execute(query).scalars()
 
 
-def _end_values(mark: Row, token_id: int) -> Row:
-    return {"ended": token_id, "at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
-
-
-def _entry(mark: Row, row: Any, now: int) -> Entry:
+def _entry(mark: Row, now: int) -> Entry:
+    """What the audit rows of all tokens that a mark has ended tell alike."""
     return Entry(
         event_type="token_ended",
         timestamp=now,
-        client_id=row["client_id"],
-        token_id=row["token_id"],
-        grant_id=row["grant_id"],
-        parent_grant_id=row["parent_grant_id"],
-        root_grant_id=row["root_grant_id"],
-        task_id=row["task_id"],
-        parent_task_id=row["parent_task_id"],
         reason=mark["reason"],
         details={"revocation_id": mark["revocation_id"]},
     )

@@ -1,11 +1,12 @@
 """Reach: in which trees a mark's key occurs, and which of their tokens it ended."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, select, text
 
 from agentsim.server.batch import Row
-from agentsim.server.lineage import unpack
+from agentsim.server.lineage import pack_key, unpack
 from agentsim.server.schema import IssuedToken
 from agentsim.server.store import table
 
@@ -37,18 +38,29 @@ def roots_of(mark: Row) -> Select[Any]:
     return query.distinct().order_by(_TOKENS.c.root_grant_id)
 
 
-def is_below(mark: Row, row: Any) -> bool:
-    """Whether a mark ended this token and no fill has dealt with it."""
-    if row["is_revoked"]:
-        return False
-    kind, key = mark["kind"], mark["key"]
+def below(mark: Row, root: int, rows: Sequence[Any]) -> list[Any]:
+    """Those of a tree's tokens that a mark ended and no fill has dealt with.
+
+    Parameters
+    ----------
+    root : the tree's root grant.
+    rows : with their token's ``is_revoked``, ``grant_id``, ``root_grant_id``, ``lineage`` and ``principal``.
+    """
+    alive = [row for row in rows if not row.is_revoked]
+    kind, key, made = mark["kind"], mark["key"], mark["revocation_id"]
+    if kind == "grant" and key == root:
+        return alive
     if kind == "grant_only":
-        return bool(row["grant_id"] == key)
+        return [row for row in alive if row.grant_id == key]
     if kind == "principal":
-        return bool(row["principal"] == mark["subject"] and row["root_grant_id"] < mark["revocation_id"])
-    before = mark["revocation_id"] if kind == "client" else None
-    position = _POSITION[kind]
+        return [row for row in alive if row.principal == mark["subject"] and root < made]
+    packed = pack_key(key)
+    place, before = _POSITION[kind], made if kind == "client" else None
+    # Most that do not carry the key are told by their bytes alone.
+    return [row for row in alive if packed in row.lineage and _carries(row.lineage, place, key, before)]
+
+
+def _carries(lineage: bytes, place: int, key: int, before: int | None) -> bool:
     return any(
-        triple[position] == key and (before is None or triple[0] < before)
-        for triple in unpack(row["lineage"])
+        triple[place] == key and (before is None or triple[0] < before) for triple in unpack(lineage)
     )

@@ -111,6 +111,16 @@ class Statements:
                 (CODES, CODES.c.code_id),
             )
         }
+        self.end_tokens = (
+            update(TOKENS)
+            .where(database.among(TOKENS.c.token_id))
+            .values(
+                is_revoked=True,
+                revoked_at=bindparam("at"),
+                revocation_reason=bindparam("why"),
+                revocation_id=bindparam("mark"),
+            )
+        )
         # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,
         # so that two batches never wait for each other. SQLite has no such locks and needs none.
         states = self.by_key[STATES]

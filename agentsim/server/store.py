@@ -271,6 +271,11 @@ class Store:
             self._database.lock_marks(connection)
             self._insert(connection, MARKS, marks)
 
+    def end_tokens(self, connection: Connection, mark: Row, tokens: list[int]) -> None:
+        """Let tokens' rows say that a mark has ended them."""
+        values = {"at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
+        connection.execute(self._statements.end_tokens, {"keys": tokens} | values)
+
     def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
         """Write audit rows and move their chain's head.
 

@@ -119,7 +119,8 @@ class Filler:
         job, self._job = self._job, None
         if self._unsettled and not self._settle():
             return closed, head
-        with self._store.transaction() as connection:
+        # A step that a power cut undoes is done again: its cursor lies in the same transaction.
+        with self._store.transaction(hurried=True) as connection:
             if not self._is_ours(connection):
                 return closed, head
             if job is not None and not _is_up_to_date(connection, job):

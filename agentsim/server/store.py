@@ -89,8 +89,13 @@ class Store:
         return self._database.shared
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, hurried: bool = False) -> Iterator[Connection]:
         """One transaction, one at a time: committed at the end, rolled back on any error.
+
+        Parameters
+        ----------
+        hurried : whether a power cut may undo it, unless something was committed afterwards that is not hurried. It
+            does not wait for the disk.
 
         A connection that was lost is made anew: before the transaction where that shows in time, else for the next.
 
@@ -101,7 +106,7 @@ class Store:
         """
         with self._lock:
             try:
-                with self._begin():
+                with self._begin(hurried):
                     yield self._connection
             except Exception as error:
                 if self._database.is_conflict(error) and not isinstance(error, ConflictError):
@@ -149,7 +154,8 @@ class Store:
         if self.shared:
             time.sleep(SystemRandom().uniform(0, _PAUSE * 2**attempt))
 
-    def _begin(self) -> RootTransaction:
+    def _begin(self, hurried: bool) -> RootTransaction:
+        self._connection.execution_options(hurried=hurried)
         try:
             return self._connection.begin()
         except DBAPIError as error:

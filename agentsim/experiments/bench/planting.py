@@ -57,11 +57,12 @@ class Planted:
 
     Attributes
     ----------
-    root : the root's access token.
+    root, root_grant_id : the root's access token, and its grant.
     probes : access tokens of grants all over the tree, the last one and some of its ancestors among them.
     """
 
     root: str
+    root_grant_id: int
     probes: list[str]
 
 
@@ -130,13 +131,15 @@ class _Planter:
                     self._codec.wanted = number in signed
                     parent = kept[parent_of(number)] if number else None
                     claims, token = self._mint(batch, number, parent)
+                    if not number:
+                        root = claims.grant_id
                     if number in with_children:
                         kept[number] = claims
                     if number in signed:
                         tokens.append(token)
                 self._write(batch)
                 bar.update(len(numbers))
-        return Planted(root=tokens[0], probes=tokens)
+        return Planted(root=tokens[0], root_grant_id=root, probes=tokens)
 
     def _begin(self) -> Batch:
         return Batch(

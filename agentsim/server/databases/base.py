@@ -1,6 +1,7 @@
 """What the server asks of a database beside plain SQL: bulk inserts, locks, and which errors are a race lost."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
@@ -16,7 +17,8 @@ class Database(ABC):
     """One database and how to reach it.
 
     Transactions begin where we say: the driver's own handling of them is off, and the ``begin`` event of the
-    engine says how. An execution option ``reading`` asks for one that only reads.
+    engine says how. Execution options ask for others: ``reading`` for one that only reads, ``hurried`` for one that a
+    power cut may undo (whole, and only while nothing else has been committed after it).
     """
 
     #: Whether several writers may be at work at the same time.
@@ -28,15 +30,21 @@ class Database(ABC):
     #: How transactions begin: one that may write, one that only reads.
     _begin: tuple[str, ...]
     _begin_reading: tuple[str, ...]
+    _begin_hurried: tuple[str, ...]
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.engine = self._make_engine(url, synchronous)
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
-            reading = connection.get_execution_options().get("reading", False)
-            for statement in self._begin_reading if reading else self._begin:
+            for statement in self._how_to_begin(connection, connection.get_execution_options()):
                 connection.exec_driver_sql(statement)
+
+    def _how_to_begin(self, _connection: Connection, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The statements that begin a transaction with these execution options."""
+        if options.get("reading"):
+            return self._begin_reading
+        return self._begin_hurried if options.get("hurried") else self._begin
 
     @abstractmethod
     def _make_engine(self, url: URL, synchronous: str) -> Engine: ...

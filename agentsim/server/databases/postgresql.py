@@ -60,6 +60,7 @@ class PostgreSQL(Database):
     shared = True
     place = literal_column("revocations.place", BigInteger)
     _begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",)
+    _begin_hurried = (*_begin, "SET LOCAL synchronous_commit = off")
     # What one view tells comes from several statements: they must agree.
     _begin_reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 

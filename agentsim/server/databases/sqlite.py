@@ -4,7 +4,7 @@ Readers see the last commit and never wait (WAL); a writer begins with ``BEGIN I
 what its writes meet, and the order of commits is the order of row numbers. No further lock is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -43,11 +43,12 @@ class SQLite(Database):
 
     shared = False
     place = literal_column("revocations.rowid", Integer)
-    _begin = ("BEGIN IMMEDIATE",)
+    _begin = _begin_hurried = ("BEGIN IMMEDIATE",)
     _begin_reading = ("PRAGMA query_only=ON", "BEGIN")
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
+        self._is_full = synchronous == "FULL"
         super().__init__(url, synchronous)
         states = Base.metadata.tables[GrantStateRow.__tablename__]
         self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_NAMED))
@@ -74,6 +75,15 @@ class SQLite(Database):
                 connection.execute("PRAGMA query_only=OFF")
 
         return engine
+
+    def _how_to_begin(self, connection: Connection, options: Mapping[str, Any]) -> tuple[str, ...]:
+        begin = super()._how_to_begin(connection, options)
+        hurried = bool(options.get("hurried"))
+        if not self._is_full or connection.info.get("hurried", False) == hurried:
+            return begin
+        # Not within a transaction. Each transaction that is not hurried writes down all that came before it.
+        connection.info["hurried"] = hurried
+        return (f"PRAGMA synchronous={'NORMAL' if hurried else 'FULL'}", *begin)
 
     def lock_tables(self, connection: Connection) -> None:
         pass

@@ -32,10 +32,15 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.pool import StaticPool
 
 from agentsim.server.databases.base import Database
+from agentsim.server.databases.checkpoints import Checkpointer
 from agentsim.server.schema import Base, GrantStateRow
 
 _NAMED = sqlite.dialect(paramstyle="named")
 _POSITIONAL = sqlite.dialect(paramstyle="qmark")
+#: Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
+_CHECKPOINT = 10_000
+#: Bytes that the log's file keeps once all of it is in its place.
+_LONGEST_LOG = 64 << 20
 
 
 class SQLite(Database):
@@ -48,7 +53,8 @@ class SQLite(Database):
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
-        self._is_full = synchronous == "FULL"
+        #: Where each commit waits for the disk, a fill's do not.
+        self._checkpointer = None if self.single or synchronous != "FULL" else Checkpointer(url.database or "")
         super().__init__(url, synchronous)
         states = Base.metadata.tables[GrantStateRow.__tablename__]
         self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_NAMED))
@@ -66,8 +72,8 @@ class SQLite(Database):
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA cache_size=-262144")
             cursor.execute("PRAGMA busy_timeout=30000")
-            # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
-            cursor.execute("PRAGMA wal_autocheckpoint=10000")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+            cursor.execute(f"PRAGMA journal_size_limit={_LONGEST_LOG}")
 
         @event.listens_for(engine, "checkin")
         def _let_write(connection: Any, _record: Any) -> None:
@@ -78,12 +84,19 @@ class SQLite(Database):
 
     def _how_to_begin(self, connection: Connection, options: Mapping[str, Any]) -> tuple[str, ...]:
         begin = super()._how_to_begin(connection, options)
-        hurried = bool(options.get("hurried"))
-        if not self._is_full or connection.info.get("hurried", False) == hurried:
+        if self._checkpointer is None or options.get("reading"):
             return begin
-        # Not within a transaction. Each transaction that is not hurried writes down all that came before it.
-        connection.info["hurried"] = hurried
-        return (f"PRAGMA synchronous={'NORMAL' if hurried else 'FULL'}", *begin)
+        hurried = bool(options.get("hurried"))
+        if hurried:
+            self._checkpointer.ask()
+        # Not within a transaction. What is not hurried writes all down that came before it, too.
+        synchronous = "NORMAL" if hurried else "FULL"
+        checkpoints = 0 if self._checkpointer.alive else _CHECKPOINT
+        settings = {"synchronous": synchronous, "wal_autocheckpoint": checkpoints}
+        stand = connection.info.setdefault("settings", {})
+        changed = {name: value for name, value in settings.items() if stand.get(name) != value}
+        stand |= changed
+        return (*(f"PRAGMA {name}={value}" for name, value in changed.items()), *begin)
 
     def lock_tables(self, connection: Connection) -> None:
         pass
@@ -119,6 +132,11 @@ class SQLite(Database):
 
     def claim_writer(self) -> int:
         return 0
+
+    def close(self) -> None:
+        super().close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
 
 
 class _JsonList(TypeDecorator[list[int]]):

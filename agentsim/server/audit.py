@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,17 +15,17 @@ from agentsim.server.schema import AuditRow
 GENESIS = bytes(32)
 #: The hashed columns, in the order in which they are hashed.
 COLUMNS = tuple(column.name for column in AuditRow.__table__.columns if column.name != "row_hash")
+_values = itemgetter(*COLUMNS)
+_PRESENTED = COLUMNS.index("access_token_hash")
 #: What a row tells of the token that it is about, by the same names as the token's own row does.
 ABOUT = ("client_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id", "task_id", "parent_task_id")
-_NAMES = (*COLUMNS, "row_hash")
 
 
 def row_digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous row's hash and this row's other columns as a JSON array (bytes as hex)."""
-    values = [row[name] for name in COLUMNS]
-    presented = row["access_token_hash"]
-    if presented is not None:
-        values[COLUMNS.index("access_token_hash")] = presented.hex()
+    values = _values(row)
+    if values[_PRESENTED] is not None:
+        values = (*values[:_PRESENTED], values[_PRESENTED].hex(), *values[_PRESENTED + 1 :])
     return hashlib.sha256(previous + orjson.dumps(values)).digest()
 
 
@@ -65,6 +66,8 @@ class Trail:
     def __init__(self, head: Head, ids: IdGenerator) -> None:
         self.head = Head(head.chain, head.log_id, head.row_hash, head.length)
         self.rows: list[dict[str, Any]] = []
+        #: Further rows, as tuples in the order of the table's columns.
+        self.bare: list[tuple[Any, ...]] = []
         self._ids = ids
 
     def append(self, entry: Entry) -> int:
@@ -96,14 +99,15 @@ class Trail:
 
     def extend(self, entry: Entry, tokens: Iterable[Sequence[Any]]) -> None:
         """Add a row for each of these tokens, given as their values of :data:`ABOUT`; the rest is the same for all."""
-        next_id, timestamp, rows, chain = self._ids.next, entry.timestamp, self.rows, self.head.chain
+        next_id, timestamp, chain, row_hash = self._ids.next, entry.timestamp, self.head.chain, self.head.row_hash
         details = orjson.dumps(entry.details).decode()
         same = (entry.event_type, timestamp, entry.status, entry.reason, entry.source_ip, details)
-        row_hash, before = self.head.row_hash, len(rows)
+        added = []
         for client, token, *others in tokens:
-            # As append and row_digest do it, but a fill adds a million of them.
+            # What append and row_digest do, without names: a fill adds a million of these.
             values = (next_id(timestamp), chain, client, token, None, *others, *same)
             row_hash = hashlib.sha256(row_hash + orjson.dumps(values)).digest()
-            rows.append(dict(zip(_NAMES, (*values, row_hash), strict=True)))
-        if len(rows) > before:
-            self.head = Head(chain, rows[-1]["log_id"], row_hash, self.head.length + len(rows) - before)
+            added.append((*values, row_hash))
+        if added:
+            self.head = Head(chain, added[-1][0], row_hash, self.head.length + len(added))
+            self.bare += added

@@ -141,7 +141,7 @@ class Filler:
             next_end = (
                 self.returns.step(connection, trail, limit, now) if limit > 0 else self.returns.next_end
             )
-            self._store.write_trail(connection, trail.rows, trail.head)
+            self._store.write_trail(connection, trail)
         self._job, self.returns.next_end = job, next_end
         # With room to spare there was nothing left to begin.
         self._pending = limit <= 0 or self._unsettled

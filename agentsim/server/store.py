@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, RootTransaction, Table, select
 from sqlalchemy.exc import DBAPIError
 
-from agentsim.server.audit import Head
+from agentsim.server.audit import Head, Trail
 from agentsim.server.batch import Batch, Loaded, Row
 from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
@@ -252,7 +252,7 @@ class Store:
             If another writer has consumed a token, or added to the audit chain, since the batch was loaded.
         """
         # First, because it notices another writer of this chain before its ids could collide with ours.
-        self.write_trail(connection, batch.trail.rows, batch.trail.head)
+        self.write_trail(connection, batch.trail)
         self._insert(connection, AGENTS, batch.inserts["agents"])
         self._insert(connection, TOKENS, batch.inserts["issued_tokens"])
         # In the order of keys here and below, so that two batches never wait for each other.
@@ -282,7 +282,7 @@ class Store:
         values = {"at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
         connection.execute(self._statements.end_tokens, {"keys": tokens} | values)
 
-    def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
+    def write_trail(self, connection: Connection, trail: Trail) -> None:
         """Write audit rows and move their chain's head.
 
         Raises
@@ -290,7 +290,8 @@ class Store:
         ConflictError
             If another writer has added rows to the chain: it must not fork.
         """
-        if not rows:
+        head, added = trail.head, len(trail.rows) + len(trail.bare)
+        if not added:
             return
         moved = connection.execute(
             self._statements.put_head,
@@ -299,12 +300,14 @@ class Store:
                 "log_id": head.log_id,
                 "row_hash": head.row_hash,
                 "length": head.length,
-                "before": head.length - len(rows),
+                "before": head.length - added,
             },
         )
         if moved.rowcount != 1:
             raise ConflictError("the audit chain has grown")
-        self._insert(connection, AUDIT, rows)
+        self._insert(connection, AUDIT, trail.rows)
+        if trail.bare:
+            self._database.insert_bare(connection, AUDIT, trail.bare)
 
     def _insert(self, connection: Connection, target: Table, rows: list[Row]) -> None:
         if rows:

@@ -106,15 +106,17 @@ class Adversaries:
         if step.kind == AttackStep.OUTCOME:
             return
         if isinstance(operation, Verify) and isinstance(answer, Verification) and answer.is_valid:
-            yield self._outcome(step, operation, attacker.rng)
+            yield from self._outcome(step, operation, attacker.rng)
         if attacker.observe(answer):
             pause = attacker.pause(self._intents.gap(instance.victim))
             yield step._replace(time=step.time + pause, order=next(self._orders))
 
-    def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Step:
+    def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Iterator[Step]:
         """The report of an attacker's call: it goes as some honest call went, or its absence would betray it."""
         calls = self._intents.calls
         model = int(rng.integers(len(calls)))
+        if not calls.reported[model]:
+            return
         done = step._replace(
             time=step.time + int(calls.duration[model]), order=next(self._orders), kind=AttackStep.OUTCOME
         )
@@ -122,7 +124,7 @@ class Adversaries:
         outcome = self._requests.outcome_like(call.token, tool, resource, model)
         outcome.args_digest = rng.bytes(6).hex()
         self._outcomes[done.order] = outcome
-        return done
+        yield done
 
     def _victim(self, number: int, holder: Holder, token: str) -> Victim:
         intents = self._intents

@@ -245,7 +245,7 @@ class TenantPlay:
         assert isinstance(answer, Verification)
         if answer.is_valid:
             holder.open_call = step.ref
-            if self._is_intent(step):
+            if self._is_intent(step) or not self._intents.calls.reported[step.ref]:
                 return ()
             # A retried call may come after the moment at which its outcome was to be reported.
             done = step.time + int(self._intents.calls.duration[step.ref])

@@ -1,7 +1,9 @@
 """What the server asks of a database beside plain SQL: bulk inserts, locks, and which errors are a race lost."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
@@ -59,9 +61,13 @@ class Database(ABC):
     def lock_tables(self, connection: Connection) -> None:
         """Let no other process create or change tables until the end of the transaction."""
 
-    @abstractmethod
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
         """Insert many rows, all with every column."""
+        self.insert_bare(connection, target, list(map(_values_of(target), rows)))
+
+    @abstractmethod
+    def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
+        """Insert many rows, as tuples in the order of the table's columns."""
 
     def upsert(self, target: Table, key: str, where: Any = None) -> Any:
         """A statement that inserts a row or, where its key is there and the condition holds, updates it."""
@@ -106,3 +112,9 @@ class Database(ABC):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@lru_cache
+def _values_of(target: Table) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What takes a row's values in the order of the table's columns."""
+    return itemgetter(*target.columns.keys())

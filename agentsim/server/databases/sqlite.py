@@ -4,9 +4,8 @@ Readers see the last commit and never wait (WAL); a writer begins with ``BEGIN I
 what its writes meet, and the order of commits is the order of row numbers. No further lock is needed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -101,11 +100,10 @@ class SQLite(Database):
     def lock_tables(self, connection: Connection) -> None:
         pass
 
-    def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
+    def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
         # To the driver as they are: preparing a row's values costs as much as SQLite's insert of it. By position: the
         # driver looks each named value up, row by row.
-        statement, values = _insert(target)
-        connection.exec_driver_sql(statement, list(map(values, rows)))
+        connection.exec_driver_sql(_insert(target), rows)
 
     def _insert_into(self, target: Table) -> Any:
         return sqlite_insert(target)
@@ -150,6 +148,6 @@ class _JsonList(TypeDecorator[list[int]]):
 
 
 @lru_cache
-def _insert(target: Table) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
-    """The statement that inserts a row, and what takes a row's values in its order."""
-    return str(target.insert().compile(dialect=_POSITIONAL)), itemgetter(*target.columns.keys())
+def _insert(target: Table) -> str:
+    """The statement that inserts a row."""
+    return str(target.insert().compile(dialect=_POSITIONAL))

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from agentsim.server.audit import ABOUT, Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
-from agentsim.server.reach import below, roots_of
+from agentsim.server.reach import SEEN, below, budget_of, grant_of, roots_of, task_of, token_of
 from agentsim.server.returns import Returns, give_back
 from agentsim.server.schema import IssuedToken, RevocationMark
 from agentsim.server.store import Store, rows_of, table
@@ -32,7 +32,7 @@ _SAVE = (
     )
 )
 _UNFILLED = (
-    select(*(_TOKENS.c[name] for name in (*ABOUT, "budget", "is_revoked", "lineage", "principal")))
+    select(*(_TOKENS.c[name] for name in SEEN))
     .where(_TOKENS.c.root_grant_id == bindparam("root"), _TOKENS.c.token_id > bindparam("cursor"))
     .order_by(_TOKENS.c.token_id)
     .limit(bindparam("most"))
@@ -179,15 +179,16 @@ class Filler:
         rows = connection.execute(_UNFILLED, values).all()
         ended = below(mark, root, rows)
         if ended:
-            self._store.end_tokens(connection, mark, [row.token_id for row in ended])
-        budgeted = [row.grant_id for row in ended if row.budget is not None and row.token_id == row.grant_id]
+            self._store.end_tokens(connection, mark, list(map(token_of, ended)))
+        firsts = [row for row in ended if token_of(row) == grant_of(row)]
+        budgeted = [grant_of(row) for row in firsts if budget_of(row) is not None]
         give_back(self._store, connection, trail, budgeted, now)
-        trail.extend(_entry(mark, now), (row[: len(ABOUT)] for row in ended))
-        job.tasks.update((row.task_id, None) for row in ended)
+        trail.extend(_entry(mark, now), [row[: len(ABOUT)] for row in ended])
+        job.tasks.update(dict.fromkeys(map(task_of, ended)))
         mark["affected_tokens"] += len(ended)
-        mark["affected_grants"] += sum(row.token_id == row.grant_id for row in ended)
+        mark["affected_grants"] += len(firsts)
         if rows:
-            mark["cursor"] = job.cursor = rows[-1].token_id
+            mark["cursor"] = job.cursor = token_of(rows[-1])
         if len(rows) < limit:
             job.roots.pop(0)
             job.cursor = 0

@@ -84,7 +84,9 @@ def _follow(connection: Connection, head: Head) -> tuple[int, int]:
     links = broken = 0
     previous = head.row_hash
     result = connection.execution_options(yield_per=_CHUNK).execute(query.order_by(_AUDIT.c.log_id))
-    for row in result.mappings():
+    names = tuple(result.keys())
+    for values in result:
+        row = dict(zip(names, values, strict=True))
         broken += row["row_hash"] != row_digest(previous, row)
         previous = row["row_hash"]
         links += 1

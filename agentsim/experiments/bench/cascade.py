@@ -195,7 +195,7 @@ class _Trial:
 
     async def _count_valid(self, gatherer: Gatherer) -> int:
         """How many of the tokens shown are found valid."""
-        answers = await gatherer.ask([Verify(token=token) for token in self._tree.probes])
+        answers = await gatherer.ask([Verify(token=token, include_history=False) for token in self._tree.probes])
         return sum(isinstance(answer, Verification) and answer.is_valid for answer in answers)
 
     def _is_filled(self, revocation_id: int) -> bool:

@@ -74,7 +74,7 @@ def plant(
     *,
     shape: str,
     grants: int,
-    probes: int = 100,
+    probes: int = 40,
     progress: bool = False,
 ) -> Planted:
     """Plant one tree; a server that is opened afterwards goes on from there.

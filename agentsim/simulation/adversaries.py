@@ -76,6 +76,8 @@ class Adversaries:
         self._outcomes: dict[int, RecordExecution] = {}
         #: The first step of each attacker, in order of time.
         self.wakes = sorted(self._cast(scenario, tenant))
+        #: Agents whose credentials somebody else uses.
+        self.victims = frozenset(instance.victim for instance in self._instances)
         #: Operations so far, in the order of their answers.
         self.records: list[AttackRecord] = []
 

@@ -7,7 +7,7 @@ two writers can never both consume it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from random import SystemRandom
 from threading import Lock
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, RootTransaction, Table, select
 from sqlalchemy.exc import DBAPIError
 
@@ -281,6 +282,11 @@ class Store:
         """Let tokens' rows say that a mark has ended them."""
         values = {"at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
         connection.execute(self._statements.end_tokens, {"keys": tokens} | values)
+
+    def put_tasks(self, connection: Connection, revocation_id: int, tasks: Iterable[str]) -> None:
+        """Write down the first tasks that a mark has ended."""
+        row = {"revocation_id": revocation_id, "tasks": orjson.dumps(list(tasks)).decode()}
+        connection.execute(self._statements.put_tasks, row)
 
     def write_trail(self, connection: Connection, trail: Trail) -> None:
         """Write audit rows and move their chain's head.

@@ -4,4 +4,16 @@
 from agentsim.cli import runs, exposure, reports, serve, policy, account, admin, bench, bench_cascade  # noqa: I001
 from agentsim.cli.app import app, main
 
-__all__ = ["account", "admin", "app", "bench", "bench_cascade", "exposure", "main", "policy", "reports", "runs", "serve"]
+__all__ = [
+    "account",
+    "admin",
+    "app",
+    "bench",
+    "bench_cascade",
+    "exposure",
+    "main",
+    "policy",
+    "reports",
+    "runs",
+    "serve",
+]

@@ -99,7 +99,12 @@ class Trail:
 
     def extend(self, entry: Entry, tokens: Iterable[Sequence[Any]]) -> None:
         """Add a row for each of these tokens, given as their values of :data:`ABOUT`; the rest is the same for all."""
-        next_id, timestamp, chain, row_hash = self._ids.next, entry.timestamp, self.head.chain, self.head.row_hash
+        next_id, timestamp, chain, row_hash = (
+            self._ids.next,
+            entry.timestamp,
+            self.head.chain,
+            self.head.row_hash,
+        )
         details = orjson.dumps(entry.details).decode()
         same = (entry.event_type, timestamp, entry.status, entry.reason, entry.source_ip, details)
         added = []

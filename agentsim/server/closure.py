@@ -192,7 +192,6 @@ class Filler:
             job.cursor = 0
         return max(len(rows), 1)
 
-
     def _note_tasks(self, connection: Connection, job: _Job, ended: Iterable[str]) -> None:
         known = len(job.tasks)
         if known < MOST_TASKS:

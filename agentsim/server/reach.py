@@ -76,6 +76,4 @@ def below(mark: Row, root: int, rows: Sequence[Seen]) -> list[Seen]:
 
 
 def _carries(lineage: bytes, place: int, key: int, before: int | None) -> bool:
-    return any(
-        triple[place] == key and (before is None or triple[0] < before) for triple in unpack(lineage)
-    )
+    return any(triple[place] == key and (before is None or triple[0] < before) for triple in unpack(lineage))

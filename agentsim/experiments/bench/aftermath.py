@@ -52,7 +52,9 @@ def look_at(store: Store, revocation_id: int, root: int, before: Head) -> Afterm
     root : the root grant.
     before : the end of the audit chain before the mark.
     """
-    in_tree = select(func.count()).where(_TOKENS.c.root_grant_id == root, _TOKENS.c.token_id == _TOKENS.c.grant_id)
+    in_tree = select(func.count()).where(
+        _TOKENS.c.root_grant_id == root, _TOKENS.c.token_id == _TOKENS.c.grant_id
+    )
     told = select(func.count(), func.count(distinct(_AUDIT.c.grant_id))).where(
         _AUDIT.c.log_id > before.log_id,
         _AUDIT.c.event_type == "token_ended",

@@ -84,9 +84,7 @@ class Cascade:
     @property
     def quick(self) -> bool:
         """Whether it is as quick as it should be for a million grants."""
-        return (
-            self.refused_ms <= MOST_REFUSED_MS and self.fill_s <= MOST_FILL_S and self.ratio <= MOST_RATIO
-        )
+        return self.refused_ms <= MOST_REFUSED_MS and self.fill_s <= MOST_FILL_S and self.ratio <= MOST_RATIO
 
 
 def bench_cascade(
@@ -195,7 +193,9 @@ class _Trial:
 
     async def _count_valid(self, gatherer: Gatherer) -> int:
         """How many of the tokens shown are found valid."""
-        answers = await gatherer.ask([Verify(token=token, include_history=False) for token in self._tree.probes])
+        answers = await gatherer.ask(
+            [Verify(token=token, include_history=False) for token in self._tree.probes]
+        )
         return sum(isinstance(answer, Verification) and answer.is_valid for answer in answers)
 
     def _is_filled(self, revocation_id: int) -> bool:

@@ -123,7 +123,9 @@ class _Planter:
         with_children = {parent_of(number) for number in range(1, grants)}
         kept: dict[int, Claims] = {}
         tokens: list[str] = []
-        with tqdm(total=grants, unit="grant", disable=not progress, desc=f"plant {shape}", leave=False) as bar:
+        with tqdm(
+            total=grants, unit="grant", disable=not progress, desc=f"plant {shape}", leave=False
+        ) as bar:
             for start in range(0, grants, _BATCH):
                 batch = self._begin()
                 numbers = range(start, min(start + _BATCH, grants))
@@ -167,7 +169,9 @@ class _Planter:
             principal=OWNER,
             owner=OWNER,
             now=now,
-            expires_at=whole_second(now + self._policy.access_ttl_us) if parent is None else parent.expires_at,
+            expires_at=whole_second(now + self._policy.access_ttl_us)
+            if parent is None
+            else parent.expires_at,
             grant_expires_at=whole_second(now + self._policy.grant_ttl_us)
             if parent is None
             else parent.grant_expires_at,

@@ -6,6 +6,7 @@ A commit that finds much in SQLite's log puts it in its place first, and whoever
 
 import sqlite3
 import time
+from contextlib import closing, suppress
 from threading import Event, Lock, Thread
 
 #: Seconds between two passes, and for which nothing has been hurried before the thread ends.
@@ -49,15 +50,16 @@ class Checkpointer:
             thread.join()
 
     def _run(self) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        try:
+        # A pass that fails ends the thread, and commits look after the log themselves again.
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(self._path, isolation_level=None)) as connection,
+        ):
             while not self._closing.wait(_PAUSE):
                 # It never waits for writers, nor they for it.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 with self._lock:
                     if time.monotonic() - self._asked > _IDLE:
                         break
-        finally:
-            connection.close()
-            with self._lock:
-                self._thread = None
+        with self._lock:
+            self._thread = None

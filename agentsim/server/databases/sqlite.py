@@ -53,7 +53,9 @@ class SQLite(Database):
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
         #: Where each commit waits for the disk, a fill's do not.
-        self._checkpointer = None if self.single or synchronous != "FULL" else Checkpointer(url.database or "")
+        self._checkpointer = (
+            None if self.single or synchronous != "FULL" else Checkpointer(url.database or "")
+        )
         super().__init__(url, synchronous)
         states = Base.metadata.tables[GrantStateRow.__tablename__]
         self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_NAMED))
@@ -132,9 +134,9 @@ class SQLite(Database):
         return 0
 
     def close(self) -> None:
-        super().close()
         if self._checkpointer is not None:
             self._checkpointer.close()
+        super().close()
 
 
 class _JsonList(TypeDecorator[list[int]]):

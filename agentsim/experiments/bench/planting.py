@@ -116,11 +116,16 @@ class _Planter:
         self._ids = IdGenerator(0, last=self._head.log_id)
         self._states: dict[int, GrantState] = {}
         self._stored: set[int] = set()
+        #: Grants whose last child has been planted: their state is not needed any more.
+        self._complete: list[int] = []
 
     def plant(self, shape: str, grants: int, probes: int, progress: bool) -> Planted:
         parent_of = SHAPES[shape]
         signed = set(np.linspace(0, grants - 1, num=min(probes, grants), dtype=int).tolist())
-        with_children = {parent_of(number) for number in range(1, grants)}
+        last_child = np.zeros(grants, dtype=np.int64)
+        for number in range(1, grants):
+            last_child[parent_of(number)] = number
+        #: Parents of which children are still to come.
         kept: dict[int, Claims] = {}
         tokens: list[str] = []
         with tqdm(
@@ -131,17 +136,17 @@ class _Planter:
                 numbers = range(start, min(start + _BATCH, grants))
                 for number in numbers:
                     self._codec.wanted = number in signed
-                    parent = kept[parent_of(number)] if number else None
-                    claims, token = self._mint(batch, number, parent)
-                    if not number:
-                        root = claims.grant_id
-                    if number in with_children:
+                    above = parent_of(number)
+                    claims, token = self._mint(batch, number, kept[above] if number else None)
+                    if last_child[number]:
                         kept[number] = claims
                     if number in signed:
                         tokens.append(token)
+                    if number and last_child[above] == number:
+                        self._complete.append(kept.pop(above).grant_id)
                 self._write(batch)
                 bar.update(len(numbers))
-        return Planted(root=tokens[0], root_grant_id=root, probes=tokens)
+        return Planted(root=tokens[0], root_grant_id=self._codec.decode(tokens[0]).grant_id, probes=tokens)
 
     def _begin(self) -> Batch:
         return Batch(
@@ -190,3 +195,7 @@ class _Planter:
             self._store.write(connection, batch)
         self._head = batch.trail.head
         self._stored |= batch.changed_grants
+        for grant in self._complete:
+            del self._states[grant]
+        self._stored.difference_update(self._complete)
+        self._complete.clear()

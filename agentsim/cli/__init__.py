@@ -1,7 +1,8 @@
 """The command line: every command parses, calls one library function, and prints."""
 
 # Imported for what they add to the application, in the order in which help lists them.
-from agentsim.cli import runs, exposure, reports, serve, policy, account, admin, bench, bench_cascade  # noqa: I001
+from agentsim.cli import runs, roles, calibrate, exposure, reports, serve, policy, account, admin  # noqa: I001
+from agentsim.cli import bench, bench_cascade
 from agentsim.cli.app import app, main
 
 __all__ = [
@@ -10,10 +11,12 @@ __all__ = [
     "app",
     "bench",
     "bench_cascade",
+    "calibrate",
     "exposure",
     "main",
     "policy",
     "reports",
+    "roles",
     "runs",
     "serve",
 ]

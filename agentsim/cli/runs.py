@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 RUNS = Path("data/runs")
 #: What ``simulate`` and ``replay`` tell of a new Run; ``inspect`` tells the rest.
 _SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
+#: What it tells, too, where there is any.
+_LEFT_OUT = ("trees_dropped", "trees_not_begun")
 _BatchSize = Annotated[
     int, typer.Option(min=1, metavar="N", help="Operations per transaction; changes the speed, nothing else.")
 ]
-_OUT = "Directory of the Run; a Run that is there is replaced."
+_OUT = "Directory of the Run; another Run that is there is replaced."
 
 
 @app.command(epilog="Example: `agentsim simulate data/scenarios/demo.yaml --agents 20000 --seed 7`")
@@ -48,11 +50,23 @@ def simulate(
             min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (`tcp://…:8786`) whose workers take the tenants; they see DIR under the same path.",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Play everything, even what an earlier run has finished.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Simulate a scenario against the token server and keep the outcome as a Run.
 
-    The same scenario and seed always give the same Run, whatever the batch size and the number of processes.
+    The same scenario and seed always give the same Run, whatever the batch size and the number of processes; not
+        with `clock: wall`, where operations are handed over in real time. A run that was interrupted goes on where the same
+        command is given again: finished tenants are kept. Exit status 1 if a tenant failed; the others are played all the same.
     """
     from agentsim.settings.policyfile import load_settings
     from agentsim.simulation import load_scenario
@@ -71,11 +85,15 @@ def simulate(
         target,
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
+        scheduler=scheduler,
+        fresh=fresh,
         source=scenario,
         policy_file=policy,
         progress=progress(),
     )
-    _present(run, as_json, "agentsim report scale")
+    if run.manifest.tenants:
+        _present(run, as_json, "agentsim report scale")
+    _tell_tenants(run)
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
@@ -132,6 +150,19 @@ def inspect(
         raise typer.Exit(1)
 
 
+def _tell_tenants(run: Run) -> None:
+    """Say on standard error what was kept and what failed; leave with status 1 where something did."""
+    manifest = run.manifest
+    played, failed = len(manifest.tenants) - manifest.reused, len(manifest.failed)
+    if manifest.reused or failed:
+        typer.echo(f"tenants: computed {played}, reused {manifest.reused}, failed {failed}", err=True)
+    for tenant, failure in manifest.failed.items():
+        typer.echo(f"tenant {tenant} failed in stage {failure}", err=True)
+    if failed:
+        typer.echo(f"Tracebacks are in {run.path / 'manifest.json'}; the same command tries again.", err=True)
+        raise typer.Exit(1)
+
+
 def _verdict(violations: int) -> str:
     return f"Violations: {violations}" if violations else "Checked: no invariant is broken."
 
@@ -148,7 +179,8 @@ def _present(run: Run, as_json: bool, following: str) -> None:
         return
     from agentsim.cli.terminal import print_figures
 
-    print_figures({name: figures[name] for name in _SHORT})
+    told = (*_SHORT, *(name for name in _LEFT_OUT if figures[name]))
+    print_figures({name: figures[name] for name in told})
     typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
 
 

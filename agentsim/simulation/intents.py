@@ -147,6 +147,11 @@ class Intents:
         """Mean microseconds between two calls of the agent's role."""
         return self.population.catalogue.settings[self._role(agent)].gap
 
+    def principal(self, agent: int) -> str | None:
+        """The person for whom a root acts; None for the organisation."""
+        personal = self.population.catalogue.settings[self._role(agent)].personal
+        return f"person-{self.population.tree[agent]:07d}" if personal else None
+
     def task_id(self, agent: int) -> str:
         """Name of the agent's task, unique within the tenant."""
         return f"task-{agent:07d}"
@@ -234,7 +239,13 @@ class _Table:
         self.time[place], self.agent[place], self.ordinal[place] = time, agent, ordinal
         self.kind[place], self.call[place] = kind, call
 
+    def _keep(self, wanted: npt.NDArray[np.bool_]) -> None:
+        self.time, self.agent, self.ordinal = self.time[wanted], self.agent[wanted], self.ordinal[wanted]
+        self.kind, self.call = self.kind[wanted], self.call[wanted]
+
     def sorted(self, population: Population, plans: Plans, calls: Calls) -> Intents:
+        if not plans.begun.all():
+            self._keep(plans.begun[self.agent] | (self.kind <= Kind.CONFIRM))
         # Stable: events of the same microsecond stay in order of agent and ordinal.
         order = np.argsort(self.time, kind="stable")
         columns = (getattr(self, name)[order] for name in ("time", "agent", "ordinal", "kind", "call"))

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from agentsim.settings.strict import Strict
-from agentsim.simulation import people, resourceservers, role, scenario, workload
+from agentsim.simulation import people, resourceservers, role, roleparts, scenario, workload
+from agentsim.simulation.intents import make_intents
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.scenario import Scenario, SettingsError, load_scenario, parse_scenario
@@ -169,6 +171,40 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ({"workload": 3}, "workload", "must be a mapping"),
         ({"workload": {"executor": "constant-arrival-rate", "rate": "0/s"}}, "workload.rate", "got '0/s'"),
         ({"workload": {"executor": "ramping-arrival-rate", "stages": []}}, "workload.stages", "at least 1"),
+        ({"workload": {"executor": "constant-vus"}}, "workload.vus", "required"),
+        ({"workload": {"executor": "constant-vus", "vus": 0}}, "workload.vus", "at least 1"),
+        ({"workload": {"executor": "constant-vus", "vus": 1, "rate": "1/s"}}, "workload.rate", "unknown key"),
+        (
+            {"workload": {"executor": "constant-vus", "vus": 1}, "tenants": 2},
+            "workload.vus",
+            "each of 2 tenants",
+        ),
+        (
+            {"workload": {"executor": "ramping-vus", "stages": [{"for": "5m", "to": 2.5}]}},
+            "workload.stages.0.to",
+            "whole number",
+        ),
+        (
+            {"workload": {"executor": "ramping-vus", "stages": [{"for": "5m", "to": 0}]}},
+            "workload.stages",
+            "one number of users at least",
+        ),
+        (
+            {
+                "workload": {"executor": "constant-arrival-rate", "rate": "1/s", "max_in_flight": 1},
+                "tenants": 2,
+            },
+            "workload.max_in_flight",
+            "at least 1 for each of 2 tenants",
+        ),
+        ({"workload": {**GOOD["workload"], "clock": "sundial"}}, "workload.clock", "'simulated' or 'wall'"),
+        ({"workload": {**GOOD["workload"], "speed": 2.0}}, "workload.speed", "say clock: wall"),
+        (
+            {"workload": {**GOOD["workload"], "clock": "wall", "speed": 0.0}},
+            "workload.speed",
+            "more than 0",
+        ),
+        ({"workload": {"preset": "spke"}}, "workload.preset", "'spike'"),
         (
             {"workload": {"executor": "ramping-arrival-rate", "stages": [{"for": "5m", "to": "0/s"}]}},
             "workload.stages",
@@ -285,7 +321,8 @@ def test_what_follows_from_a_fault_is_not_told_as_another() -> None:
 def test_too_many_tools_are_refused() -> None:
     tools = {f"tool_{number}": ["crm"] for number in range(65)}
     role = {"summary": "has them all", "tools": tools, "tasks": [{"text": "Use them"}]}
-    assert "at most 64" in faults(changed(roles={"all": role}))["roles"]
+    data = changed(roles={"all": role}, population={"agents": 500, "roots": {"all": 1}})
+    assert "at most 64" in faults(data)["roles"]
 
 
 def test_copies_with_other_agents_seed_and_attacks() -> None:
@@ -348,7 +385,7 @@ def test_the_policy_is_one_that_the_server_takes() -> None:
 
 def models() -> Iterator[type[BaseModel]]:
     """All that a scenario is made of."""
-    for module in (scenario, workload, role, people, resourceservers):
+    for module in (scenario, workload, role, roleparts, people, resourceservers):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Strict) and value.model_fields:
                 yield value
@@ -362,11 +399,11 @@ def test_every_field_is_described_and_the_schema_can_be_exported() -> None:
             assert field.description or name == "executor", f"{model.__name__}.{name}"
 
 
-def test_the_built_in_roles_are_four_and_good() -> None:
-    assert set(ROLES) == {"orchestrator", "code_reviewer", "data_analyst", "support_agent"}
-    for data in ROLES.values():
-        role = Role.model_validate(data)
-        assert set(role.chain) == set(role.tools)
+def test_the_load_test_is_what_it_says() -> None:
+    scenario = load_scenario(Path(__file__).parents[2] / "data" / "scenarios" / "load-test.yaml")
+    plans = make_intents(scenario, 0).plans
+    assert scenario.workload.end == 57 * 60_000_000
+    assert 0 < np.mean(plans.begun) < 1
 
 
 def test_the_demo_is_what_it_says() -> None:

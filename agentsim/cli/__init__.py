@@ -14,6 +14,7 @@ from agentsim.cli import (  # noqa: I001
     account,
     admin,
     bench,
+    bench_cascade,
 )
 from agentsim.cli.app import app, main
 
@@ -22,6 +23,7 @@ __all__ = [
     "admin",
     "app",
     "bench",
+    "bench_cascade",
     "calibrate",
     "exposure",
     "fork",

@@ -1,6 +1,7 @@
 """Benchmarks: our own figures beside a bare floor, measured in the same run and told as a ratio."""
 
 from agentsim.experiments.bench.budgets import BudgetsResult, bench_budgets
+from agentsim.experiments.bench.cascade import Cascade, bench_cascade
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
 from agentsim.experiments.bench.http import HttpResult, bench_http
@@ -11,6 +12,7 @@ from agentsim.experiments.bench.stored import Stored
 __all__ = [
     "BenchError",
     "BudgetsResult",
+    "Cascade",
     "Figures",
     "HttpResult",
     "IsolationResult",
@@ -18,6 +20,7 @@ __all__ = [
     "Spread",
     "Stored",
     "bench_budgets",
+    "bench_cascade",
     "bench_http",
     "bench_isolation",
     "bench_server",

@@ -6,7 +6,7 @@ is the contract for attacks of others.
 """
 
 from agentsim.simulation.attacks.base import Attacker
-from agentsim.simulation.attacks.catalogue import ATTACKERS, GROUP, describe, find_attacker
+from agentsim.simulation.attacks.catalogue import ATTACKERS, GROUP, describe, explain, find_attacker
 from agentsim.simulation.attacks.holding import Holding
 from agentsim.simulation.attacks.signals import SIGNALS
 from agentsim.simulation.attacks.unseen import NOT_PLAYED, UNSEEN, Unseen
@@ -25,6 +25,7 @@ __all__ = [
     "Unseen",
     "Victim",
     "describe",
+    "explain",
     "find_attacker",
     "pairs",
     "without",

@@ -31,7 +31,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from agentsim.server import Client, IssueChild, OAuthError, Operation, Verify
+from agentsim.server import Client, IssueChild, OAuthError, Operation, Verification, Verify
 from agentsim.server.answers import Answer
 from agentsim.server.clock import SECOND
 from agentsim.simulation.attacks.victims import Agents, Flags, Longs, Tools, Victim, pairs
@@ -40,6 +40,8 @@ from agentsim.simulation.attacks.victims import Agents, Flags, Longs, Tools, Vic
 _OUTSIDE = "203.0.113."
 #: An agent is attacked in the first part of its work: there must be something left to attack.
 _LATEST = 0.7
+#: What a server says of a grant that is no more.
+_ENDED = frozenset({"revoked", "parent_revoked", "refresh_revoked", "task_terminated"})
 #: Standard deviation of the logarithm of pauses: that of honest agents' thinking.
 SPREAD = 0.9
 
@@ -98,9 +100,11 @@ class Attacker(ABC):
         """The next operation; None gives up."""
 
     def observe(self, answer: Answer | OAuthError) -> bool:
-        """Take the answer in; whether to go on."""
+        """Take the answer in; whether to go on. When quiet, an attacker stops as honest agents do where a grant has ended."""
         self._left -= 1
-        return self._left > 0
+        refusal = answer.error if isinstance(answer, Verification) else answer
+        ended = isinstance(refusal, OAuthError) and refusal.reason in _ENDED and not self.stays
+        return self._left > 0 and not (ended and self.quietly())
 
     def pause(self, gap: int) -> int:
         """Microseconds until the next operation: a burst when loud, the role's own mean ``gap`` when quiet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from agentsim.errors import UserError
 from agentsim.settings import faults
 from agentsim.settings.plugins import installed, is_path, load_class
 from agentsim.simulation.attacks.afterlife import LongLived, OrphanAfterRevoke
@@ -75,13 +76,27 @@ def find_attacker(name: str) -> type[Attacker]:
     return found
 
 
+def explain(name: str) -> dict[str, Any]:
+    """What there is to say of the attack of a name: what :func:`describe` says.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it cannot be used.
+    """
+    try:
+        return describe(find_attacker(name))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
 def describe(attacker: type[Attacker]) -> dict[str, Any]:
-    """What an attack's class says of itself: ``kind``, ``does``, ``tags``, ``signals``, ``deviation``, ``told`` (all of it)."""
-    told = inspect.getdoc(attacker) or ""
+    """What an attack's class says of itself: ``kind``, ``does``, ``notes``, ``tags``, ``signals``, ``deviation``."""
+    does, _, notes = (inspect.getdoc(attacker) or "").partition("\n\n")
     return {
         "kind": attacker.kind,
-        "does": told.partition("\n\n")[0].replace("\n", " "),
-        "told": told,
+        "does": does.replace("\n", " "),
+        "notes": notes.replace("\n", " "),
         "tags": list(attacker.tags),
         "signals": list(attacker.signals),
         "deviation": attacker.deviation,

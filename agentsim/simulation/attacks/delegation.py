@@ -16,7 +16,7 @@ class ScopeEscalation(Attacker):
 
     kind = "scope_escalation"
     tags = ("ASI03", "T3", "NHI5", "AML.T0012")
-    signals = ("refused_beyond_parent", "refused_beyond_registration", "excess_asked", "refused_share")
+    signals = ("refused_beyond_parent", "refused_beyond_registration", "excess_asked", "self_delegation")
     deviation = "asks for a scope that its grant does not have"
     #: What it is after when it is loud, in the order in which it asks.
     _WANTED = (
@@ -47,7 +47,7 @@ class UnscopedInheritance(Holding):
 
     kind = "unscoped_inheritance"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("tools_of_parent", "used_tools_share", "used_resources_share", "siblings")
+    signals = ("tools_of_parent", "used_tools_share", "siblings", "self_delegation")
     deviation = "its child holds all of its parent's scope and uses one tool of it"
     loud = 20
 
@@ -74,7 +74,7 @@ class RunawayFanout(Attacker):
 
     kind = "runaway_fanout"
     tags = ("ASI08", "ASI10", "T4", "AML.T0034.002")
-    signals = ("children", "descendants", "siblings", "tree_size", "depth", "refused_limit")
+    signals = ("children", "descendants", "siblings", "tree_size", "refused_limit", "self_delegation")
     deviation = "has more children than its role has"
     loud = 60
 

@@ -9,5 +9,6 @@ SIGNALS: dict[str, str] = {
     "invalid_client_of_source": "requests with a wrong secret, for each address that they come from",
     "registered_name_twice": "registrations of one owner with the same, or nearly the same, name",
     "revoked_by_parent": "grants that the client of the grant above has revoked before their work was done",
+    "self_delegation": "grants of one client below a grant of its own, which honest agents of a simulation never take",
     "used_after_update": "uses of tools that the agent's registration no longer has",
 }

@@ -1,0 +1,81 @@
+"""What stealth means for every attack: a burst from outside, or its victim's own pace, number and names."""
+
+import re
+
+import numpy as np
+import pytest
+
+from agentsim.server import Issue, IssueChild, Register, Verify
+from agentsim.server.answers import Verification
+from agentsim.server.errors import InvalidToken
+from agentsim.simulation import calls
+from agentsim.simulation.attacks import ATTACKERS
+from agentsim.simulation.attacks.base import SPREAD
+
+GAP = 30_000_000
+
+
+def numbers(make, kind, stealth, victim):
+    """How many operations attackers of a kind settle for."""
+    found = []
+    for seed in range(200):
+        attacker = make(kind, stealth, seed, victim)
+        found.append(attacker._left)
+    return np.array(found)
+
+
+def test_a_quiet_attacker_does_as_much_as_its_victims_role_and_a_loud_one_more(make, kind, victim):
+    extra = {"rogue_registration": 3}.get(kind, 0)
+    factor = {"long_lived": 2}.get(kind, 1)
+    for steps in (4.0, 9.0):
+        victim.steps = steps
+        quiet = (numbers(make, kind, 1.0, victim).mean() - extra) / factor
+        assert quiet == pytest.approx(steps, rel=0.1)
+        assert numbers(make, kind, 0.0, victim).mean() > 1.2 * (factor * quiet + extra)
+
+
+def test_a_quiet_attacker_keeps_its_victims_pace_and_a_loud_one_none(make, kind):
+    def mean_pause(stealth):
+        attacker = make(kind, stealth)
+        return np.mean([attacker.pause(GAP) for _ in range(5000)])
+
+    assert mean_pause(0.0) < 1_600_000
+    assert mean_pause(1.0) == pytest.approx(GAP, rel=0.15)
+
+
+def test_attackers_pauses_are_spread_as_honest_thinking_is():
+    assert SPREAD == calls._GAP_SPREAD
+
+
+def test_a_quiet_attacker_names_nothing_that_its_organisation_does_not_have(make, kind, victim, grant):
+    tools = {**victim.parent.tools, **victim.beyond, **victim.registered}
+    for seed in range(20):
+        attacker = make(kind, 1.0, seed, victim)
+        for number in range(12):
+            asked = attacker.act(victim)
+            if asked is None:
+                break
+            assert (getattr(asked, "source_ip", None) or "10.").startswith("10.")
+            match asked:
+                case Issue() | IssueChild():
+                    assert (asked.task_id, asked.task_description) in victim.errands
+                    assert {name.split(":")[0] for name in (asked.scope or "").split()} <= set(tools)
+                    attacker.observe(grant(f"token-{number}", asked.task_id))
+                case Register():
+                    assert asked.agent_name == victim.agent_name
+                    break
+                case Verify():
+                    assert set(asked.required_tools) <= set(tools)
+                    assert re.fullmatch(r"task-\d{7}", asked.task_id)
+                    assert asked.audience is None
+
+
+def test_a_quiet_attacker_stops_where_the_grant_has_ended_as_an_honest_agent_does(make, kind, victim):
+    attacker = make(kind, 1.0, 1, victim)
+    attacker._left = 50
+    going = attacker.observe(Verification(log_id=1, is_valid=False, error=InvalidToken("revoked", "it is")))
+    # Those that go on for that very reason, or have something of their own to go on with, aside.
+    if not ATTACKERS[kind].stays:
+        assert going is False
+    if kind == "orphan_after_revoke":
+        assert going is True

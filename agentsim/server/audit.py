@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,14 +15,15 @@ from agentsim.server.schema import AuditRow
 GENESIS = bytes(32)
 #: The hashed columns, in the order in which they are hashed.
 COLUMNS = tuple(column.name for column in AuditRow.__table__.columns if column.name != "row_hash")
+_values = itemgetter(*COLUMNS)
+_PRESENTED = COLUMNS.index("access_token_hash")
 
 
 def row_digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous row's hash and this row's other columns as a JSON array (bytes as hex)."""
-    values = [row[name] for name in COLUMNS]
-    presented = row["access_token_hash"]
-    if presented is not None:
-        values[COLUMNS.index("access_token_hash")] = presented.hex()
+    values = _values(row)
+    if values[_PRESENTED] is not None:
+        values = (*values[:_PRESENTED], values[_PRESENTED].hex(), *values[_PRESENTED + 1 :])
     return hashlib.sha256(previous + orjson.dumps(values)).digest()
 
 

@@ -32,7 +32,7 @@ class GrantState:
 
     def to_json(self) -> str:
         """As stored."""
-        return orjson.dumps({name: getattr(self, name) for name in self.__slots__}).decode()
+        return orjson.dumps(self).decode()
 
     def note_verification(self, now: int, tools: Sequence[str], *, granted: bool) -> None:
         """Count one verification, granted or refused."""

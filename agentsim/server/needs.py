@@ -58,6 +58,12 @@ class Needs:
 def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
     """Add the keys that an operation leads to."""
     match operation:
+        # What comes most often comes first.
+        case Verify(by=by, token=token, include_history=history):
+            _collect_caller(by, needs)
+            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
+        case RecordExecution(token=token):
+            _collect_token(codec, token, needs)
         case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
             pass
         case AskConsent() | Deny():
@@ -79,15 +85,10 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
         case Refresh(by=by, refresh_token=token):
             _collect_caller(by, needs)
             _add(needs.tokens, parse_keyed_token("rt", token))
-        case Verify(by=by, token=token, include_history=history):
-            _collect_caller(by, needs)
-            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
         case Introspect(by=by, token=token, include_task_history=history):
             _collect_caller(by, needs)
             _add(needs.tokens, parse_keyed_token("rt", token))
             _collect_token(codec, token, needs, with_role=with_role, logs=history)
-        case RecordExecution(token=token):
-            _collect_token(codec, token, needs)
         case Revoke(by=by, token=revoked, client_id=client_id):
             _collect_caller(by, needs)
             if revoked is not None:

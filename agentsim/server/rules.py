@@ -114,6 +114,8 @@ def check_listed(policy: Policy, name: str, client_id: int | None = None) -> Non
     AccessDenied
         ``agent_blocked``.
     """
+    if not lists_agents(policy):
+        return
     names = (name,) if client_id is None else (name, client_name(client_id))
     if any(_matches(policy.blocked_agents, each) for each in names) or not any(
         _matches(policy.allowed_agents, each) for each in names
@@ -129,6 +131,7 @@ def check_agents(batch: Batch, lineage: Lineage) -> None:
     AccessDenied
         ``agent_blocked``.
     """
+    # Not even a loop where there is nothing to find: every use of a token comes by here.
     if lists_agents(batch.policy):
         for _, client_id, _ in lineage:
             agent: Row | None = batch.loaded.agents.get(client_id)

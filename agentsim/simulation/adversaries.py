@@ -80,6 +80,8 @@ class Adversaries:
         self._outcomes: dict[int, RecordExecution] = {}
         #: The first step of each attacker, in order of time.
         self.wakes = sorted(self._cast(scenario, tenant))
+        #: Agents whose credentials somebody else uses.
+        self.victims = frozenset(instance.victim for instance in self._instances)
         #: Operations so far, in the order of their answers.
         self.records: list[AttackRecord] = []
 
@@ -107,17 +109,19 @@ class Adversaries:
         if step.kind == AttackStep.OUTCOME:
             return
         if isinstance(operation, Verify) and isinstance(answer, Verification) and answer.is_valid:
-            yield self._outcome(step, operation, attacker.rng)
+            yield from self._outcome(step, operation, attacker.rng)
         if attacker.observe(answer):
             following = step.time + max(1, attacker.pause(self._intents.gap(instance.victim)))
             # Who is alone in an organisation is not hidden by anything.
             if following <= self._last_intent:
                 yield step._replace(time=following, order=next(self._orders))
 
-    def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Step:
+    def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Iterator[Step]:
         """The report of an attacker's call: it goes as some honest call went, or its absence would betray it."""
         calls = self._intents.calls
         model = int(rng.integers(len(calls)))
+        if not calls.reported[model]:
+            return
         done = step._replace(
             time=step.time + int(calls.duration[model]), order=next(self._orders), kind=AttackStep.OUTCOME
         )
@@ -125,7 +129,7 @@ class Adversaries:
         outcome = self._requests.outcome_like(call.token, tool, resource, model)
         outcome.args_digest = rng.bytes(6).hex()
         self._outcomes[done.order] = outcome
-        return done
+        yield done
 
     def _meet(self, instance: _Instance, moment: int) -> Victim | None:
         """What an attacker knows of its victim now; None where there is nothing that it could go on with."""

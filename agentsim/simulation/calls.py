@@ -46,6 +46,8 @@ class Calls:
     result_chars: npt.NDArray[np.int32]
     #: Whether the receiver introspects the token, too.
     introspected: npt.NDArray[np.bool_]
+    #: Whether the receiver reports how the call went.
+    reported: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.agent)
@@ -80,8 +82,15 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
         n_args=(1 + tool % 5).astype(np.uint8),
         arg_chars=arg_chars,
         result_chars=result_chars,
-        introspected=behaviour.random(total, np.float32) < catalogue.setting("introspected")[role][agent],
+        introspected=_share(behaviour, catalogue.setting("introspected")[role][agent]),
+        reported=_share(behaviour, catalogue.setting("reports")[role][agent]),
     )
+
+
+def _share(rng: np.random.Generator, share: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which of the calls, each with its own probability."""
+    chosen: npt.NDArray[np.bool_] = rng.random(len(share), np.float32) < share
+    return chosen
 
 
 def _how_many(catalogue: Catalogue, role: npt.NDArray[np.int16], rng: np.random.Generator) -> Longs:

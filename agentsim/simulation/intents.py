@@ -33,7 +33,7 @@ class Kind(IntEnum):
     ISSUE_CHILD = 3  #: a child asks for its grant below its parent's
     VERIFY = 4  #: a tool call: the receiver asks whether the token may be used for it
     INTROSPECT = 5  #: the receiver of a call looks the token up
-    EXECUTION = 6  #: the call's result is reported; not if the call was refused
+    EXECUTION = 6  #: the call's result is reported; not if the call was refused, nor by every receiver
     REVOKE = 7  #: the agent ends its own grant, done with its task
     CANCEL = 8  #: the owner ends the task of a root, and all below
 
@@ -166,7 +166,7 @@ def make_intents(scenario: Scenario, tenant: int) -> Intents:
     """Draw everything that the honest agents of one tenant intend."""
     population = make_population(scenario, tenant)
     plans, calls = make_plans(scenario, population)
-    per_call = 2 + calls.introspected.astype(np.int64)
+    per_call = 1 + calls.introspected.astype(np.int64) + calls.reported
     # An agent's events stand together: three to begin with, those of its calls, and perhaps two to end with.
     before_call = np.concatenate([[0], np.cumsum(per_call)])
     cancels = plans.cancelled > 0
@@ -195,10 +195,15 @@ def _put_calls(table: _Table, plans: Plans, calls: Calls, shift: Longs, before_c
     time = plans.issued[agent] + calls.offset
     ordinal = (3 + 3 * (numbers - calls.first[agent])).astype(np.int32)
     table.put(place, time, agent, ordinal, Kind.VERIFY, numbers)
+    asked, reported = np.flatnonzero(calls.introspected), np.flatnonzero(calls.reported)
     table.put(
-        place + 1 + calls.introspected, time + calls.duration, agent, ordinal + 2, Kind.EXECUTION, numbers
+        (place + 1 + calls.introspected)[reported],
+        (time + calls.duration)[reported],
+        agent[reported],
+        (ordinal + 2)[reported],
+        Kind.EXECUTION,
+        numbers[reported],
     )
-    asked = np.flatnonzero(calls.introspected)
     delay = np.minimum(_INTROSPECTION_DELAY, calls.duration[asked])
     table.put(
         place[asked] + 1,

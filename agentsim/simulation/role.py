@@ -118,6 +118,7 @@ class Role(Strict):
     introspected: Annotated[
         Share, Field(description="Share of calls whose receiver introspects the token, too.")
     ] = 0.02
+    reports: Annotated[Share, Field(description="Share of calls whose receiver reports how they went.")] = 1.0
     broad: Annotated[
         Share,
         Field(description="Share of agents that ask for all they may have instead of what the task needs."),

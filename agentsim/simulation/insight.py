@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -58,6 +59,7 @@ class Insight:
         token = None if holder is None else holder.token_at(moment)
         if holder is not None and token is not None:
             victim.access_token, victim.refresh_token = token, holder.refresh_token
+        self._note_calls(victim, number, moment)
         if kin:
             self._add_kin(victim, number, moment)
         return token is not None
@@ -80,7 +82,7 @@ class Insight:
         settings = population.catalogue.settings[int(population.role[number])]
         tools, registered = intents.granted_work(number), self._registered(int(population.role[number]))
         host = intents.host(number)
-        return Victim(
+        victim = Victim(
             client=holder.client,
             access_token=token,
             refresh_token=holder.refresh_token,
@@ -88,6 +90,7 @@ class Insight:
             task_description=intents.task_description(number),
             tools=tools,
             level=intents.level(number),
+            work=_both(intents.own_work(number), tools) or tools,
             unusual=intents.unusual_work(number),
             beyond=without({**registered, **self._known}, tools),
             registered=registered,
@@ -97,12 +100,15 @@ class Insight:
             summary=settings.summary,
             budget=settings.budget,
             steps=settings.steps,
+            habits=self._habits(int(population.role[number])),
             errands=self._errands(number),
             caller=f"host-{host}",
             source_ip=host,
             hosts=self._hosts,
             admin=self._admin,
         )
+        self._note_calls(victim, number, moment)
+        return victim
 
     def _registered_work(self, role: int) -> Tools:
         """What agents of a role register for: each tool with those of the resources that it works on."""
@@ -114,13 +120,31 @@ class Insight:
         }
         return {tool: catalogue.resource_names(mask) for tool, mask in masks.items() if mask}
 
-    def _errands(self, number: int) -> tuple[tuple[str, str], ...]:
-        """Tasks of the tree that agents of the same role have: name and description."""
-        intents, population = self._intents, self._intents.population
+    def _errands(self, number: int) -> tuple[str, ...]:
+        """Names of tasks of the tree that are of the same kind: they have the same description, too."""
+        population, kind = self._intents.population, self._intents.plans.kind
         first, last = np.searchsorted(population.tree, [population.tree[number], population.tree[number] + 1])
-        same = first + np.flatnonzero(population.role[first:last] == population.role[number])
+        same = first + np.flatnonzero(kind[first:last] == kind[number])
         near = same[np.argsort(np.abs(same - number), kind="stable")][:_MOST_TASKS]
-        return tuple((intents.task_id(agent), intents.task_description(agent)) for agent in near.tolist())
+        return tuple(self._intents.task_id(agent) for agent in near.tolist())
+
+    def _habits(self, role: int) -> Mapping[str, Mapping[str, float]]:
+        settings = self._intents.population.catalogue.settings[role]
+        return {**settings.chain, "": settings.start}
+
+    def _note_calls(self, victim: Victim, number: int, moment: int) -> None:
+        """How many calls the agent has made by then, and the tool of the last."""
+        calls, intents = self._intents.calls, self._intents
+        first, last = int(calls.first[number]), int(calls.first[number + 1])
+        since = moment - int(intents.plans.issued[number])
+        victim.calls = int(np.searchsorted(calls.offset[first:last], since, side="right"))
+        if victim.calls:
+            victim.last_tool = intents.population.catalogue.tools[calls.tool[first + victim.calls - 1]]
+
+
+def _both(tools: Tools, others: Tools) -> Tools:
+    """What is in both."""
+    return without(tools, without(tools, others))
 
 
 def all_agents(intents: Intents) -> Agents:

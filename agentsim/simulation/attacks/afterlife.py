@@ -9,7 +9,7 @@ from agentsim.server import Client, OAuthError, Operation, Refresh, TokenGrant, 
 from agentsim.server.answers import Answer
 from agentsim.server.clock import SECOND
 from agentsim.simulation.attacks.base import Attacker
-from agentsim.simulation.attacks.victims import NEVER, Agents, Flags, Longs, Victim
+from agentsim.simulation.attacks.victims import NEVER, Agents, Flags, Longs, Victim, pairs
 
 
 class OrphanAfterRevoke(Attacker):
@@ -36,13 +36,13 @@ class OrphanAfterRevoke(Attacker):
     def act(self, victim: Victim) -> Operation:
         """Call; when loud, try to refresh and to have children as well."""
         if self.quietly():
-            return self.call(victim, victim.tools)
+            return self.call(victim, victim.work)
         ways = 3 if victim.refresh_token is not None else 2
         match int(self.rng.integers(ways)):
             case 0:
-                return self.call(victim, victim.tools)
+                return self.call(victim, victim.work)
             case 1:
-                return self.delegate(victim, self.some(victim.tools))
+                return self.delegate(victim, pairs(victim.work))
         assert victim.refresh_token is not None
         return Refresh(by=victim.client, refresh_token=victim.refresh_token, source_ip=victim.source_ip)
 
@@ -78,7 +78,7 @@ class LongLived(Attacker):
         self._refresh = self._refresh or victim.refresh_token
         if self._access is None or self._lapsed or self.rng.random() < 0.5 * (1 - self.stealth):
             return self._renewal(victim.client, victim.source_ip)
-        return self.call(victim, victim.tools, token=self._access)
+        return self.call(victim, victim.work, token=self._access)
 
     def observe(self, answer: Answer | OAuthError) -> bool:
         """Go on until the grant has reached its own end."""
@@ -88,11 +88,6 @@ class LongLived(Attacker):
             self._lapsed = answer.error.error == "invalid_token"
         over = isinstance(answer, OAuthError) and answer.error == "invalid_grant"
         return super().observe(answer) and not over
-
-    def begin(self, victim: Victim) -> None:
-        """A long life takes more: as much again as the work took."""
-        super().begin(victim)
-        self._left *= 2
 
     def _renewal(self, client: Client, host: str) -> Operation | None:
         if self._refresh is None:

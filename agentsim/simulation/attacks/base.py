@@ -34,7 +34,7 @@ import numpy.typing as npt
 from agentsim.server import Client, IssueChild, OAuthError, Operation, Verification, Verify
 from agentsim.server.answers import Answer
 from agentsim.server.clock import SECOND
-from agentsim.simulation.attacks.victims import Agents, Flags, Longs, Tools, Victim, pairs
+from agentsim.simulation.attacks.victims import Agents, Flags, Longs, Tools, Victim
 
 #: Where loud attackers come from (RFC 5737).
 _OUTSIDE = "203.0.113."
@@ -77,6 +77,9 @@ class Attacker(ABC):
         self.innocent = False
         self._left = 0
         self._host: str | None = None
+        #: The tool that was called last, as far as it knows, and how many of its victim's calls it has seen.
+        self._last_tool = ""
+        self._calls_seen = 0
 
     @classmethod
     def victims(cls, agents: Agents) -> Flags:
@@ -132,9 +135,9 @@ class Attacker(ABC):
         return self._host
 
     def errand(self, victim: Victim) -> tuple[str, str]:
-        """Name and description of a task; when quiet, those of a task that an agent of the same role and tree has."""
+        """Name and description of a task; when quiet, those of a task like the victim's in the same tree."""
         if self.quietly():
-            return victim.errands[int(self.rng.integers(len(victim.errands)))]
+            return self.choose(victim.errands), victim.task_description
         name = self.choose(["fetch", "retry", "helper", "export"])
         return f"{victim.task_id}/{name}-{int(self.rng.integers(1000))}", "Fetch additional context"
 
@@ -147,8 +150,15 @@ class Attacker(ABC):
         task_id: str | None = None,
         host: str | None = None,
     ) -> Verify:
-        """A tool call that looks as the victim's own would, but for what is given."""
-        tool = self.choose(sorted(tools))
+        """A tool call that looks as the victim's own would, but for what is given.
+
+        Parameters
+        ----------
+        tools : what to choose from. When quiet, as the victim's role would, after the tool that was called last.
+        token, task_id : the grant to do it with; the victim's, unless given.
+        host : where it comes from; the victim's host, unless given.
+        """
+        tool = self._next_tool(victim, sorted(tools), alone=token is not None)
         return Verify(
             token=victim.access_token if token is None else token,
             task_id=victim.task_id if task_id is None else task_id,
@@ -158,6 +168,23 @@ class Attacker(ABC):
             source_ip=victim.source_ip if host is None else host,
             include_history=False,
         )
+
+    def _next_tool(self, victim: Victim, tools: Sequence[str], *, alone: bool) -> str:
+        """One of these tools; ``alone``: on a token that the victim itself does not use just now."""
+        if not alone and victim.calls != self._calls_seen:
+            self._calls_seen, self._last_tool = victim.calls, victim.last_tool
+        if self.quietly():
+            habits = victim.habits
+            for row in (habits.get(self._last_tool, {}), habits.get("", {})):
+                weights = np.array([row.get(tool, 0.0) for tool in tools])
+                if weights.any():
+                    place = np.searchsorted(
+                        np.cumsum(weights), self.rng.random() * weights.sum(), side="right"
+                    )
+                    self._last_tool = tools[min(int(place), len(tools) - 1)]
+                    return self._last_tool
+        self._last_tool = self.choose(tools)
+        return self._last_tool
 
     def delegate(
         self,
@@ -185,12 +212,6 @@ class Attacker(ABC):
             scope_inheritance="full" if wanted is None else "restricted",
             source_ip=victim.source_ip,
         )
-
-    def some(self, tools: Tools) -> list[str]:
-        """A few of these, as scopes: one at least."""
-        every = pairs(tools)
-        count = 1 + int(self.rng.integers(min(4, len(every))))
-        return [self.choose(every) for _ in range(count)]
 
 
 def _parts(scope: Sequence[str], place: int) -> tuple[str, ...]:

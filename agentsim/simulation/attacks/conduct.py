@@ -20,7 +20,7 @@ class TaskHijack(Attacker):
     def act(self, victim: Victim) -> Operation:
         """Call what is granted but not what this task does; when quiet, half of the time what it does."""
         imitate = not victim.unusual or self.rng.random() < self.stealth / 2
-        return self.call(victim, victim.tools if imitate else victim.unusual)
+        return self.call(victim, victim.work if imitate else victim.unusual)
 
 
 class CostHarvesting(Attacker):
@@ -39,8 +39,8 @@ class CostHarvesting(Attacker):
     def act(self, victim: Victim) -> Operation:
         """Make the one call, or when loud sometimes exchange the token for the one scope that it needs."""
         if self._loop is None:
-            tool = self.choose(sorted(victim.tools))
-            self._loop = tool, self.choose(victim.tools[tool])
+            tool = self.choose(sorted(victim.work))
+            self._loop = tool, self.choose(victim.work[tool])
         tool, resource = self._loop
         if self.rng.random() < 0.3 * (1 - self.stealth):
             return self.delegate(victim, [f"{tool}:{resource}"])
@@ -64,7 +64,7 @@ class LowAndSlowRecon(Attacker):
         """Try the next scope that others have; when quiet, two times in three do some work instead."""
         unknown = pairs(victim.beyond)
         if not unknown or self.rng.random() < self.stealth * 2 / 3:
-            return self.call(victim, victim.tools)
+            return self.call(victim, victim.work)
         self._tried += 1
         tool, _, resource = unknown[self._tried % len(unknown)].partition(":")
         return self.call(victim, {tool: (resource,)})
@@ -97,7 +97,7 @@ class ToctouDrift(Attacker):
             return None
         self.innocent = self._tool is None
         if self._tool is None:
-            self._tool = self.choose(sorted(victim.unusual or victim.tools))
+            self._tool = self.choose(sorted((not self.quietly() and victim.unusual) or victim.work))
             kept = tuple(sorted(set(victim.registered) - {self._tool}))
             return UpdateAgent(by=victim.admin, client_id=victim.client.client_id, allowed_tools=kept)
         if not self.quietly() and self.rng.random() < 0.5:
@@ -108,4 +108,4 @@ class ToctouDrift(Attacker):
         """Use the tool half of the time, and the others in between, as a task does."""
         assert self._tool is not None
         taken = {self._tool: victim.tools[self._tool]}
-        return self.call(victim, taken if self.rng.random() < 0.5 else victim.tools)
+        return self.call(victim, taken if self.rng.random() < 0.5 else victim.work)

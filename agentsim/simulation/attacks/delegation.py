@@ -16,7 +16,13 @@ class ScopeEscalation(Attacker):
 
     kind = "scope_escalation"
     tags = ("ASI03", "T3", "NHI5", "AML.T0012")
-    signals = ("refused_beyond_parent", "refused_beyond_registration", "excess_asked", "self_delegation")
+    signals = (
+        "refused_beyond_parent",
+        "refused_beyond_registration",
+        "excess_asked",
+        "refused_share",
+        "self_delegation",
+    )
     deviation = "asks for a scope that its grant does not have"
     #: What it is after when it is loud, in the order in which it asks.
     _WANTED = (
@@ -47,7 +53,7 @@ class UnscopedInheritance(Holding):
 
     kind = "unscoped_inheritance"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("tools_of_parent", "used_tools_share", "siblings", "self_delegation")
+    signals = ("tools_of_parent", "used_tools_share", "tools", "tool_entropy", "siblings", "self_delegation")
     deviation = "its child holds all of its parent's scope and uses one tool of it"
     loud = 20
 
@@ -58,14 +64,14 @@ class UnscopedInheritance(Holding):
     def act(self, victim: Victim) -> Operation:
         """Make the child and call its one tool; when loud, make more children like it."""
         if self._tool is None:
-            self._tool = self.choose(sorted(victim.tools))
+            self._tool = self.choose(sorted(victim.work))
         child = self.grant
         if child is None or self.rng.random() < 0.5 * (1 - self.stealth):
             return self.delegate(victim, None)
         renewed = self.renewal(victim.client, victim.source_ip)
         if renewed is not None:
             return renewed
-        tools = {self._tool: victim.tools[self._tool]}
+        tools = {self._tool: victim.work[self._tool]}
         return self.call(victim, tools, token=child.access_token, task_id=child.task_id)
 
 
@@ -84,15 +90,15 @@ class RunawayFanout(Attacker):
 
     def act(self, victim: Victim) -> Operation:
         """Make a child of the newest when loud, of the victim when quiet; now and then use one."""
-        child = self._made[int(self.rng.integers(len(self._made)))] if self._made else None
-        if child is not None and self.rng.random() < 0.5:
-            own = self.rng.random() < 0.5
-            token, task_id = (None, None) if own else (child.access_token, child.task_id)
-            return self.call(victim, self._needed(victim), token=token, task_id=task_id)
+        if self._made and self.rng.random() < 0.35 + 0.4 * self.stealth:
+            child = self._made[int(self.rng.integers(len(self._made)))]
+            if self.rng.random() < 0.25:
+                return self.call(victim, victim.work)
+            return self.call(victim, victim.work, token=child.access_token, task_id=child.task_id)
         parent = self._made[-1] if self._made and not self.quietly() else None
         return self.delegate(
             victim,
-            pairs(self._needed(victim)),
+            pairs(victim.work),
             token=None if parent is None else parent.access_token,
             parent_task_id=None if parent is None else parent.task_id,
         )
@@ -104,10 +110,6 @@ class RunawayFanout(Attacker):
         elif isinstance(answer, OAuthError) and self._made:
             self._made.pop()
         return super().observe(answer)
-
-    def _needed(self, victim: Victim) -> dict[str, tuple[str, ...]]:
-        """What the victim's own task calls: the same for each, so that every child may use it."""
-        return without(victim.tools, victim.unusual) or victim.tools
 
 
 class ConfusedDeputy(Attacker):
@@ -160,7 +162,7 @@ class Cascade(Attacker):
     def act(self, victim: Victim) -> Operation:
         """End a child's grant, where there is one; when quiet, every second time only do some work."""
         if not victim.children or self.rng.random() < self.stealth / 2:
-            return self.call(victim, victim.tools)
+            return self.call(victim, victim.work)
         child = victim.children[int(self.rng.integers(len(victim.children)))]
         return Revoke(
             by=victim.client, token=child.access_token, reason="completed", source_ip=victim.source_ip

@@ -16,7 +16,7 @@ from agentsim.server import (
 from agentsim.server.answers import Activation, Answer
 from agentsim.simulation.attacks.base import Attacker
 from agentsim.simulation.attacks.holding import Holding
-from agentsim.simulation.attacks.victims import Tools, Victim
+from agentsim.simulation.attacks.victims import Tools, Victim, pairs
 
 
 class RogueRegistration(Holding):
@@ -42,8 +42,9 @@ class RogueRegistration(Holding):
         if self._token is not None:
             return Confirm(registration_token=self._token, source_ip=host)
         if self.grant is None:
-            return self.root(victim, self._client, victim.registered, victim.registered_level, host)
-        tools = victim.tools if self.quietly() else victim.registered
+            tools = victim.work if self.quietly() else victim.registered
+            return self.root(victim, self._client, tools, victim.registered_level, host)
+        tools = self._granted(victim)
         return self.renewal(self._client, host) or self.call(
             victim, tools, token=self.grant.access_token, task_id=self.grant.task_id, host=host
         )
@@ -61,6 +62,12 @@ class RogueRegistration(Holding):
         """As many operations as others, after those that it takes to be an agent at all."""
         super().begin(victim)
         self._left += 3
+
+    def _granted(self, victim: Victim) -> Tools:
+        """What to call: all that it has when loud, the victim's work when quiet, or where it has no more."""
+        assert self.grant is not None
+        everything = set(victim.registered) <= set(self.grant.allowed_tools)
+        return victim.registered if everything and not self.quietly() else victim.work
 
     def _register(self, victim: Victim) -> Register:
         name, summary = victim.agent_name, victim.summary
@@ -90,7 +97,7 @@ class _Borrowed(Holding):
             tools, level = self._wanted(victim)
             return self.root(victim, victim.client, tools, level, host)
         return self.renewal(victim.client, host) or self.call(
-            victim, victim.tools, token=self.grant.access_token, task_id=self.grant.task_id, host=host
+            victim, victim.work, token=self.grant.access_token, task_id=self.grant.task_id, host=host
         )
 
     def observe(self, answer: Answer | OAuthError) -> bool:
@@ -99,7 +106,7 @@ class _Borrowed(Holding):
 
     def _wanted(self, victim: Victim) -> tuple[Tools, str]:
         if self.quietly():
-            return victim.tools, victim.level
+            return victim.work, victim.level
         return {**victim.tools, **victim.registered}, victim.registered_level
 
 
@@ -144,7 +151,7 @@ class CredentialStuffing(Attacker):
             by=guess,
             task_id=name,
             task_description=description,
-            scope=" ".join(self.some(victim.tools)),
+            scope=" ".join(pairs(victim.work)),
             scope_level=victim.level,
             source_ip=self.elsewhere(victim),
         )

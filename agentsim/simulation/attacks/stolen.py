@@ -29,9 +29,9 @@ class TokenTheft(Attacker):
         """Use the token that was stolen first, from another caller; when loud, for whatever it may be good for."""
         if self._token is None:
             self._token = victim.access_token
-        tools = victim.tools
+        tools = victim.work
         if not self.quietly():
-            tools = {**tools, "secrets_read": ("vault",), "file_write": ("prod",)}
+            tools = {**victim.tools, "secrets_read": ("vault",), "file_write": ("prod",)}
         return self.call(victim, tools, token=self._token, host=self.elsewhere(victim))
 
     def observe(self, answer: Answer | OAuthError) -> bool:
@@ -49,7 +49,14 @@ class RefreshReplay(Attacker):
 
     kind = "refresh_replay"
     tags = ("RFC 9700 4.14", "NHI2", "NHI7", "T9")
-    signals = ("refused_refresh_reuse", "refreshes", "callers", "caller_changes", "address_changes")
+    signals = (
+        "refused_refresh_reuse",
+        "refreshes",
+        "refreshes_per_verify",
+        "callers",
+        "caller_changes",
+        "address_changes",
+    )
     deviation = "one refresh token is used by two"
     loud = 15
 
@@ -62,7 +69,7 @@ class RefreshReplay(Attacker):
         """Steal the refresh token, redeem it, and use what it gives."""
         host = self.elsewhere(victim)
         if self._access is not None:
-            return self.call(victim, victim.tools, token=self._access, host=host)
+            return self.call(victim, victim.work, token=self._access, host=host)
         self._stolen = self._stolen or victim.refresh_token
         if self._stolen is None:
             return None
@@ -81,11 +88,13 @@ class AudienceConfusion(Attacker):
 
     kind = "audience_confusion"
     tags = ("T9", "ASI03", "RFC 9700 A5")
-    signals = ("introspections", "refused_not_granted", "refused_other", "resources_new_task")
+    signals = ("introspections", "callers", "caller_changes", "refused_not_granted", "refused_other")
     deviation = "resource servers that its task has nothing to do with ask about it"
 
     def act(self, victim: Victim) -> Operation:
-        """When quiet, look the token up at a resource that it is not for; when loud, present it there and elsewhere."""
+        """When quiet, look it up at a resource that it is not for, every second time; when loud, present it there and elsewhere."""
+        if self.rng.random() < self.stealth / 2:
+            return self.call(victim, victim.work)
         tool = self.choose(sorted(victim.tools))
         known = {
             name for tools in (victim.beyond, victim.tools) for names in tools.values() for name in names
@@ -119,4 +128,4 @@ class Repudiation(Attacker):
         if parent is None:
             return None
         usual = self.quietly() or not parent.unusual
-        return self.call(parent, parent.tools if usual else parent.unusual, host=victim.source_ip)
+        return self.call(parent, parent.work if usual else parent.unusual, host=victim.source_ip)

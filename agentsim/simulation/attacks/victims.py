@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +50,8 @@ class Victim:
     #: What its grant holds, and the scope level.
     tools: Tools
     level: str
-    #: Of that, what the task at hand does not call.
+    #: Of that, what the task at hand calls, and what it does not call.
+    work: Tools
     unusual: Tools
     #: What is not in its grant although the organisation has it: the agent's registration first.
     beyond: Tools
@@ -62,8 +64,13 @@ class Victim:
     summary: str
     budget: int | None
     steps: float
-    #: Name and description of tasks of its tree that agents of the same role have, its own among them.
-    errands: tuple[tuple[str, str], ...]
+    #: How its role goes on from one tool to the next, as weights; under the empty name, how it begins.
+    habits: Mapping[str, Mapping[str, float]]
+    #: How many calls it has made so far, and the tool of the last; empty where there is none.
+    calls: int = 0
+    last_tool: str = ""
+    #: Tasks of its tree that are like its own, which is among them.
+    errands: tuple[str, ...]
     caller: str
     source_ip: str
     #: Addresses of some hosts of the organisation.

@@ -52,7 +52,8 @@ def test_a_quiet_one_asks_for_what_others_have_by_names_that_they_use(victim, ma
         beyond = set(operation.scope.split()) - OWN
         assert beyond
         assert beyond <= set(pairs(victim.beyond))
-        assert (operation.task_id, operation.task_description) in victim.errands
+        assert operation.task_id in victim.errands
+        assert operation.task_description == victim.task_description
 
 
 def test_a_stolen_token_is_used_from_elsewhere_until_it_is_dead(victim, make):
@@ -189,10 +190,10 @@ def test_a_tool_is_taken_away_and_used_all_the_same_and_only_the_use_is_the_atta
     attacker = make("toctou_drift", 1.0)
     narrowed = attacker.act(victim)
     assert isinstance(narrowed, UpdateAgent)
-    assert set(narrowed.allowed_tools) == {"file_read", "chart_make"}
+    assert set(narrowed.allowed_tools) == {"db_query", "chart_make"}
     assert attacker.innocent
     assert attacker.observe(AgentRecord(log_id=1, profile=None)) is True
-    assert any(attacker.act(victim).required_tools == ("db_query",) for _ in range(10))
+    assert any(attacker.act(victim).required_tools == ("file_read",) for _ in range(10))
     assert not attacker.innocent
 
 

@@ -26,12 +26,11 @@ def numbers(make, kind, stealth, victim):
 
 def test_a_quiet_attacker_does_as_much_as_its_victims_role_and_a_loud_one_more(make, kind, victim):
     extra = {"rogue_registration": 3}.get(kind, 0)
-    factor = {"long_lived": 2}.get(kind, 1)
     for steps in (4.0, 9.0):
         victim.steps = steps
-        quiet = (numbers(make, kind, 1.0, victim).mean() - extra) / factor
+        quiet = numbers(make, kind, 1.0, victim).mean() - extra
         assert quiet == pytest.approx(steps, rel=0.1)
-        assert numbers(make, kind, 0.0, victim).mean() > 1.2 * (factor * quiet + extra)
+        assert numbers(make, kind, 0.0, victim).mean() > 1.2 * (quiet + extra)
 
 
 def test_a_quiet_attacker_keeps_its_victims_pace_and_a_loud_one_none(make, kind):
@@ -58,7 +57,8 @@ def test_a_quiet_attacker_names_nothing_that_its_organisation_does_not_have(make
             assert (getattr(asked, "source_ip", None) or "10.").startswith("10.")
             match asked:
                 case Issue() | IssueChild():
-                    assert (asked.task_id, asked.task_description) in victim.errands
+                    assert asked.task_id in victim.errands
+                    assert asked.task_description == victim.task_description
                     assert {name.split(":")[0] for name in (asked.scope or "").split()} <= set(tools)
                     attacker.observe(grant(f"token-{number}", asked.task_id))
                 case Register():
@@ -68,6 +68,27 @@ def test_a_quiet_attacker_names_nothing_that_its_organisation_does_not_have(make
                     assert set(asked.required_tools) <= set(tools)
                     assert re.fullmatch(r"task-\d{7}", asked.task_id)
                     assert asked.audience is None
+
+
+def test_a_quiet_attacker_goes_on_from_tool_to_tool_as_its_victims_role_does(make, victim):
+    victim.work = {"file_read": ("github",), "db_query": ("sales",)}
+    quiet, loud = make("token_theft", 1.0), make("token_theft", 0.0)
+    called = [quiet.act(victim).required_tools[0] for _ in range(400)]
+    after = [then for one, then in zip(called, called[1:], strict=False) if one == "file_read"]
+    assert called[0] == "file_read"
+    assert after.count("db_query") / len(after) == pytest.approx(0.75, abs=0.1)
+    assert len({loud.act(victim).required_tools[0] for _ in range(100)}) == 4
+
+
+def test_who_has_taken_an_agent_over_goes_on_from_the_agents_own_last_call(make, victim):
+    victim.work = {"file_read": ("github",), "db_query": ("sales",)}
+    victim.habits = {"": {"db_query": 1.0}, "db_query": {"file_read": 1.0}, "file_read": {"db_query": 1.0}}
+    victim.calls, victim.last_tool = 3, "file_read"
+    attacker = make("long_lived", 1.0)
+    assert attacker.call(victim, victim.work).required_tools == ("db_query",)
+    assert attacker.call(victim, victim.work).required_tools == ("file_read",)
+    victim.calls, victim.last_tool = 4, "db_query"
+    assert attacker.call(victim, victim.work).required_tools == ("file_read",)
 
 
 def test_a_quiet_attacker_stops_where_the_grant_has_ended_as_an_honest_agent_does(make, kind, victim):

@@ -18,7 +18,8 @@ call went is reported by who received it; the engine sees to that. An attacker t
 with :class:`Holding`.
 
 ``stealth`` goes from 0 (loud: a burst, far outside the grant, from elsewhere) to 1: the tools, names, pace and number of
-calls of its victim's role, and one deviation, which the class names. All names that reach the server (tasks, scopes,
+calls of its victim's role, and one deviation, which the class names. (What it does comes on top of what its victim
+does, since nobody's intents change: a grant that is used by both has more calls than others.) All names that reach the server (tasks, scopes,
 hosts) are then the organisation's own: see ``errand``, ``elsewhere`` and :class:`~agentsim.simulation.attacks.victims.Victim`.
 """
 

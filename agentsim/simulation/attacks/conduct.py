@@ -28,7 +28,15 @@ class CostHarvesting(Attacker):
 
     kind = "cost_harvesting"
     tags = ("ASI02", "T2", "T4", "AML.T0034.002")
-    signals = ("most_repeats", "verifies", "tool_entropy", "children", "self_delegation", "budget_spent")
+    signals = (
+        "most_repeats",
+        "verifies",
+        "tool_entropy",
+        "transitions_rare_role",
+        "children",
+        "self_delegation",
+        "budget_spent",
+    )
     deviation = "makes one call again and again"
     loud = 80
 

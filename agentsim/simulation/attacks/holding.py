@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from agentsim.server import Client, Issue, OAuthError, Refresh, TokenGrant, Verification
 from agentsim.server.answers import Answer
 from agentsim.simulation.attacks.base import Attacker
 from agentsim.simulation.attacks.victims import Tools, Victim, pairs
+
+#: The number of a case in the text of a task.
+_CASE = re.compile(r"\d+")
 
 
 class Holding(Attacker):
@@ -42,8 +47,9 @@ class Holding(Attacker):
         return self._lapsed and self.grant is not None and self.grant.refresh_token is not None
 
     def root(self, victim: Victim, client: Client, tools: Tools, level: str, host: str) -> Issue:
-        """Ask for a root grant for these tools, in the form in which honest agents ask."""
+        """Ask for a root grant for these tools, in the form in which honest agents ask: each has a case of its own."""
         name, description = self.errand(victim)
+        description = _CASE.sub(str(1000 + int(self.rng.integers(9000))), description)
         return Issue(
             by=client,
             task_id=name,

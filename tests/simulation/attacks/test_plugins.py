@@ -1,13 +1,17 @@
 """Attacks of others, named by their class or installed as entry points."""
 
+import re
 import sys
+import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agentsim.lineage import check
 from agentsim.settings.faults import SettingsError
 from agentsim.simulation import simulate
-from agentsim.simulation.attacks import ATTACKERS, explain
+from agentsim.simulation.attacks import ATTACKERS, describe, explain
 
 GUEST = '''
 from agentsim.server import Introspect
@@ -75,6 +79,15 @@ def test_worker_processes_load_the_class_again(guest, scenario, tmp_path):
     labels = run.frame("labels")
     assert set(labels["tenant"]) == {0, 1}
     assert set(labels["attack"]) == {"peeking"}
+
+
+def test_the_example_of_the_page_on_data_is_an_attack():
+    page = (Path(__file__).parents[3] / "data" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"\n\n(    from agentsim\.server.*?)\n\nHow often", page, flags=re.DOTALL)
+    names = {}
+    exec(textwrap.dedent(example), names)
+    assert describe(names["Peeker"])["does"] == "Looks its victim's token up, again and again."
+    names["Peeker"](0.5, np.random.default_rng(0))
 
 
 def test_an_installed_attack_is_named_by_its_entry_point(guest, scenario, tmp_path):

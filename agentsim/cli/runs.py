@@ -23,7 +23,7 @@ _SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
 _BatchSize = Annotated[
     int, typer.Option(min=1, metavar="N", help="Operations per transaction; changes the speed, nothing else.")
 ]
-_OUT = "Directory of the Run; a Run that is there is replaced."
+_OUT = "Directory of the Run; another Run that is there is replaced."
 
 
 @app.command(epilog="Example: `agentsim simulate data/scenarios/demo.yaml --agents 20000 --seed 7`")
@@ -48,11 +48,16 @@ def simulate(
             min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Play everything, even what an earlier run has finished.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Simulate a scenario against the token server and keep the outcome as a Run.
 
-    The same scenario and seed always give the same Run, whatever the batch size and the number of processes.
+    The same scenario and seed always give the same Run, whatever the batch size and the number of processes. A run that
+    was interrupted goes on where the same command is given again: finished tenants are kept. Exit status 1 if a tenant
+    failed; the others are played all the same.
     """
     from agentsim.settings.policyfile import load_settings
     from agentsim.simulation import load_scenario
@@ -71,11 +76,14 @@ def simulate(
         target,
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
+        fresh=fresh,
         source=scenario,
         policy_file=policy,
         progress=progress(),
     )
-    _present(run, as_json, "agentsim report scale")
+    if run.manifest.tenants:
+        _present(run, as_json, "agentsim report scale")
+    _tell_tenants(run)
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
@@ -129,6 +137,19 @@ def inspect(
         if check:
             typer.echo("\n" + "\n".join([*map(str, violations), _verdict(len(violations))]))
     if violations:
+        raise typer.Exit(1)
+
+
+def _tell_tenants(run: Run) -> None:
+    """Say on standard error what was kept and what failed; leave with status 1 where something did."""
+    manifest = run.manifest
+    played, failed = len(manifest.tenants) - manifest.reused, len(manifest.failed)
+    if manifest.reused or failed:
+        typer.echo(f"tenants: computed {played}, reused {manifest.reused}, failed {failed}", err=True)
+    for tenant, failure in manifest.failed.items():
+        typer.echo(f"tenant {tenant} failed in stage {failure}", err=True)
+    if failed:
+        typer.echo(f"Tracebacks are in {run.path / 'manifest.json'}; the same command tries again.", err=True)
         raise typer.Exit(1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from agentsim.run import Run, RunError
@@ -60,19 +59,18 @@ def make_companions(
 def open_or_simulate(
     scenario: Scenario, path: Path, progress: bool, jobs: int | None = None
 ) -> tuple[Run, bool]:
-    """The finished Run of exactly this scenario and version, or a new one; and whether it was there.
-
-    What a killed attempt left at ``path`` is replaced.
+    """The finished Run of exactly this scenario and code, or a new one; and whether all of it was there.
 
     Parameters
     ----------
     jobs : processes; one per core if left out.
+
+    Raises
+    ------
+    RunError
+        If a tenant fails.
     """
-    try:
-        run = Run(path)
-        same = run.manifest.source == scenario.resolved() and run.manifest.status == "complete"
-        if same and run.manifest.versions.get("agentsim") == version("agentsim"):
-            return run, True
-    except RunError:
-        pass
-    return simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress), False
+    run = simulate(scenario, path, jobs=jobs or os.cpu_count() or 1, progress=progress)
+    for tenant, failure in run.manifest.failed.items():
+        raise RunError(f"{path}: tenant {tenant} failed in stage {failure}")
+    return run, run.manifest.reused == len(run.manifest.tenants)

@@ -18,10 +18,11 @@ from scipy.stats import bootstrap
 from tqdm.auto import tqdm
 
 from agentsim.experiments.companions import open_or_simulate
-from agentsim.run import Run
+from agentsim.run import Run, RunError
 from agentsim.simulation import Scenario
+from agentsim.simulation.processes import Processes
 from agentsim.simulation.scenario import parse_scenario
-from agentsim.simulation.shards import Advance, deal
+from agentsim.simulation.shards import Advance, Crashed, deal
 
 #: Share of the root tasks that are stopped by their owner.
 STOPPED = 0.5
@@ -84,9 +85,16 @@ def compare_exposure(
     """
     size = min(agents, scenario.population.agents)
     work = _Work(scenario.with_agents(size), Path(folder))
-    with tqdm(total=len(WAYS), unit="way", disable=not progress, desc="exposure") as bar:
+    with (
+        tqdm(total=len(WAYS), unit="way", disable=not progress, desc="exposure") as bar,
         # Each way in one process: they take about as long as each other.
-        places = dict(deal(work, range(len(WAYS)), os.cpu_count() or 1, bar.update))
+        Processes(os.cpu_count() or 1, bar.update) as crew,
+    ):
+        places: dict[int, Path] = {}
+        for number, place in deal(work, range(len(WAYS)), crew, bar.update):
+            if isinstance(place, Crashed):
+                raise RunError(place.reason)
+            places[number] = place
     rows = [
         {
             "verification": way.verification,

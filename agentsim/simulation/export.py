@@ -27,16 +27,19 @@ _SOURCES: dict[str, Table] = {
 }
 
 
-def export_tenant(store: Store, writer: PartWriter, tenant: int, extra: dict[str, int]) -> TenantEntry:
+def export_tenant(
+    store: Store, writer: PartWriter, tenant: int, end: int, extra: dict[str, int]
+) -> TenantEntry:
     """Write what a tenant's server holds; returns the tenant's entry for the manifest.
 
     Parameters
     ----------
+    end : last simulated microsecond.
     extra : further counts for the manifest.
     """
     counts = {name: _export(store, writer, name, tenant) for name in _SOURCES}
     head = store.head(tenant)
-    return TenantEntry(audit_head=head.row_hash.hex(), audit_rows=head.length, counts=counts | extra)
+    return TenantEntry(audit_head=head.row_hash.hex(), audit_rows=head.length, end=end, counts=counts | extra)
 
 
 def _export(store: Store, writer: PartWriter, name: str, tenant: int) -> int:

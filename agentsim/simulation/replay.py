@@ -102,8 +102,17 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
         reproduce=shlex.join(["agentsim", "replay", str(traces), "--out", str(out)]),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    writer = RunWriter(out, manifest)
-    with open_tenant(out, 0, int(digest[:32], 16), _POLICY) as (server, database):
+    with RunWriter(out, manifest, fresh=True) as writer:
+        _play(traces, read, writer, batch_size, progress)
+        return writer.finish(start=_START, wall_seconds=time.perf_counter() - began)
+
+
+def _play(traces: Path, read: Traces, writer: RunWriter, batch_size: int, progress: bool) -> None:
+    """Play the traces as the only tenant."""
+    with open_tenant(writer.path, 0, int(writer.manifest.source["sha256"][:32], 16), _POLICY) as (
+        server,
+        database,
+    ):
         log = WindowLog(0, server, database)
         stage = Stage(server, log, start=_START, window=_WINDOW, batch_size=batch_size)
         play = _Replay(traces, read)
@@ -113,12 +122,10 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
             for count in stage.perform(play.intended(), play):
                 windows += 1
                 bar.update(count)
-        entry = export_tenant(server.store, writer, 0, {})
+        entry = export_tenant(server.store, writer, 0, _START + windows * _WINDOW, {})
         writer.write("labels", 0, play.labels())
         writer.write("windows", 0, log.table())
     writer.finish_tenant(0, entry)
-    end = _START + windows * _WINDOW
-    return writer.finish(start=_START, end=end, wall_seconds=time.perf_counter() - began)
 
 
 class _Replay:

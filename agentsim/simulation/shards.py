@@ -1,94 +1,98 @@
-"""Whole tenants dealt to worker processes; nothing crosses tenants, so how they are dealt changes no table."""
+"""Whole tenants dealt to workers; nothing crosses tenants, so how they are dealt changes no table."""
 
-import multiprocessing
-import signal
+from __future__ import annotations
+
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.synchronize import Event
-from threading import Thread
-from typing import Any, TypeVar
-
-from agentsim.run import RunError
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 _Outcome = TypeVar("_Outcome")
 #: Takes how much has been done since the last call.
 Advance = Callable[[int], object]
 #: Plays one tenant and says now and then how far it has come.
 Work = Callable[[int, Advance], _Outcome]
+#: How often a tenant is begun whose worker dies.
+ATTEMPTS = 3
 
 
 class Stopped(Exception):
-    """The run is being given up; a worker ends at its next window."""
+    """The run is being given up; a worker ends at its next word."""
+
+
+class WorkerDied(Exception):
+    """Raised by a future whose worker was killed, or ran out of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The outcome of a tenant whose workers died each time."""
+
+    reason: str
+
+
+class Crew(Protocol):
+    """Workers in lanes. Each lane does one thing at a time, and one that dies takes no other with it."""
+
+    lanes: int
+
+    def submit(self, lane: int, work: Work[_Outcome], tenant: int) -> Future[_Outcome]:
+        """Begin with a tenant in a lane that is free."""
+
+    def died(self, error: BaseException) -> bool:
+        """Whether what a future raised says that its worker died."""
+
+    def renew(self, lane: int) -> None:
+        """Put another worker in the place of one that died."""
 
 
 def deal(
-    work: Work[_Outcome], tenants: Sequence[int], jobs: int, advance: Advance
-) -> Iterator[tuple[int, _Outcome]]:
-    """Do the work of each tenant, in this process or in ``jobs`` others.
+    work: Work[_Outcome], tenants: Sequence[int], crew: Crew | None, advance: Advance
+) -> Iterator[tuple[int, _Outcome | Crashed]]:
+    """Do the work of each tenant, in this process or by a crew.
 
     Parameters
     ----------
-    work : can be pickled where there is more than one job.
+    work : can be pickled where there is a crew.
     tenants : in the order in which they are begun.
-    advance : told of progress, in this process.
+    crew : the workers; None: this process.
+    advance : told of progress where the work is done in this process; a crew has its own way.
 
     Yields
     ------
-    Each tenant and its outcome, as they come.
+    Each tenant and its outcome, as they come. A tenant whose worker dies is begun again, at last with
+    :class:`Crashed` for an outcome; the others go on.
 
     Raises
     ------
-    RunError
-        If a worker process dies. What ``work`` raises ends the others at their next word, and is raised here.
+    Exception
+        What ``work`` raises; nothing further is begun then.
     """
-    if jobs <= 1 or len(tenants) <= 1:
+    if crew is None:
         for tenant in tenants:
             yield tenant, work(tenant, advance)
         return
-    context = multiprocessing.get_context("spawn")
-    stop, progress = context.Event(), context.Queue()
-    told = Thread(target=_listen, args=(progress, advance), daemon=True)
-    told.start()
-    workers = min(jobs, len(tenants))
-    try:
-        with ProcessPoolExecutor(workers, context, _begin_worker, (stop, progress)) as executor:
-            futures = {executor.submit(_work_in_worker, work, tenant): tenant for tenant in tenants}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BrokenProcessPool as exc:
-                raise RunError("a process of the run died (out of memory?); fewer --jobs need less") from exc
-            except BaseException:
-                stop.set()
-                executor.shutdown(wait=True, cancel_futures=True)
-                raise
-    finally:
-        progress.put(None)
-        # A worker that was killed in the middle of a word leaves a queue that nobody can read any more.
-        told.join(timeout=5)
-        progress.cancel_join_thread()
-
-
-#: What a worker process was given when it began.
-_worker: dict[str, Any] = {}
-
-
-def _begin_worker(stop: Event, progress: Any) -> None:
-    # Ctrl-C reaches the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker.update(stop=stop, progress=progress)
-
-
-def _work_in_worker(work: Work[_Outcome], tenant: int) -> _Outcome:
-    def advance(done: int) -> None:
-        if _worker["stop"].is_set():
-            raise Stopped
-        _worker["progress"].put(done)
-
-    return work(tenant, advance)
-
-
-def _listen(progress: Any, advance: Advance) -> None:
-    while (done := progress.get()) is not None:
-        advance(done)
+    waiting, free = deque(tenants), list(range(crew.lanes))
+    attempts: Counter[int] = Counter()
+    busy: dict[Future[_Outcome], tuple[int, int]] = {}
+    while waiting or busy:
+        while waiting and free:
+            lane, tenant = free.pop(), waiting.popleft()
+            attempts[tenant] += 1
+            busy[crew.submit(lane, work, tenant)] = lane, tenant
+        done, _ = wait(busy, return_when=FIRST_COMPLETED)
+        for future in done:
+            lane, tenant = busy.pop(future)
+            error = future.exception()
+            if error is None:
+                yield tenant, future.result()
+            elif not crew.died(error):
+                raise error
+            else:
+                crew.renew(lane)
+                if attempts[tenant] < ATTEMPTS:
+                    waiting.appendleft(tenant)
+                else:
+                    yield tenant, Crashed(f"its worker died {ATTEMPTS} times (out of memory?)")
+            free.append(lane)

@@ -133,7 +133,8 @@ class Story:
         )
 
     def write(self, writer: RunWriter) -> None:
-        writer.finish_tenant(self.tenant, export_tenant(self.server.store, writer, self.tenant, {}))
+        entry = export_tenant(self.server.store, writer, self.tenant, self.clock.now(), {})
+        writer.finish_tenant(self.tenant, entry)
         writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
 
 
@@ -171,10 +172,10 @@ def write_run(path: Path, *stories: Story) -> Run:
         reproduce="agentsim simulate story.yaml",
         created_at="2026-01-01T00:00:00Z",
     )
-    writer = RunWriter(path, manifest)
-    for story in stories:
-        story.write(writer)
-    return writer.finish(start=START, end=max(story.clock.now() for story in stories), wall_seconds=0.0)
+    with RunWriter(path, manifest, fresh=True) as writer:
+        for story in stories:
+            story.write(writer)
+        return writer.finish(start=START, wall_seconds=0.0)
 
 
 def tell_story(tenant: int = 0) -> Story:

@@ -109,13 +109,13 @@ def test_attacks_are_counted_by_instance_operation_and_success(story, write):
 
 def test_labels_of_a_replay_are_counted_by_grant(tmp_path):
     manifest = Manifest(kind="replay", name="traces", source={}, policy={}, reproduce="", created_at="")
-    writer = RunWriter(tmp_path / "run", manifest)
     rows = [
         {"tenant": 0, "grant_id": number, "label": label, "attempted": attempted}
         for number, (label, attempted) in enumerate([(1, True), (0, True), (0, False), (-1, None)], start=1)
     ]
-    writer.write("labels", 0, pa.Table.from_pylist(rows, schema=SCHEMAS["labels"]))
-    summary = summarise(writer.finish(start=0, end=0, wall_seconds=0.0))
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        writer.write("labels", 0, pa.Table.from_pylist(rows, schema=SCHEMAS["labels"]))
+        summary = summarise(writer.finish(start=0, wall_seconds=0.0))
     assert summary.as_dict()["labels"] == {
         "grants": 4, "attempted": 2, "attacked": 1, "benign": 2, "unknown": 1,
     }  # fmt: skip
@@ -130,7 +130,8 @@ def test_a_summary_is_ready_for_json(told_run):
 
 def test_figures_of_an_empty_run(tmp_path):
     manifest = Manifest(kind="simulation", name="empty", source={}, policy={}, reproduce="", created_at="")
-    run = RunWriter(tmp_path / "run", manifest).finish(start=0, end=0, wall_seconds=0.0)
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        run = writer.finish(start=0, wall_seconds=0.0)
     metrics = tree_metrics(run)
     assert isinstance(metrics, pd.DataFrame)
     assert metrics.empty

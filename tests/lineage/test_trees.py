@@ -98,6 +98,7 @@ def test_the_tree_to_draw_is_the_largest_that_fits_and_has_something_to_show(tol
 
 def test_a_run_without_grants_has_no_tree_to_draw(tmp_path):
     manifest = Manifest(kind="simulation", name="empty", source={}, policy={}, reproduce="", created_at="")
-    run = RunWriter(tmp_path / "run", manifest).finish(start=0, end=0, wall_seconds=0.0)
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        run = writer.finish(start=0, wall_seconds=0.0)
     with pytest.raises(RunError, match="no grants"):
         pick_tree(run)

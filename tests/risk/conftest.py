@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from agentsim.run import Manifest, Run, RunWriter
+from agentsim.run import Manifest, Run, RunWriter, TenantEntry
 from agentsim.tables import SCHEMAS
 
 
@@ -79,10 +79,11 @@ class World:
             reproduce="by hand",
             created_at="now",
         )
-        writer = RunWriter(path, manifest)
-        for table, rows in self.rows.items():
-            writer.write(table, 0, pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
-        return writer.finish(start=0, end=next(self._clock), wall_seconds=0.0)
+        with RunWriter(path, manifest) as writer:
+            for table, rows in self.rows.items():
+                writer.write(table, 0, pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
+            writer.finish_tenant(0, TenantEntry(audit_head="", audit_rows=0, end=next(self._clock)))
+            return writer.finish(start=0, wall_seconds=0.0)
 
     def _audit(
         self, kind: str, grant: int, details: dict[str, Any], *, at: int | None = None, **more: Any

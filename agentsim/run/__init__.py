@@ -1,0 +1,24 @@
+"""A Run on disk: one directory with a manifest and Parquet tables.
+
+    RUN/manifest.json
+    RUN/<table>/t<tenant>-<part>.parquet      tables and columns: agentsim.tables
+
+The manifest lists every finished file with its SHA-256; what it does not list does not belong to the Run.
+"""
+
+from agentsim.run.manifest import Failure, FileEntry, Manifest, RunError, TenantEntry
+from agentsim.run.reading import Run
+from agentsim.run.writing import WORK, PartWriter, RunWriter, save_manifest
+
+__all__ = [
+    "WORK",
+    "Failure",
+    "FileEntry",
+    "Manifest",
+    "PartWriter",
+    "Run",
+    "RunError",
+    "RunWriter",
+    "TenantEntry",
+    "save_manifest",
+]

@@ -1,0 +1,128 @@
+"""What a Run says of itself, in ``manifest.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentsim.errors import UserError
+from agentsim.tables import DETERMINISTIC, FORMAT
+
+NAME = "manifest.json"
+
+
+class RunError(UserError):
+    """A directory is not a Run that this version can read; the message says why and what to do."""
+
+
+class FileEntry(BaseModel):
+    """One finished table file."""
+
+    model_config = ConfigDict(extra="forbid")
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class TenantEntry(BaseModel):
+    """One finished tenant: its audit chain's head and length, and what it counted."""
+
+    model_config = ConfigDict(extra="forbid")
+    audit_head: str
+    audit_rows: int
+    #: Last simulated microsecond.
+    end: int
+    counts: dict[str, int] = Field(default_factory=dict)
+
+
+class Failure(BaseModel):
+    """Why a tenant has no tables: in which stage of its work, and what happened there."""
+
+    model_config = ConfigDict(extra="forbid")
+    stage: str
+    type: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.type}: {self.message}"
+
+
+class Manifest(BaseModel):
+    """What a Run says of itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: int = FORMAT
+    #: ``simulation`` or ``replay``.
+    kind: str
+    name: str
+    #: ``running`` until every tenant has been played, then ``complete``, or ``failed`` where some have failed.
+    status: str = "running"
+    seed: int | None = None
+    #: The resolved scenario of a simulation; source, size and SHA-256 of the traces of a replay.
+    source: dict[str, Any]
+    #: The server policy that was in force.
+    policy: dict[str, Any]
+    #: The command that makes the same Run again.
+    reproduce: str
+    created_at: str
+    #: First and last simulated microsecond.
+    start: int = 0
+    end: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    commit: str | None = None
+    #: SHA-256 of the package's own source: what a Run may be resumed by.
+    code: str | None = None
+    #: Of all sittings together, where the Run was resumed.
+    wall_seconds: float = 0.0
+    #: How many of the tenants the last sitting found finished.
+    reused: int = 0
+    tenants: dict[int, TenantEntry] = Field(default_factory=dict)
+    failed: dict[int, Failure] = Field(default_factory=dict)
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+
+    def continues(self, other: Manifest) -> bool:
+        """Whether the other Run's finished tenants are this one's: of the same input and the same code."""
+        names = ("format", "kind", "name", "seed", "source", "policy", "versions", "code")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def digests(self) -> dict[str, str]:
+        """One SHA-256 per deterministic table, over its files' names and digests in order."""
+        result = {}
+        for table in DETERMINISTIC:
+            total = hashlib.sha256()
+            for name in sorted(self.files):
+                if name.startswith(f"{table}/"):
+                    total.update(f"{name} {self.files[name].sha256}\n".encode())
+            result[table] = total.hexdigest()
+        return result
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the Run in a directory.
+
+    Raises
+    ------
+    RunError
+        If there is none, it cannot be read, or a newer version wrote it.
+    """
+    file = path / NAME
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: no Run here (no {NAME}); make one with 'agentsim simulate'") from None
+    except (OSError, ValueError) as exc:
+        raise RunError(f"{file}: cannot be read: {exc}") from exc
+    written = data.get("format") if isinstance(data, dict) else None
+    if isinstance(written, int) and written > FORMAT:
+        raise RunError(
+            f"{path}: written in format {written}, this version reads up to {FORMAT}; update agentsim"
+        )
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as exc:
+        raise RunError(f"{file}: not a Run's manifest: {exc.errors()[0]['msg']}") from exc

@@ -1,0 +1,117 @@
+"""A Run opened for reading: its tables as Arrow, as pandas, and by SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentsim.run.files import sha256
+from agentsim.run.manifest import RunError, read_manifest
+from agentsim.tables import SCHEMAS
+
+
+class Run:
+    """A Run opened for reading.
+
+    Parameters
+    ----------
+    path : directory that holds ``manifest.json``.
+
+    Raises
+    ------
+    RunError
+        If there is no manifest, it cannot be read, or it was written by a newer format.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.manifest.kind}, {self.manifest.status})"
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    def files(self, table: str) -> list[Path]:
+        """The finished files of one table, in order."""
+        return [self.path / name for name in sorted(self.manifest.files) if name.startswith(f"{table}/")]
+
+    def read(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """One table as Arrow, rows in the order of tenant and part.
+
+        Raises
+        ------
+        RunError
+            If a file of the table is missing or cannot be read.
+        """
+        schema = SCHEMAS[table]
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        try:
+            parts = [
+                pq.read_table(file, columns=columns, schema=SCHEMAS[table]) for file in self.files(table)
+            ]
+        except (OSError, pa.ArrowInvalid) as exc:
+            raise RunError(f"{self.path}: table {table} cannot be read: {exc}") from exc
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def frame(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """One table as a pandas DataFrame; nullable integers stay integers (``Int64``)."""
+        result: pd.DataFrame = self.read(table, columns).to_pandas(types_mapper=_nullable_integers)
+        return result
+
+    @cached_property
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()
+        for table, schema in SCHEMAS.items():
+            files = [str(file) for file in self.files(table)]
+            if files:
+                with _readable(f"{self.path}: table {table}"):
+                    relation = connection.read_parquet(files)
+            else:
+                relation = connection.from_arrow(schema.empty_table())
+            relation.create_view(table)
+        return connection
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Answer a DuckDB query over the tables, each a view under its own name.
+
+        Raises
+        ------
+        RunError
+            If a table's file is missing or damaged; faults of the query itself stay DuckDB's errors.
+        """
+        database = self._database
+        with _readable(f"{self.path}: a table"):
+            result: pd.DataFrame = database.cursor().sql(query).df()
+        return result
+
+    def damaged_files(self) -> list[str]:
+        """Names of listed files that are missing or whose SHA-256 differs from the manifest's."""
+        found = []
+        for name, entry in self.manifest.files.items():
+            file = self.path / name
+            if not file.is_file() or sha256(file) != entry.sha256:
+                found.append(name)
+        return found
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as exc:
+        raise RunError(f"{what} cannot be read: {str(exc).splitlines()[0]}") from exc
+
+
+def _nullable_integers(arrow: pa.DataType) -> pd.api.extensions.ExtensionDtype | None:
+    return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}.get(arrow)

@@ -9,6 +9,7 @@ import pytest
 from agentsim.lineage import check, summarise
 from agentsim.risk.evaluation import read_truth
 from agentsim.risk.evidence import gather
+from agentsim.server.clock import SECOND
 from agentsim.simulation import load_scenario, simulate
 from agentsim.simulation.attacks import ATTACKERS
 from agentsim.simulation.intents import make_intents
@@ -56,10 +57,19 @@ def test_every_attack_leaves_labelled_operations_and_no_broken_invariant(run):
     assert set(summarise(run).attacks) == set(ATTACKERS)
 
 
-def test_every_attack_stops_with_the_last_honest_agent(run, few):
-    last = make_intents(few, 0).time[-1]
+def test_nobody_attacks_any_more_when_the_last_honest_agent_has_stopped(scenario, tmp_path):
+    late = scenario(
+        population={"agents": 40, "roots": {"support_agent": 1}},
+        workload={"executor": "constant-arrival-rate", "duration": "1m"},
+        roles={"support_agent": {"steps": 20.0}},
+        attacks=[{"kind": kind, "prevalence": 1.0, "stealth": 1.0} for kind in ("long_lived", "human_use")],
+    )
+    asked = labels(
+        simulate(late, tmp_path / "late"), "max(a.timestamp) t", "a.event_type <> 'task_execution'"
+    )
+    last = make_intents(late, 0).time[-1]
     # How a call went is reported when it is over.
-    assert labels(run, "max(a.timestamp) t", "a.event_type <> 'task_execution'")["t"][0] <= last
+    assert last - 600 * SECOND < asked["t"][0] <= last
 
 
 def test_operations_about_no_grant_are_labelled_and_count_as_missed(run):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RUNS = Path("data/runs")
 #: What ``simulate`` and ``replay`` tell of a new Run; ``inspect`` tells the rest.
 _SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
+#: What it tells, too, where there is any.
+_LEFT_OUT = ("trees_dropped", "trees_not_begun")
 _BatchSize = Annotated[
     int, typer.Option(min=1, metavar="N", help="Operations per transaction; changes the speed, nothing else.")
 ]
@@ -55,9 +57,9 @@ def simulate(
 ) -> None:
     """Simulate a scenario against the token server and keep the outcome as a Run.
 
-    The same scenario and seed always give the same Run, whatever the batch size and the number of processes. A run that
-    was interrupted goes on where the same command is given again: finished tenants are kept. Exit status 1 if a tenant
-    failed; the others are played all the same.
+    The same scenario and seed always give the same Run, whatever the batch size and the number of processes; not
+        with `clock: wall`, where operations are handed over in real time. A run that was interrupted goes on where the same
+        command is given again: finished tenants are kept. Exit status 1 if a tenant failed; the others are played all the same.
     """
     from agentsim.settings.policyfile import load_settings
     from agentsim.simulation import load_scenario
@@ -169,7 +171,8 @@ def _present(run: Run, as_json: bool, following: str) -> None:
         return
     from agentsim.cli.terminal import print_figures
 
-    print_figures({name: figures[name] for name in _SHORT})
+    told = (*_SHORT, *(name for name in _LEFT_OUT if figures[name]))
+    print_figures({name: figures[name] for name in told})
     typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
 
 

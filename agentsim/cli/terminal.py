@@ -36,6 +36,8 @@ def print_summary(figures: Mapping[str, Any]) -> None:
     print_table(("Revocation of", "marks"), figures.get("marks_by_kind", {}).items())
     attacks = [(name, *counts.values()) for name, counts in figures.get("attacks", {}).items()]
     print_table(("Attack", "instances", "operations", "honoured"), attacks)
+    waits = [(name, *latency.values()) for name, latency in figures.get("latencies", {}).items()]
+    print_table(("Answered within (µs)", "operations", "p50", "p95", "p99", "max"), waits)
     print_table(("Labels", "grants"), (figures.get("labels") or {}).items())
 
 

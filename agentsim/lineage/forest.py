@@ -159,6 +159,11 @@ def find(sorted_ids: Indices, wanted: Indices) -> Indices:
     return np.where(sorted_ids[place] == wanted, place, -1).astype(np.int64)
 
 
+def ranges(start: Indices, count: Indices) -> Indices:
+    """``count[i]`` numbers from ``start[i]`` on, for one ``i`` after the other."""
+    return np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
+
+
 def _levels(parent: Indices) -> tuple[list[Indices], Indices]:
     """Indices level by level, siblings side by side, and the indices that no root leads to."""
     by_parent = np.argsort(parent, kind="stable")
@@ -169,9 +174,8 @@ def _levels(parent: Indices) -> tuple[list[Indices], Indices]:
         levels.append(level)
         reached[level] = True
         start, count = first[level], first[level + 1] - first[level]
-        # The children of grant i are by_parent[first[i] : first[i + 1]]; all of a level's ranges at once.
-        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        level = by_parent[np.repeat(start, count) + offset]
+        # The children of grant i are by_parent[first[i] : first[i + 1]].
+        level = by_parent[ranges(start, count)]
     return levels, np.flatnonzero(~reached)
 
 

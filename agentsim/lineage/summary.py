@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from agentsim.lineage.blast import Reach, agents_of
 from agentsim.lineage.forest import Forest
+from agentsim.lineage.latencies import Latency, latencies
 from agentsim.run import Run
 
 
@@ -53,6 +55,8 @@ class Summary:
     tenants, agents, people, grants, tokens, trees : how many there are; people are clients of the class ``human``.
     max_depth, mean_depth : of all grants; a root has depth 0.
     largest_tree : grants of the largest tree.
+    trees_dropped, trees_not_begun : what an open load had no room for, and what no user of a closed load came to.
+    largest_blast_radius : most grants that one agent has or has below one of its own.
     operations : decisions, each with its audit row; rows of the fill after a mark are none.
     refusals : decisions that refused.
     marks : revocations that took effect.
@@ -60,6 +64,7 @@ class Summary:
     events, refused_events : audit rows and refusals by event type.
     refusals_by_reason, marks_by_kind : the same figures in parts.
     attacks : by kind; empty for a Run without labelled operations.
+    latencies : how long answers took, by operation.
     labels : the grants' labels of a replay; None for a simulation.
     digests : SHA-256 of each table that the same scenario and seed reproduce.
     """
@@ -75,6 +80,9 @@ class Summary:
     max_depth: int
     mean_depth: float
     largest_tree: int
+    trees_dropped: int
+    trees_not_begun: int
+    largest_blast_radius: int
     operations: int
     refusals: int
     marks: int
@@ -84,6 +92,7 @@ class Summary:
     refusals_by_reason: dict[str, int]
     marks_by_kind: dict[str, int]
     attacks: dict[str, AttackCount]
+    latencies: dict[str, Latency]
     labels: LabelCount | None
     digests: dict[str, str]
 
@@ -117,6 +126,9 @@ def summarise(run: Run) -> Summary:
         max_depth=int(forest.depth.max(initial=0)),
         mean_depth=float(np.mean(forest.depth)) if len(forest) else 0.0,
         largest_tree=int(forest.size.max(initial=0)),
+        trees_dropped=_counted(run, "dropped"),
+        trees_not_begun=_counted(run, "not_begun"),
+        largest_blast_radius=int(Reach.of(forest, agents_of(run)).count().max(initial=0)),
         operations=sum(events.values()) - events.get("token_ended", 0),
         refusals=sum(refused.values()),
         marks=sum(marks.values()),
@@ -126,6 +138,7 @@ def summarise(run: Run) -> Summary:
         refusals_by_reason=reasons,
         marks_by_kind=marks,
         attacks=_attacks(run),
+        latencies=latencies(run),
         labels=_labels(run) if run.manifest.kind == "replay" else None,
         digests=run.manifest.digests(),
     )
@@ -139,6 +152,11 @@ def _counts(run: Run, query: str) -> dict[str, int]:
     """A query's (name, count) rows, the largest count first."""
     rows = [(str(name), int(count)) for name, count in run.sql(query).itertuples(index=False)]
     return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
+
+
+def _counted(run: Run, name: str) -> int:
+    """What the tenants of a simulation counted under a name."""
+    return sum(entry.counts.get(name, 0) for entry in run.manifest.tenants.values())
 
 
 def _attacks(run: Run) -> dict[str, AttackCount]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from agentsim.errors import UserError
 
@@ -107,7 +107,7 @@ def _describe(model: type[BaseModel], details: ErrorDetails) -> Fault:
         tags = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
         return Fault(f"{path}.executor", f"got {context['tag']!r}; {suggestion(context['tag'], tags)}")
     if kind == "union_tag_not_found":
-        return Fault(f"{path}.executor", "required: constant-arrival-rate or ramping-arrival-rate")
+        return Fault(f"{path}.executor", "required: constant-arrival-rate or another one, or a preset")
     if kind == "literal_error":
         return Fault(path, f"must be {context['expected']}, got {value!r}")
     template = _MESSAGES.get(kind, "")
@@ -149,8 +149,14 @@ def walk(
                 field.alias or name: field for model in choices for name, field in model.model_fields.items()
             }
             field = known.get(str(part))
-            annotation = field.annotation if field else _element(annotation)
+            annotation = _written(field) if field else _element(annotation)
     return tuple(keys), known
+
+
+def _written(field: FieldInfo) -> Any:
+    """The type of what a file may hold in a field; a validator that makes something else of it tells the type."""
+    told = (getattr(mark, "json_schema_input_type", PydanticUndefined) for mark in field.metadata)
+    return next((kind for kind in told if kind is not PydanticUndefined), field.annotation)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

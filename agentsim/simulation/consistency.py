@@ -43,10 +43,14 @@ def cross_faults(scenario: Scenario) -> Iterable[Fault]:
         )
     if scenario.start.year not in _YEARS:
         yield ("start",), f"must lie in the years {_YEARS[0]} to {_YEARS[-1]}", scenario.start
-    duration = scenario.workload.profile.duration
+    for key, number in scenario.workload.dealt.items():
+        if number < len(names):
+            text = f"must be at least 1 for each of {len(names)} tenants, got {number}"
+            yield ("workload", key), text, number
+    end = scenario.workload.end
     for number, attack in enumerate(scenario.attacks):
-        if duration is not None and attack.start >= duration:
-            text = f"begins when the last tree has started ({format_duration(duration)})"
+        if end is not None and attack.start >= end:
+            text = f"begins when the last tree has started ({format_duration(end)})"
             yield ("attacks", number, "start"), text, attack.start
 
 
@@ -83,10 +87,8 @@ def _people_faults(scenario: Scenario) -> Iterable[Fault]:
     if people.level not in policy.levels:
         text = f"no such level; {faults.suggestion(people.level, policy.levels)}"
         yield ("people", "level"), text, people.level
-    duration = scenario.workload.profile.duration
-    if duration is not None and not people.is_anybody_at_work(
-        scenario.start_us, scenario.start_us + duration
-    ):
+    end = scenario.workload.end
+    if end is not None and not people.is_anybody_at_work(scenario.start_us, scenario.start_us + end):
         text = "nobody is at work while trees arrive; see start, hours, days and zone"
         yield ("people", "hours"), text, None
 

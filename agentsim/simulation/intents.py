@@ -237,7 +237,13 @@ class _Table:
         self.time[place], self.agent[place], self.ordinal[place] = time, agent, ordinal
         self.kind[place], self.call[place] = kind, call
 
+    def _keep(self, wanted: npt.NDArray[np.bool_]) -> None:
+        self.time, self.agent, self.ordinal = self.time[wanted], self.agent[wanted], self.ordinal[wanted]
+        self.kind, self.call = self.kind[wanted], self.call[wanted]
+
     def sorted(self, population: Population, plans: Plans, calls: Calls) -> Intents:
+        if not plans.begun.all():
+            self._keep(plans.begun[self.agent] | (self.kind <= Kind.CONFIRM))
         # Stable: events of the same microsecond stay in order of agent and ordinal.
         order = np.argsort(self.time, kind="stable")
         columns = (getattr(self, name)[order] for name in ("time", "agent", "ordinal", "kind", "call"))

@@ -59,6 +59,8 @@ class Plans:
     confirmed: Longs
     issued: Longs
     ended: Longs
+    #: Whether its tree begins at all; agents of one that does not are registered and confirmed, and that is all.
+    begun: Flags
     #: Whether it revokes its grant at the end, and when its owner cancels the task (0: never).
     revokes: Flags
     cancelled: Longs
@@ -72,9 +74,11 @@ def make_plans(scenario: Scenario, population: Population) -> tuple[Plans, Calls
     ask = _asks(population, tasks.random(size))
     proactive = tasks.random(size) < catalogue.setting("proactive")[role]
     calls = make_calls(scenario.seed, population, kind)
-    issued = _begin(scenario, population, calls, tasks)
+    issued = _delegated(population, calls, tasks)
     endings = generator(scenario.seed, STREAM.ENDINGS, population.tenant)
     ended = _end(population, calls, issued, endings)
+    begin, begun = _scheduled(scenario, population, ended)
+    issued, ended = issued + begin, ended + begin
     registered = issued - (5 * SECOND + tasks.random(size) * (LEAD - 10 * SECOND)).astype(np.int64)
     need_tools = _gather(population, catalogue.kind_tools[kind])
     need_resources = _gather(population, catalogue.kind_resources[kind])
@@ -97,6 +101,7 @@ def make_plans(scenario: Scenario, population: Population) -> tuple[Plans, Calls
         confirmed=registered + ((issued - registered) * (0.1 + 0.8 * tasks.random(size))).astype(np.int64),
         issued=issued,
         ended=ended,
+        begun=begun,
         revokes=endings.random(size) < catalogue.setting("revokes")[role],
         cancelled=_cancellations(population, issued, ended, endings),
     )
@@ -112,14 +117,10 @@ def _asks(population: Population, uniform: npt.NDArray[np.float64]) -> npt.NDArr
     ).astype(np.int8)
 
 
-def _begin(scenario: Scenario, population: Population, calls: Calls, rng: np.random.Generator) -> Longs:
-    """When each agent asks for its grant: roots on arrival, children some way through their parent's own work."""
+def _delegated(population: Population, calls: Calls, rng: np.random.Generator) -> Longs:
+    """When each agent asks for its grant, since its root did: some way through its parent's own work."""
     size, parent = len(population), population.parent
-    roots = population.roots
-    share = size / scenario.population.agents
-    arrivals = generator(scenario.seed, STREAM.ARRIVALS, population.tenant)
     issued = np.zeros(size, np.int64)
-    issued[roots] = scenario.start_us + LEAD + scenario.workload.profile.arrivals(len(roots), share, arrivals)
     into = (rng.random(size) * _own_time(calls)[parent]).astype(np.int64) + SECOND
     for children in list(population.levels())[1:]:
         issued[children] = issued[parent[children]] + into[children]
@@ -132,8 +133,17 @@ def _own_time(calls: Calls) -> Longs:
     return calls.offset[last] + calls.duration[last]
 
 
+def _scheduled(scenario: Scenario, population: Population, ended: Longs) -> tuple[Longs, Flags]:
+    """When each agent's tree begins, and whether it does; ``ended`` is when the agent is done, since then."""
+    lengths = np.zeros(len(population.roots), np.int64)
+    np.maximum.at(lengths, population.tree, ended)
+    arrivals = generator(scenario.seed, STREAM.ARRIVALS, population.tenant)
+    begin, begun = scenario.workload.schedule(lengths, population.tenant, scenario.tenant_agents(), arrivals)
+    return scenario.start_us + LEAD + begin[population.tree], begun[population.tree]
+
+
 def _end(population: Population, calls: Calls, issued: Longs, rng: np.random.Generator) -> Longs:
-    """When each agent is done: after its last call, and mostly not before its children are."""
+    """When each agent is done, since its root began: after its last call, and mostly not before its children are."""
     size, parent, catalogue = len(population), population.parent, population.catalogue
     waits = rng.random(size) < catalogue.setting("waits")[population.role]
     closing = (rng.exponential(size=size) * SECOND).astype(np.int64) + SECOND // 10

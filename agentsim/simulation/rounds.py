@@ -10,10 +10,12 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from time import perf_counter_ns
 from typing import NamedTuple, Protocol
 
 from agentsim.server import OAuthError, Operation, Server
 from agentsim.server.answers import Answer
+from agentsim.simulation.pace import AtOnce, Pace
 from agentsim.simulation.windows import WindowLog
 
 
@@ -55,14 +57,25 @@ class Stage:
     ----------
     window : microseconds of simulated time that go to the server together.
     batch_size : operations in one call at most.
+    pace : when steps are taken; at once if left out.
     """
 
-    def __init__(self, server: Server, log: WindowLog, *, start: int, window: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        server: Server,
+        log: WindowLog,
+        *,
+        start: int,
+        window: int,
+        batch_size: int,
+        pace: Pace | None = None,
+    ) -> None:
         self._server = server
         self._log = log
         self._start = start
         self._window = window
         self._batch_size = batch_size
+        self._pace = pace or AtOnce()
         self._waiting: defaultdict[int, list[Step]] = defaultdict(list)
 
     def perform(self, intended: Iterator[list[Step]], play: Play) -> Iterator[int]:
@@ -89,7 +102,9 @@ class Stage:
         end = self._start + (number + 1) * self._window
         count = 0
         while due:
-            ready, due = _split(due)
+            arrived, later = self._pace.arrived(due)
+            ready, waiting = _split(arrived)
+            due = waiting + later
             asked: list[tuple[Step, Operation]] = []
             answered: list[tuple[Step, Operation, Answer | OAuthError]] = []
             for step in ready:
@@ -116,13 +131,16 @@ class Stage:
         """Execute a round in batches; all answers of the round come before any follow-up."""
         for first in range(0, len(prepared), self._batch_size):
             batch = prepared[first : first + self._batch_size]
-            answers = self._server.execute(
-                [operation for _, operation in batch], at=[step.time for step, _ in batch]
+            steps, operations = [step for step, _ in batch], [operation for _, operation in batch]
+            began = perf_counter_ns()
+            answers = self._server.execute(operations, at=[step.time for step in steps])
+            took = (perf_counter_ns() - began) // 1000
+            self._log.note_batch(
+                [type(operation).__name__ for operation in operations],
+                map(is_refusal, answers),
+                self._pace.latencies(steps, took),
             )
-            self._log.note_batch()
-            for (step, operation), answer in zip(batch, answers, strict=True):
-                self._log.note(type(operation).__name__, refused=is_refusal(answer))
-                yield step, operation, answer
+            yield from zip(steps, operations, answers, strict=True)
 
 
 def is_refusal(answer: Answer | OAuthError) -> bool:

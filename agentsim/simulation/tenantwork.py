@@ -22,6 +22,7 @@ from agentsim.simulation.engine import TenantPlay
 from agentsim.simulation.export import export_tenant
 from agentsim.simulation.intents import Intents, make_intents
 from agentsim.simulation.knowledge import Marks, committed_marks
+from agentsim.simulation.pace import AtOnce, InRealTime, Pace
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Stopped
@@ -71,11 +72,16 @@ class TenantWork:
         policy = scenario.policy.server_policy()
         with open_tenant(self.path, tenant, scenario.seed, policy) as (server, database):
             log = WindowLog(tenant, server, database)
-            stage = Stage(
-                server, log, start=scenario.start_us, window=scenario.window, batch_size=self.batch_size
-            )
             verifiers = _verifiers(scenario, tenant, intents, server)
             play = TenantPlay(scenario, tenant, intents, verifiers)
+            stage = Stage(
+                server,
+                log,
+                start=scenario.start_us,
+                window=scenario.window,
+                batch_size=self.batch_size,
+                pace=_pace(scenario),
+            )
             windows, done = 0, 0
             progress.stage = "play"
             for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
@@ -85,7 +91,10 @@ class TenantWork:
                 # Follow-ups are not known beforehand: what is shown is the share of intents.
                 progress.reach(min(1.0, done / len(intents)))
             end = scenario.start_us + windows * scenario.window
+            begun = intents.plans.begun[intents.population.roots]
             counts = {
+                "trees": len(begun),
+                scenario.workload.LEFT_OUT: int((~begun).sum()),
                 "intents": len(intents),
                 "skipped": play.skipped,
                 "operations": done,
@@ -129,6 +138,12 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
+
+
+def _pace(scenario: Scenario) -> Pace:
+    """How a workload's clock goes, from now on."""
+    workload = scenario.workload
+    return AtOnce() if workload.clock == "simulated" else InRealTime(scenario.start_us, workload.speed)
 
 
 def _verifiers(scenario: Scenario, tenant: int, intents: Intents, server: Server) -> Verifiers:

@@ -80,6 +80,7 @@ def test_summary_of_a_run(told_run):
         tokens[tokens["token_id"] == tokens["grant_id"]]["depth"].mean()
     )
     assert summary.largest_tree == 4
+    assert summary.largest_blast_radius == 7
     assert summary.operations == (audit["event_type"] != "token_ended").sum()
     assert (
         summary.refusals == (audit["status"] == "refused").sum() == sum(summary.refusals_by_reason.values())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from agentsim.settings.strict import Strict
 from agentsim.simulation import people, resourceservers, role, scenario, workload
+from agentsim.simulation.intents import make_intents
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.scenario import Scenario, SettingsError, load_scenario, parse_scenario
@@ -169,6 +171,40 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ({"workload": 3}, "workload", "must be a mapping"),
         ({"workload": {"executor": "constant-arrival-rate", "rate": "0/s"}}, "workload.rate", "got '0/s'"),
         ({"workload": {"executor": "ramping-arrival-rate", "stages": []}}, "workload.stages", "at least 1"),
+        ({"workload": {"executor": "constant-vus"}}, "workload.vus", "required"),
+        ({"workload": {"executor": "constant-vus", "vus": 0}}, "workload.vus", "at least 1"),
+        ({"workload": {"executor": "constant-vus", "vus": 1, "rate": "1/s"}}, "workload.rate", "unknown key"),
+        (
+            {"workload": {"executor": "constant-vus", "vus": 1}, "tenants": 2},
+            "workload.vus",
+            "each of 2 tenants",
+        ),
+        (
+            {"workload": {"executor": "ramping-vus", "stages": [{"for": "5m", "to": 2.5}]}},
+            "workload.stages.0.to",
+            "whole number",
+        ),
+        (
+            {"workload": {"executor": "ramping-vus", "stages": [{"for": "5m", "to": 0}]}},
+            "workload.stages",
+            "one number of users at least",
+        ),
+        (
+            {
+                "workload": {"executor": "constant-arrival-rate", "rate": "1/s", "max_in_flight": 1},
+                "tenants": 2,
+            },
+            "workload.max_in_flight",
+            "at least 1 for each of 2 tenants",
+        ),
+        ({"workload": {**GOOD["workload"], "clock": "sundial"}}, "workload.clock", "'simulated' or 'wall'"),
+        ({"workload": {**GOOD["workload"], "speed": 2.0}}, "workload.speed", "say clock: wall"),
+        (
+            {"workload": {**GOOD["workload"], "clock": "wall", "speed": 0.0}},
+            "workload.speed",
+            "more than 0",
+        ),
+        ({"workload": {"preset": "spke"}}, "workload.preset", "'spike'"),
         (
             {"workload": {"executor": "ramping-arrival-rate", "stages": [{"for": "5m", "to": "0/s"}]}},
             "workload.stages",
@@ -367,6 +403,13 @@ def test_the_built_in_roles_are_four_and_good() -> None:
     for data in ROLES.values():
         role = Role.model_validate(data)
         assert set(role.chain) == set(role.tools)
+
+
+def test_the_load_test_is_what_it_says() -> None:
+    scenario = load_scenario(Path(__file__).parents[2] / "data" / "scenarios" / "load-test.yaml")
+    plans = make_intents(scenario, 0).plans
+    assert scenario.workload.end == 57 * 60_000_000
+    assert 0 < np.mean(plans.begun) < 1
 
 
 def test_the_demo_is_what_it_says() -> None:

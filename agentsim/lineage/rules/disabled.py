@@ -16,6 +16,7 @@ _GIVEN = """
         SELECT tenant, client_id, log_id, event_type::VARCHAR AS event FROM audit
         WHERE status = 'granted'
           AND event_type IN ('token_issued', 'child_token_issued', 'token_refreshed', 'agent_confirmed')
+          AND (tenant, client_id) IN (SELECT (tenant, client_id) FROM turns)
     )
     SELECT g.tenant, 'audit row ' || g.log_id || ' (' || g.event || ')' AS subject,
            'granted while the agent was disabled' AS message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -11,18 +12,26 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from agentsim.lineage.forest import Indices, find
+from agentsim.lineage.forest import Indices, find, ranges
 from agentsim.run import Run
+from agentsim.tables import SCHEMAS
 
 _TRIPLE = 24
+#: Texts of tokens that no rule looks at and that are all different.
+_UNUSED = ("task_id", "parent_task_id", "task_description")
 
 
 class Columns:
     """One table, rows by ascending id. Nullable integers have 0 for null: ids and times are positive."""
 
     def __init__(self, table: pa.Table, key: str) -> None:
-        self._table = table.sort_by(key).unify_dictionaries().combine_chunks()
+        ids = table[key].to_numpy()
+        if (ids[1:] < ids[:-1]).any():
+            # The rows of one tenant are in order as they are written; only tenants lie between each other.
+            table = table.take(np.argsort(ids, kind="stable"))
+        self._table = table.unify_dictionaries().combine_chunks()
         self._cache: dict[str, Any] = {}
         self.ids = self.ints(key)
 
@@ -110,8 +119,8 @@ class Triples:
         short = (self.count[rows] < count) | (self.count[others] < count)
         length = np.where(short, 0, count)
         pair = np.repeat(np.arange(len(rows)), length)
-        step = np.arange(len(pair)) - np.repeat(np.cumsum(length) - length, length)
-        mine, theirs = self.flat[self.start[rows][pair] + step], self.flat[self.start[others][pair] + step]
+        mine = self.flat[ranges(self.start[rows], length)]
+        theirs = self.flat[ranges(self.start[others], length)]
         unequal = np.bincount(pair[(mine != theirs).any(axis=1)], minlength=len(rows)) > 0
         return short | unequal
 
@@ -126,10 +135,16 @@ class Evidence:
     def __init__(self, run: Run) -> None:
         self.run = run
 
+    def parts(self, table: str, columns: list[str], which: pc.Expression) -> Iterator[pa.Table]:
+        """The rows of a table that are in question, a file at a time: audit rows are too many for memory."""
+        for file in self.run.files(table):
+            yield pq.read_table(file, columns=columns, filters=which, schema=SCHEMAS[table])
+
     @cached_property
     def tokens(self) -> Columns:
         """All issues of all grants by token_id."""
-        return Columns(self.run.read("tokens"), "token_id")
+        columns = [name for name in SCHEMAS["tokens"].names if name not in _UNUSED]
+        return Columns(self.run.read("tokens", columns), "token_id")
 
     @cached_property
     def agents(self) -> Columns:

@@ -8,6 +8,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from agentsim.lineage.forest import Indices, find
 from agentsim.lineage.rules.evidence import Evidence
@@ -19,15 +21,14 @@ _NEVER = np.iinfo(np.int64).max
 _PLACE = {"grant": 0, "client": 1, "task": 2}
 #: Marks that end only what was issued before them.
 _ENDS_OLDER = ("client", "principal")
-#: Decisions that give or confirm a grant's power.
-_ACTIVE = """
-    SELECT tenant, log_id, coalesce(grant_id, 0) AS grant_id, coalesce(parent_grant_id, 0) AS parent_grant_id,
-           event_type::VARCHAR AS event
-    FROM audit
-    WHERE status = 'granted'
-      AND event_type IN ('token_verified', 'token_issued', 'child_token_issued', 'token_refreshed')
-    ORDER BY log_id
-"""
+#: Decisions that give or confirm a grant's power, and those that give it to a child.
+_ISSUING = ("token_verified", "token_issued", "child_token_issued", "token_refreshed")
+_DELEGATING = ("child_token_issued",)
+#: Columns that name what a decision lets act, the decisions in question, and what is wrong after a mark.
+_LATE = (
+    ("grant_id", _ISSUING, "granted after the grant, or one above it, was revoked"),
+    ("parent_grant_id", _DELEGATING, "granted after the parent's grant was revoked"),
+)
 
 
 def check_marks(evidence: Evidence) -> list[Violation]:
@@ -35,24 +36,25 @@ def check_marks(evidence: Evidence) -> list[Violation]:
     ended = _ended_at(evidence, ended_by(evidence))
     if not (ended < _NEVER).any():
         return []
-    rows = evidence.run.sql(_ACTIVE)
-    log, event, tenant = (rows[name].to_numpy() for name in ("log_id", "event", "tenant"))
     found = []
-    for column, message in (
-        ("grant_id", "granted after the grant, or one above it, was revoked"),
-        ("parent_grant_id", "granted after the parent's grant was revoked"),
-    ):
-        grant = find(evidence.tokens.ids, rows[column].to_numpy())
-        late = (grant >= 0) & (log > ended[grant])
-        if column == "parent_grant_id":
-            late &= event == "child_token_issued"
-        found += tell(
-            "marks",
-            late,
-            lambda row: (int(tenant[row]), f"audit row {log[row]} ({event[row]})"),
-            message,
-        )
+    for column, events, message in _LATE:
+        granted = (pc.field("status") == "granted") & pc.field("event_type").isin(events)
+        columns = ["tenant", "log_id", "event_type", column]
+        parts = [_late(evidence, ended, part, column) for part in evidence.parts("audit", columns, granted)]
+        rows = pa.concat_tables(parts).sort_by("log_id") if parts else pa.table({})
+        found += tell("marks", np.arange(len(rows)), partial(_named, rows), message)
     return found
+
+
+def _late(evidence: Evidence, ended: Indices, rows: pa.Table, column: str) -> pa.Table:
+    """The audit rows that are younger than the mark that ended what the column names."""
+    grant = find(evidence.tokens.ids, rows[column].fill_null(0).to_numpy())
+    return rows.take(np.flatnonzero((grant >= 0) & (rows["log_id"].to_numpy() > ended[grant])))
+
+
+def _named(rows: pa.Table, row: int) -> tuple[int, str]:
+    tenant, log_id, event = (rows[name][row].as_py() for name in ("tenant", "log_id", "event_type"))
+    return tenant, f"audit row {log_id} ({event})"
 
 
 def check_closure(evidence: Evidence) -> list[Violation]:

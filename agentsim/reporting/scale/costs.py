@@ -42,6 +42,8 @@ def cost(scale: Scale) -> Picture | Note:
             "wall time (s)": parts["wall_us"] / 1e6,
             "per operation (µs)": each,
             "share (%)": 100 * parts["share"],
+            "answer p50 (ms)": parts["p50"] / 1e3,
+            "answer p99 (ms)": parts["p99"] / 1e3,
         }
     )
     return Picture(figure, finding, alt, table)

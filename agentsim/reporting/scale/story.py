@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -115,10 +115,17 @@ def method(scale: Scale) -> list[str]:
         about,
         "Operations reach the server in batches, in causal order, window by window of simulated time; each batch is one database transaction.",
         "Wall time is measured around the server's own stages. What simulating the agents took is left out of every number per agent or operation.",
+        _about_latencies(manifest.source),
         "Early and late cost compare the first and the last quarter of the operations, each with what the same operations and batches cost on average in this run (a least-squares fit over all windows).",
         "That ends are kept is checked by order: no decision on a grant may be granted once a revocation or the completion of its task has ended the grant or one above it.",
         f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
     ]
+
+
+def _about_latencies(source: dict[str, Any]) -> str:
+    if source.get("workload", {}).get("clock") == "wall":
+        return "Operations were handed over in real time; how long an answer took is counted from the moment at which its operation was meant to begin."
+    return "How long an answer took is the wall time of the batch that it came in."
 
 
 def limits(scale: Scale) -> list[str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
+from agentsim.lineage import latencies
 from agentsim.run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -24,6 +25,8 @@ STAGES = {
     "fill": "filling in rows below marks",
     "drive": "simulating the agents",
 }
+#: What is read of ``windows`` beside the name of the row.
+_COLUMNS = ["tenant", "window", "start", "count", "refused", "wall_us", "rss_bytes", "database_bytes"]
 #: The stage outside the server.
 _OUTSIDE = "drive"
 #: Operations by name, in words.
@@ -55,15 +58,15 @@ class Wall:
     """
 
     def __init__(self, run: Run) -> None:
-        frame = run.frame("windows")
-        whole = {name: "int64" for name in frame.columns if name != "operation"}
-        frame = frame.astype({**whole, "operation": str})
+        frame = run.frame("windows", ["operation", *_COLUMNS]).astype({"operation": str})
+        frame = frame.astype(dict.fromkeys(_COLUMNS, "int64"))
         frame["start"] -= run.manifest.start
         self._rows = frame.sort_values(["tenant", "window"], kind="stable", ignore_index=True)
         self.agents = int(run.sql("SELECT count(*) AS n FROM agents")["n"].iloc[0])
         self.operations = int(self._of_operations["count"].sum())
         self.server_us = int(self._of_server["wall_us"].sum())
         self.all_us = int(frame["wall_us"].sum())
+        self._latencies = latencies(run)
 
     @property
     def us_per_agent(self) -> float:
@@ -77,9 +80,9 @@ class Wall:
 
     @cached_property
     def parts(self) -> pd.DataFrame:
-        """Per operation and stage, the dearest first: ``count``, ``refused``, ``wall_us``, ``us_each``, ``share``.
+        """Per operation and stage, the dearest first: ``count``, ``refused``, ``wall_us``, ``us_each``, ``share``, ``p50``, ``p99``.
 
-        ``us_each`` is time per operation; that of a stage is divided by all operations. ``share`` is the part of
+        The last two are how long an answer took. ``us_each`` is time per operation; that of a stage is divided by all operations. ``share`` is the part of
         the server's time; the simulation of the agents is not among the rows.
         """
         sums = self._of_server.groupby("operation", as_index=False)[["count", "refused", "wall_us"]].sum()
@@ -87,6 +90,9 @@ class Wall:
         sums["us_each"] = sums["wall_us"] / sums["count"].where(~is_stage, self.operations)
         sums["share"] = sums["wall_us"] / max(1, self.server_us)
         sums["is_stage"] = is_stage
+        for name in ("p50", "p99"):
+            told = {operation: getattr(latency, name) for operation, latency in self._latencies.items()}
+            sums[name] = sums["operation"].map(told).astype("float64")
         return sums.sort_values("wall_us", ascending=False, ignore_index=True)
 
     @cached_property

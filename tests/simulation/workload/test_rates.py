@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentsim.simulation.workload import ConstantRate, Profile, RampingRate
+from agentsim.simulation.workload.executor import places
 
 SECOND = 1_000_000
 
@@ -69,3 +72,42 @@ def test_the_last_rate_holds_until_all_have_arrived() -> None:
     assert (times < 10).sum() == pytest.approx(500, rel=0.15)
     assert (times < 20).sum() == pytest.approx(2000, rel=0.1)
     assert times[-1] == pytest.approx(20 + 18_000 / 200, rel=0.05)
+
+
+def test_what_finds_no_room_is_dropped() -> None:
+    load = ConstantRate.model_validate(
+        {"executor": "constant-arrival-rate", "rate": "1/s", "max_in_flight": 3}
+    )
+    lengths = np.full(500, 20 * SECOND)
+    begin, begun = load.schedule(lengths, 0, (1,), np.random.default_rng(7))
+    assert 0 < begun.sum() < 500
+    for moment, admitted in zip(begin, begun, strict=True):
+        under_way = (begin[begun] < moment) & (moment < begin[begun] + 20 * SECOND)
+        assert under_way.sum() <= 3
+        # It is dropped for want of room and for nothing else.
+        assert admitted == (under_way.sum() < 3)
+
+
+def test_a_limit_moves_no_arrival_and_a_wide_one_drops_nothing() -> None:
+    lengths = np.full(500, 20 * SECOND)
+    keys = {"executor": "constant-arrival-rate", "duration": "100s"}
+    schedules = [
+        ConstantRate.model_validate(keys | limit).schedule(lengths, 0, (1,), np.random.default_rng(7))
+        for limit in ({}, {"max_in_flight": 2}, {"max_in_flight": 500})
+    ]
+    assert (schedules[0].begin == schedules[1].begin).all()
+    assert schedules[0].begun.all()
+    assert schedules[2].begun.all()
+    assert not schedules[1].begun.all()
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=9), more=st.integers(0, 40))
+def test_each_place_belongs_to_one_tenant(sizes: list[int], more: int) -> None:
+    count = len(sizes) + more
+    dealt = [places(count, sizes, tenant) for tenant in range(len(sizes))]
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(count))
+    # Of the first places each has one, and of any number of them its part.
+    assert all(mine[0] < len(sizes) for mine in dealt)
+    for first in range(len(sizes), count):
+        for mine, size in zip(dealt, sizes, strict=True):
+            assert (mine < first).sum() <= np.ceil(first * size / sum(sizes))

@@ -1,7 +1,19 @@
 """The command line: every command parses, calls one library function, and prints."""
 
 # Imported for what they add to the application, in the order in which help lists them.
-from agentsim.cli import runs, attacks, exposure, reports, serve, policy, account, admin, bench  # noqa: I001
+from agentsim.cli import (
+    runs,
+    roles,
+    attacks,
+    calibrate,
+    exposure,
+    reports,
+    serve,
+    policy,
+    account,
+    admin,
+    bench,
+)  # noqa: I001
 from agentsim.cli.app import app, main
 
 __all__ = [
@@ -10,10 +22,12 @@ __all__ = [
     "app",
     "attacks",
     "bench",
+    "calibrate",
     "exposure",
     "main",
     "policy",
     "reports",
+    "roles",
     "runs",
     "serve",
 ]

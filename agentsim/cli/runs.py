@@ -50,6 +50,13 @@ def simulate(
             min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (`tcp://…:8786`) whose workers take the tenants; they see DIR under the same path.",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Play everything, even what an earlier run has finished.")
     ] = False,
@@ -78,6 +85,7 @@ def simulate(
         target,
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
+        scheduler=scheduler,
         fresh=fresh,
         source=scenario,
         policy_file=policy,

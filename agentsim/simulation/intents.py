@@ -150,6 +150,11 @@ class Intents:
         """Mean microseconds between two calls of the agent's role."""
         return self.population.catalogue.settings[self._role(agent)].gap
 
+    def principal(self, agent: int) -> str | None:
+        """The person for whom a root acts; None for the organisation."""
+        personal = self.population.catalogue.settings[self._role(agent)].personal
+        return f"person-{self.population.tree[agent]:07d}" if personal else None
+
     def task_id(self, agent: int) -> str:
         """Name of the agent's task, unique within the tenant."""
         return f"task-{agent:07d}"

@@ -115,10 +115,14 @@ def _tenants(value: Any) -> Any:
 
 
 def _roles(value: Any) -> Any:
-    """Fields that are given for a built-in role replace its own; roles of other names are added."""
+    """Fields that are given for a built-in role replace its own; roles of other names, and classes, are added."""
     if not isinstance(value, Mapping):
         return value
-    given = {name: {**ROLES.get(name, {}), **v} if isinstance(v, Mapping) else v for name, v in value.items()}
+    given = {}
+    for name, fields in value.items():
+        # A class brings all fields itself.
+        changes = isinstance(fields, Mapping) and "class" not in fields
+        given[name] = {**ROLES.get(name, {}), **fields} if changes else fields
     return {**ROLES, **given}
 
 
@@ -168,7 +172,10 @@ class Scenario(Strict):
     roles: Annotated[
         dict[Name, Role],
         BeforeValidator(_roles),
-        Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
+        Field(
+            description="Changes to built-in roles, and roles of your own: fields, or a class.",
+            validate_default=True,
+        ),
     ] = Field(default_factory=dict)
     people: Annotated[
         People | None, Field(description="People who work beside the agents.", examples=[{"count": 100}])

@@ -12,6 +12,7 @@ from typing import NoReturn
 from tqdm.auto import tqdm
 
 from agentsim.run import Failure, Manifest, Run, RunWriter
+from agentsim.simulation.cluster import Cluster
 from agentsim.simulation.processes import Processes
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Crashed, Crew, deal
@@ -24,6 +25,7 @@ def simulate(
     *,
     batch_size: int = 1000,
     jobs: int = 1,
+    scheduler: str | None = None,
     fresh: bool = False,
     source: Path | str | None = None,
     policy_file: Path | None = None,
@@ -37,6 +39,7 @@ def simulate(
         (``manifest.reused``) and the rest is played; any other Run is replaced.
     batch_size : operations in one call of the server at most.
     jobs : processes that tenants are dealt to. Neither it nor ``batch_size`` changes any table but ``windows``.
+    scheduler : address of a Dask scheduler whose workers take the tenants instead; they must see ``out`` under this path.
     fresh : keep nothing of a Run that is there.
     source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
         the command that makes the Run again.
@@ -49,7 +52,7 @@ def simulate(
     Raises
     ------
     RunError
-        If the directory cannot be used.
+        If the directory cannot be used, or the scheduler.
     """
     began = time.perf_counter()
     sizes = scenario.tenant_agents()
@@ -60,10 +63,13 @@ def simulate(
         todo = sorted(
             set(range(len(sizes))) - writer.manifest.tenants.keys(), key=lambda tenant: -sizes[tenant]
         )
-        with _crew(min(jobs, len(todo)), bar.update) as crew:
-            for tenant, outcome in deal(
-                TenantWork(scenario, writer.path, batch_size), todo, crew, bar.update
-            ):
+        work = TenantWork(scenario, writer.path.absolute(), batch_size, scratch=writer.path.absolute())
+        finished = bar.n
+        with _crew(scheduler, jobs, len(todo), bar.update) as crew:
+            for tenant, outcome in deal(work, todo, crew, bar.update):
+                # Where workers cannot tell how far they are.
+                finished += sizes[tenant]
+                bar.update(max(0, finished - bar.n))
                 if isinstance(outcome, Crashed):
                     outcome = Failure(stage="worker", type="WorkerDied", message=outcome.reason)
                 if isinstance(outcome, Failure):
@@ -73,9 +79,13 @@ def simulate(
         return writer.finish(start=scenario.start_us, wall_seconds=time.perf_counter() - began)
 
 
-def _crew(lanes: int, advance: Advance) -> AbstractContextManager[Crew | None]:
-    """Processes for several lanes, this process for one."""
-    return Processes(lanes, advance) if lanes > 1 else nullcontext()
+def _crew(
+    scheduler: str | None, jobs: int, tenants: int, advance: Advance
+) -> AbstractContextManager[Crew | None]:
+    """A cluster's workers, processes for several lanes, or this process for one."""
+    if scheduler is not None:
+        return Cluster(scheduler, tenants)
+    return Processes(min(jobs, tenants), advance) if min(jobs, tenants) > 1 else nullcontext()
 
 
 def _bar(agents: int, progress: bool) -> tqdm[NoReturn]:

@@ -43,11 +43,18 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class TenantWork:
-    """Plays tenants of a scenario; it can be sent to another process."""
+    """Plays tenants of a scenario; it can be sent to another process.
+
+    Attributes
+    ----------
+    path : the Run's directory.
+    scratch : where the token server's database is while it is needed.
+    """
 
     scenario: Scenario
     path: Path
     batch_size: int
+    scratch: Path
 
     def __call__(self, tenant: int, advance: Advance) -> Played | Failure:
         """Play one tenant and write its tables; what goes wrong is an outcome, too."""
@@ -70,7 +77,7 @@ class TenantWork:
         writer = PartWriter(self.path)
         intents = make_intents(scenario, tenant)
         policy = scenario.policy.server_policy()
-        with open_tenant(self.path, tenant, scenario.seed, policy) as (server, database):
+        with open_tenant(self.scratch, tenant, scenario.seed, policy) as (server, database):
             log = WindowLog(tenant, server, database)
             verifiers = _verifiers(scenario, tenant, intents, server)
             play = TenantPlay(scenario, tenant, intents, verifiers)

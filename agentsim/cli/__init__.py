@@ -1,7 +1,7 @@
 """The command line: every command parses, calls one library function, and prints."""
 
 # Imported for what they add to the application, in the order in which help lists them.
-from agentsim.cli import (
+from agentsim.cli import (  # noqa: I001
     runs,
     roles,
     attacks,
@@ -13,7 +13,7 @@ from agentsim.cli import (
     account,
     admin,
     bench,
-)  # noqa: I001
+)
 from agentsim.cli.app import app, main
 
 __all__ = [

@@ -100,6 +100,7 @@ class Insight:
             summary=settings.summary,
             budget=settings.budget,
             steps=settings.steps,
+            gap_spread=settings.gap_spread,
             habits=self._habits(int(population.role[number])),
             errands=self._errands(number),
             caller=f"host-{host}",

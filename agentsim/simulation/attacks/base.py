@@ -43,8 +43,6 @@ _OUTSIDE = "203.0.113."
 _LATEST = 0.7
 #: What a server says of a grant that is no more.
 _ENDED = frozenset({"revoked", "parent_revoked", "refresh_revoked", "task_terminated"})
-#: Standard deviation of the logarithm of pauses: that of honest agents' thinking.
-SPREAD = 0.9
 
 
 class Attacker(ABC):
@@ -77,6 +75,7 @@ class Attacker(ABC):
         #: Set while the operation asked for is an honest party's, whose part the story needs: it gets no label.
         self.innocent = False
         self._left = 0
+        self._spread = 0.0
         self._host: str | None = None
         #: The tool that was called last, as far as it knows, and how many of its victim's calls it has seen.
         self._last_tool = ""
@@ -95,7 +94,8 @@ class Attacker(ABC):
         return np.asarray(begun + (uniform * _LATEST * working).astype(np.int64))
 
     def begin(self, victim: Victim) -> None:
-        """Settle how many operations there will be: one at least."""
+        """Settle how many operations there will be, one at least, and how pauses vary."""
+        self._spread = victim.gap_spread
         quiet, loud = victim.steps, max(victim.steps, float(self.loud))
         self._left = max(1, int(self.rng.poisson(quiet + (1 - self.stealth) * (loud - quiet))))
 
@@ -115,8 +115,8 @@ class Attacker(ABC):
         return self.think(self.stealth * gap + (1 - self.stealth) * SECOND)
 
     def think(self, mean: float) -> int:
-        """A time of this mean, spread as honest agents' thinking is (log-normal), never nothing."""
-        return 100_000 + int(mean * np.exp(SPREAD * self.rng.standard_normal() - SPREAD**2 / 2))
+        """A time of this mean, spread as the thinking of its victim's role is (log-normal), never nothing."""
+        return 100_000 + int(mean * np.exp(self._spread * self.rng.standard_normal() - self._spread**2 / 2))
 
     def quietly(self) -> bool:
         """Whether to imitate the victim this time: with the probability ``stealth``."""

@@ -60,10 +60,12 @@ class Victim:
     registered_level: str
     agent_name: str
     role: str
-    #: What the role says of itself, what a root of it may spend, and how many calls its tasks have on average.
+    #: What the role says of itself, what a root of it may spend, how many calls its tasks have on average, and the
+    #: standard deviation of the logarithm of the times between them.
     summary: str
     budget: int | None
     steps: float
+    gap_spread: float
     #: How its role goes on from one tool to the next, as weights; under the empty name, how it begins.
     habits: Mapping[str, Mapping[str, float]]
     #: How many calls it has made so far, and the tool of the last; empty where there is none.

@@ -34,6 +34,7 @@ def make_victim(**parts: Any) -> Victim:
         "summary": "looks at figures",
         "budget": None,
         "steps": 5.0,
+        "gap_spread": 0.9,
         "habits": {"": {"file_read": 1.0}, "file_read": {"db_query": 3.0, "file_read": 1.0}},
         "errands": ("task-0000001", "task-0000003"),
         "caller": "host-10.0.0.1",

@@ -9,9 +9,7 @@ import pytest
 from agentsim.server import Issue, IssueChild, Register, Verify
 from agentsim.server.answers import Verification
 from agentsim.server.errors import InvalidToken
-from agentsim.simulation import calls
 from agentsim.simulation.attacks import ATTACKERS
-from agentsim.simulation.attacks.base import SPREAD
 
 GAP = 30_000_000
 
@@ -43,8 +41,11 @@ def test_a_quiet_attacker_keeps_its_victims_pace_and_a_loud_one_none(make, kind)
     assert mean_pause(1.0) == pytest.approx(GAP, rel=0.15)
 
 
-def test_attackers_pauses_are_spread_as_honest_thinking_is():
-    assert SPREAD == calls._GAP_SPREAD
+def test_a_quiet_attackers_pauses_vary_as_its_victims_thinking_does(make, victim):
+    victim.gap_spread = 0.3
+    attacker = make("token_theft", 1.0, 0, victim)
+    pauses = [attacker.pause(GAP) for _ in range(5000)]
+    assert np.log(pauses).std() == pytest.approx(0.3, rel=0.1)
 
 
 def test_a_quiet_attacker_names_nothing_that_its_organisation_does_not_have(make, kind, victim, grant):

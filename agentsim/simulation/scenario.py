@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 
 from agentsim.server.ids import WRITERS
 from agentsim.settings import faults
-from agentsim.settings.durations import Duration
+from agentsim.settings.durations import UNITS, Duration
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.mending import validate
 from agentsim.settings.policy import PolicySettings
@@ -38,6 +38,10 @@ from agentsim.simulation.resourceservers import ResourceServers
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
+
+
+#: Shorter spans would be mostly empty.
+_SHORTEST_SPAN = 200_000
 
 
 class Tenant(Strict):
@@ -194,6 +198,18 @@ class Scenario(Strict):
     def start_us(self) -> int:
         """The simulated beginning, microseconds since 1970."""
         return (self.start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+    @property
+    def span(self) -> int:
+        """Microseconds of simulated time that go to the server together: the window, or less under tight limits.
+
+        Within it, operations of those who do not wait for each other come out of order. A bucket that many share would
+        take that for haste, so it must hold for twice as long.
+        """
+        limits = self.policy.server_policy().limits
+        shared = [limit for limit in (limits.tree, *limits.classes.values()) if limit is not None]
+        half = [round(limit.burst / limit.per_second * UNITS["s"] / 2) for limit in shared]
+        return min(self.window, max(_SHORTEST_SPAN, min(half, default=self.window)))
 
     def tenant_agents(self) -> tuple[int, ...]:
         """How many agents each tenant has: at least one, the rest by share."""

@@ -74,6 +74,7 @@ class TenantWork:
 
     def _play(self, tenant: int, progress: _Progress) -> Played:
         scenario = self.scenario
+        span = scenario.span
         writer = PartWriter(self.path)
         intents = make_intents(scenario, tenant)
         policy = scenario.policy.server_policy()
@@ -85,19 +86,19 @@ class TenantWork:
                 server,
                 log,
                 start=scenario.start_us,
-                window=scenario.window,
+                window=span,
                 batch_size=self.batch_size,
                 pace=_pace(scenario),
             )
             windows, done = 0, 0
             progress.stage = "play"
-            for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
+            for count in stage.perform(play.intended(scenario.start_us, span), play):
                 windows += 1
                 done += count
-                verifiers.close_window(scenario.start_us + windows * scenario.window)
+                verifiers.close_window(scenario.start_us + windows * span)
                 # Follow-ups are not known beforehand: what is shown is the share of intents.
                 progress.reach(min(1.0, done / len(intents)))
-            end = scenario.start_us + windows * scenario.window
+            end = scenario.start_us + windows * span
             begun = intents.plans.begun[intents.population.roots]
             counts = {
                 "trees": len(begun),

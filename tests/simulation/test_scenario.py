@@ -1,6 +1,6 @@
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -417,3 +417,15 @@ def test_the_demo_is_what_it_says() -> None:
         "task_hijack",
     }
     assert scenario.with_agents(100_000).workload == scenario.workload
+
+
+def test_a_window_is_shorter_than_what_shared_buckets_hold(scenario: Callable[..., Scenario]) -> None:
+    def under(**limits: Any) -> int:
+        return scenario(policy={"limits": limits}).span
+
+    assert scenario().span == scenario().window == 5_000_000
+    # A client's own operations are always in order.
+    assert under(client={"rate": "1/s", "burst": 1}) == 5_000_000
+    assert under(classes={"agent": {"rate": "5000/s", "burst": 20_000}}) == 2_000_000
+    assert under(tree={"rate": "10/s", "burst": 10}) == 500_000
+    assert under(tree={"rate": "1000/s", "burst": 1}) == 200_000

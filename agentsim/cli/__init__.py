@@ -3,6 +3,8 @@
 # Imported for what they add to the application, in the order in which help lists them.
 from agentsim.cli import (  # noqa: I001
     runs,
+    fork,
+    sweep,
     roles,
     attacks,
     calibrate,
@@ -24,10 +26,12 @@ __all__ = [
     "bench",
     "calibrate",
     "exposure",
+    "fork",
     "main",
     "policy",
     "reports",
     "roles",
     "runs",
     "serve",
+    "sweep",
 ]

@@ -161,8 +161,12 @@ class Server:
         now = self._clock.now()
         return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
 
-    def change_policy(self, policy: Policy, by: Admin) -> Policy:
+    def change_policy(self, policy: Policy, by: Admin, at: int | None = None) -> Policy:
         """Let other rules stand from now on; the issuer stays, since it is in every token.
+
+        Parameters
+        ----------
+        at : the present in microseconds; by default the clock's.
 
         Returns
         -------
@@ -174,7 +178,8 @@ class Server:
             with self._lock:
                 self.policy = changed
                 self._codec = TokenCodec(changed.issuer, changed.audiences, self.keyring)
-            self.ask(NotePolicy(by=by, digest=changed.digest), Noted)
+            noted = self.execute([NotePolicy(by=by, digest=changed.digest)], None if at is None else [at])
+            assert isinstance(noted[0], Noted)
         return self.policy
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:

@@ -39,7 +39,6 @@ from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
 
-
 #: Shorter spans would be mostly empty.
 _SHORTEST_SPAN = 200_000
 

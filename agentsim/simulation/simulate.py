@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from agentsim.simulation.processes import Processes
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Crashed, Crew, deal
 from agentsim.simulation.tenantwork import TenantWork
+from agentsim.simulation.turn import Turn
 
 
 def simulate(
@@ -29,6 +31,8 @@ def simulate(
     fresh: bool = False,
     source: Path | str | None = None,
     policy_file: Path | None = None,
+    command: Sequence[str] | None = None,
+    turn: Turn | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -43,6 +47,8 @@ def simulate(
     fresh : keep nothing of a Run that is there.
     source, policy_file : the files that the scenario, and its policy where that is another's, were read from: for
         the command that makes the Run again.
+    command : that command, where it is another than ``agentsim simulate``.
+    turn : what changes in the middle.
     progress : show a bar.
 
     Returns
@@ -56,14 +62,15 @@ def simulate(
     """
     began = time.perf_counter()
     sizes = scenario.tenant_agents()
-    manifest = _manifest(scenario, out, source, policy_file)
+    manifest = _manifest(scenario, turn, command or _command(scenario, out, source, policy_file))
     with RunWriter(out, manifest, fresh=fresh) as writer, _bar(sum(sizes), progress) as bar:
         bar.update(sum(sizes[tenant] for tenant in writer.manifest.tenants))
         # The largest first: what is begun last should not be what takes longest.
         todo = sorted(
             set(range(len(sizes))) - writer.manifest.tenants.keys(), key=lambda tenant: -sizes[tenant]
         )
-        work = TenantWork(scenario, writer.path.absolute(), batch_size, scratch=writer.path.absolute())
+        place = writer.path.absolute()
+        work = TenantWork(scenario, place, batch_size, scratch=place, turn=turn)
         finished = bar.n
         with _crew(scheduler, jobs, len(todo), bar.update) as crew:
             for tenant, outcome in deal(work, todo, crew, bar.update):
@@ -92,19 +99,26 @@ def _bar(agents: int, progress: bool) -> tqdm[NoReturn]:
     return tqdm(total=agents, unit="agent", disable=not progress, desc="simulate")
 
 
-def _manifest(scenario: Scenario, out: Path, source: Path | str | None, policy_file: Path | None) -> Manifest:
+def _command(
+    scenario: Scenario, out: Path, source: Path | str | None, policy_file: Path | None
+) -> Sequence[str]:
     agents, seed = str(scenario.population.agents), str(scenario.seed)
-    command = [
+    return [
         *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
         *(() if policy_file is None else ("--policy", str(policy_file))),
         *("--agents", agents, "--seed", seed, "--out", str(out)),
     ]
+
+
+def _manifest(scenario: Scenario, turn: Turn | None, command: Sequence[str]) -> Manifest:
+    policy = turn.policy if turn else scenario.policy.server_policy()
     return Manifest(
         kind="simulation",
         name=scenario.name,
         seed=scenario.seed,
         source=scenario.resolved(),
-        policy=scenario.policy.server_policy().model_dump(mode="json"),
+        policy=policy.model_dump(mode="json"),
+        fork=turn.entry if turn else None,
         reproduce=shlex.join(command),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

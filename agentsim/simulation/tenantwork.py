@@ -28,6 +28,7 @@ from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Stopped
 from agentsim.simulation.streams import STREAM, generator
 from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.turn import Turn
 from agentsim.simulation.verifiers import Verifiers
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
@@ -55,6 +56,8 @@ class TenantWork:
     path: Path
     batch_size: int
     scratch: Path
+    #: What changes in the middle.
+    turn: Turn | None
 
     def __call__(self, tenant: int, advance: Advance) -> Played | Failure:
         """Play one tenant and write its tables; what goes wrong is an outcome, too."""
@@ -73,7 +76,7 @@ class TenantWork:
             )
 
     def _play(self, tenant: int, progress: _Progress) -> Played:
-        scenario = self.scenario
+        scenario = self.turn.scenario if self.turn else self.scenario
         span = scenario.span
         writer = PartWriter(self.path)
         intents = make_intents(scenario, tenant)
@@ -95,7 +98,10 @@ class TenantWork:
             for count in stage.perform(play.intended(scenario.start_us, span), play):
                 windows += 1
                 done += count
-                verifiers.close_window(scenario.start_us + windows * span)
+                now = scenario.start_us + windows * span
+                verifiers.close_window(now)
+                if self.turn and self.turn.moment == now:
+                    self.turn.take(tenant, server, play)
                 # Follow-ups are not known beforehand: what is shown is the share of intents.
                 progress.reach(min(1.0, done / len(intents)))
             end = scenario.start_us + windows * span

@@ -120,8 +120,11 @@ class Intents:
         """Address of the host that an agent is on, at the beginning or at one of its calls."""
         plans = self.plans
         moved = call >= 0 and call - self.calls.first[agent] >= plans.moves_at[agent]
-        number = int(plans.next_host[agent] if moved else plans.host[agent])
-        return f"10.{self.population.tenant % 256}.{number >> 8}.{number & 255}"
+        return self.address(int(plans.next_host[agent] if moved else plans.host[agent]))
+
+    def address(self, host: int) -> str:
+        """Address of a host of the tenant."""
+        return f"10.{self.population.tenant % 256}.{host >> 8}.{host & 255}"
 
     def agent_name(self, agent: int) -> str:
         """A name that says the role and tells agents apart, for example ``code_reviewer-0000017``."""

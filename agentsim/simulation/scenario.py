@@ -31,16 +31,13 @@ from agentsim.settings.strict import (
     raise_faults,
 )
 from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.attacks import ATTACKERS, find_attacker
 from agentsim.simulation.consistency import cross_faults
 from agentsim.simulation.people import People
 from agentsim.simulation.resourceservers import ResourceServers
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
-
-#: The attacks that there are.
-ATTACKS = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
-
 
 #: Shorter spans would be mostly empty.
 _SHORTEST_SPAN = 200_000
@@ -85,8 +82,7 @@ class Population(Strict):
 
 
 def _known_attack(kind: str) -> str:
-    if kind not in ATTACKS:
-        raise ValueError(f"no such attack: {kind!r}; {faults.suggestion(kind, ATTACKS)}")
+    find_attacker(kind)
     return kind
 
 
@@ -96,7 +92,10 @@ class AttackSettings(Strict):
     kind: Annotated[
         str,
         AfterValidator(_known_attack),
-        Field(description=f"One of {', '.join(ATTACKS)}.", examples=[ATTACKS[0]]),
+        Field(
+            description="A kind that `agentsim attacks` lists, or another's class as package.module:Class.",
+            examples=[next(iter(ATTACKERS))],
+        ),
     ]
     prevalence: Annotated[
         Share, Field(description="Share of trees that are attacked in this way.", examples=[0.01])

@@ -331,7 +331,7 @@ def rows_of(connection: Connection, query: Any, **values: Any) -> list[Row]:
     result = connection.execute(query, values)
     # Twice as fast as the result's own mappings.
     names = tuple(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def _agent_values(row: Row) -> Row:

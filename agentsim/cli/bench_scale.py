@@ -1,0 +1,152 @@
+"""``agentsim bench scale``: how the cost of a play grows with the number of agents."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentsim.cli.app import Json, print_json, progress
+from agentsim.cli.bench import bench, whole_numbers
+
+if TYPE_CHECKING:
+    from agentsim.experiments.bench import ScaleResult
+    from agentsim.experiments.bench.growth import Growth
+
+_SIZES = (
+    "Agents",
+    "wall s",
+    "CPU s",
+    "us an agent",
+    "floor us an agent",
+    "times the floor",
+    "operations",
+    "a batch",
+    "memory MB",
+    "of it idle",
+    "database MB",
+    "Run MB",
+)
+_MB = 1e6
+
+
+@bench.command(epilog="Example: `agentsim bench scale --agents 1000,10000,100000 --repeat 3`")
+def scale(
+    scenario: Annotated[Path, typer.Argument(help="The scenario, a YAML file.", metavar="SCENARIO")] = Path(
+        "data/scenarios/million-one-tenant.yaml"
+    ),
+    agents: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Numbers of agents, instead of the scenario's.")
+    ] = "1000,10000,100000,1000000",
+    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="How often each size is played.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the Runs are kept.", show_default="nowhere"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a scenario at several sizes and fit how time and memory grow with the agents.
+
+    Each size is played in a process of its own by one worker; right after it the floor of the same work is measured: one
+    signature and one check for each token, and bare inserts of as many agents, tokens and audit rows into SQLite.
+
+    The times in which agents arrive shrink and stretch with their number, so that as many arrive in a second at any size. With the
+    scenario's own hour a thousand agents would come one by one and each would pay for a transaction of its own: that makes
+    small sizes dear and growth look better than it is. Some of that is left, because a short run is beginning and end for the
+    most part: compare the operations of a batch.
+    """
+    from agentsim.experiments.bench import bench_scale
+    from agentsim.simulation import load_scenario
+
+    sizes = whole_numbers(agents, "--agents")
+    result = bench_scale(load_scenario(scenario), sizes=sizes, repeat=repeat, out=out, progress=progress())
+    if as_json:
+        print_json(_as_json(result))
+    else:
+        _present(result)
+
+
+def _as_json(result: ScaleResult) -> dict[str, object]:
+    points = [
+        asdict(point) | {"floor_s": point.floor.total_s, "times_the_floor": point.times}
+        for point in result.points
+    ]
+    return asdict(result) | {"points": points}
+
+
+def _present(result: ScaleResult) -> None:
+    from agentsim.cli.terminal import print_figures, print_table
+    from agentsim.experiments.bench.scale import MOST_EXPONENT, MOST_RATIO
+
+    print_figures({"scenario": result.scenario, "arrivals": "as dense as the scenario's at every size"})
+    rows = [
+        (
+            f"{played.agents:,}",
+            played.wall_s,
+            played.cpu_s,
+            played.wall_s / played.agents * 1e6,
+            point.floor.total_s / played.agents * 1e6,
+            point.times,
+            played.operations,
+            played.operations / max(1, played.batches),
+            played.peak_bytes / _MB,
+            played.idle_bytes / _MB,
+            played.database_bytes / _MB,
+            played.run_bytes / _MB,
+        )
+        for point in result.points
+        for played in (point.played,)
+    ]
+    print_table(_SIZES, rows)
+    _present_stages(result)
+    typer.echo(f"\nWall time grows as agents to the power of {_told(result.time)}")
+    typer.echo(f"CPU time grows as agents to the power of {_told(result.cpu)}")
+    typer.echo(f"Memory beyond the idle process' grows as agents to the power of {_told(result.memory)}")
+    if result.time.measurements < 5:
+        typer.echo("So few plays leave wide intervals: --repeat adds plays.")
+    largest = result.points[-1].played.agents
+    typer.echo(
+        f"An agent of {largest:,} costs {result.wall_ratio:.2f} times one of {result.judged_by:,} "
+        f"(at most {MOST_RATIO}): {_yes(result.wall_ratio <= MOST_RATIO)}; in CPU time {result.cpu_ratio:.2f}"
+    )
+    typer.echo(
+        f"Exponent of wall time at most {MOST_EXPONENT}: {_yes(result.time.exponent <= MOST_EXPONENT)}"
+    )
+
+
+def _present_stages(result: ScaleResult) -> None:
+    """A column for each play: where its time went, and below that where the floor's went."""
+    from agentsim.cli.terminal import print_table
+
+    names = list(dict.fromkeys(name for point in result.points[::-1] for name in point.played.stages))
+    header = ("us an agent", *(f"{point.played.agents:,}" for point in result.points))
+    stages = [
+        (name, *(_each(point.played.stages.get(name, 0.0), point.played.agents) for point in result.points))
+        for name in names
+    ]
+    floors = [
+        (
+            f"floor: {what}",
+            *(_each(getattr(point.floor, f"{what}_s"), point.played.agents) for point in result.points),
+        )
+        for what in ("sign", "check", "insert")
+    ]
+    print_table(header, stages + floors)
+
+
+def _each(seconds: float, agents: int) -> float:
+    return round(seconds / agents * 1e6, 1)
+
+
+def _told(growth: Growth) -> str:
+    if growth.least is None or growth.most is None:
+        return f"{growth.exponent:.3f} ({growth.measurements} plays: no interval)"
+    return (
+        f"{growth.exponent:.3f} (95 %: {growth.least:.3f} to {growth.most:.3f}, {growth.measurements} plays)"
+    )
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "NO"

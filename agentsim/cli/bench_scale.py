@@ -55,7 +55,8 @@ def scale(
     The times in which agents arrive shrink and stretch with their number, so that as many arrive in a second at any size. With the
     scenario's own hour a thousand agents would come one by one and each would pay for a transaction of its own: that makes
     small sizes dear and growth look better than it is. Some of that is left, because a short run is beginning and end for the
-    most part: compare the operations of a batch.
+    most part, and its batches are less full. So the same is told with batches equally full: the work of the largest play at the prices
+    that an operation and a batch had in each, fitted to its windows.
     """
     from agentsim.experiments.bench import bench_scale
     from agentsim.simulation import load_scenario
@@ -101,18 +102,35 @@ def _present(result: ScaleResult) -> None:
     ]
     print_table(_SIZES, rows)
     _present_stages(result)
-    typer.echo(f"\nWall time grows as agents to the power of {_told(result.time)}")
-    typer.echo(f"CPU time grows as agents to the power of {_told(result.cpu)}")
-    typer.echo(f"Memory beyond the idle process' grows as agents to the power of {_told(result.memory)}")
-    if result.time.measurements < 5:
-        typer.echo("So few plays leave wide intervals: --repeat adds plays.")
-    largest = result.points[-1].played.agents
-    typer.echo(
-        f"An agent of {largest:,} costs {result.wall_ratio:.2f} times one of {result.judged_by:,} "
-        f"(at most {MOST_RATIO}): {_yes(result.wall_ratio <= MOST_RATIO)}; in CPU time {result.cpu_ratio:.2f}"
+    print_table(
+        ("Grows as agents to the power of", "exponent", "95 % interval"),
+        [
+            (name, growth.exponent, _interval(growth))
+            for name, growth in (
+                ("wall time", result.time),
+                ("CPU time", result.cpu),
+                ("wall time, batches equally full", result.even),
+                ("memory beyond the idle process'", result.memory),
+            )
+        ],
     )
+    plays = result.time.measurements
+    few = "; so few leave wide intervals, --repeat adds some" if plays < 5 else ""
+    typer.echo(f"\nFitted to {plays} plays{few}.")
+    largest = result.points[-1].played.agents
+    ratios = (
+        ("An agent costs", result.wall_ratio),
+        ("In CPU time", result.cpu_ratio),
+        ("In wall time, batches equally full,", result.even_ratio),
+    )
+    for what, ratio in ratios:
+        typer.echo(
+            f"{what} {ratio:.2f} times as much at {largest:,} as at {result.judged_by:,} "
+            f"(at most {MOST_RATIO}): {_yes(ratio <= MOST_RATIO)}"
+        )
     typer.echo(
-        f"Exponent of wall time at most {MOST_EXPONENT}: {_yes(result.time.exponent <= MOST_EXPONENT)}"
+        f"Exponent of wall time at most {MOST_EXPONENT}: {_yes(result.time.exponent <= MOST_EXPONENT)}; "
+        f"batches equally full: {_yes(result.even.exponent <= MOST_EXPONENT)}"
     )
 
 
@@ -140,12 +158,10 @@ def _each(seconds: float, agents: int) -> float:
     return round(seconds / agents * 1e6, 1)
 
 
-def _told(growth: Growth) -> str:
+def _interval(growth: Growth) -> str:
     if growth.least is None or growth.most is None:
-        return f"{growth.exponent:.3f} ({growth.measurements} plays: no interval)"
-    return (
-        f"{growth.exponent:.3f} (95 %: {growth.least:.3f} to {growth.most:.3f}, {growth.measurements} plays)"
-    )
+        return "unknown"
+    return f"{growth.least:.3f} to {growth.most:.3f}"
 
 
 def _yes(holds: bool) -> str:

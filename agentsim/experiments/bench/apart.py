@@ -15,6 +15,8 @@ from agentsim.errors import UserError
 from agentsim.experiments.bench.errors import BenchError
 
 _Value = TypeVar("_Value")
+#: Seconds that work may take to clear up when it is given up.
+_PATIENCE = 20
 
 
 def apart(work: Callable[[], _Value]) -> _Value:
@@ -33,7 +35,7 @@ def apart(work: Callable[[], _Value]) -> _Value:
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, work))
+    process = context.Process(target=_work, args=(sender, work), daemon=True)
     process.start()
     sender.close()
     try:
@@ -45,7 +47,9 @@ def apart(work: Callable[[], _Value]) -> _Value:
             f"the process ended with status {process.exitcode} (killed? out of memory?)"
         ) from None
     finally:
-        # Ctrl-C ends the waiting, and with it the work.
+        # Ctrl-C ends the waiting, and with it the work: first so that it can clear up.
+        process.terminate()
+        process.join(_PATIENCE)
         process.kill()
         process.join()
         receiver.close()
@@ -60,6 +64,7 @@ def apart(work: Callable[[], _Value]) -> _Value:
 def _work(sender: Connection, work: Callable[[], object]) -> None:
     # Ctrl-C reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         outcome = (True, False, work())
@@ -68,6 +73,10 @@ def _work(sender: Connection, work: Callable[[], object]) -> None:
     except Exception:
         outcome = (False, False, traceback.format_exc())
     sender.send(outcome)
+
+
+def _leave(_number: int, _frame: object) -> None:
+    raise SystemExit(1)
 
 
 def _end_with_parent() -> None:

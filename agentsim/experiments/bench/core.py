@@ -37,7 +37,8 @@ _LEAST_BATCHES = 3
 _COLLECT = (50_000, 20, 100)
 #: Longer than any measurement.
 _TTL = 6 * 3_600_000_000
-_Given, _Value = ParamSpec("_Given"), TypeVar("_Value")
+_Given = ParamSpec("_Given")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from agentsim.experiments.bench.errors import BenchError
+from agentsim.experiments.bench.prices import BATCH, SHARED, priced
 from agentsim.run import Run
 from agentsim.settings.durations import format_duration, parse_duration
 from agentsim.simulation import Scenario, simulate
@@ -20,8 +21,6 @@ from agentsim.simulation.scenario import parse_scenario
 
 #: Stages that ``windows`` does not tell: before the first window, and after the last.
 POPULATION, REST = "population", "export and rest"
-#: Rows of ``windows`` that are no operations.
-SHARED = ("load", "write", "fill", "drive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +32,38 @@ class Played:
     wall_s, cpu_s : of the whole play, from the drawing of the population to the last table; user and system together.
     idle_bytes, peak_bytes : resident memory of the process before the play, and the most that it ever had.
     database_bytes, run_bytes : of all tenants' databases at their end, and of the Run's tables.
-    batches : transactions that the operations were answered in.
+    causes, prices_us : how often each operation and each batch was there, and what one cost (:func:`~.prices.priced`).
     stages : seconds of wall time by stage; together they are ``wall_s``.
     """
 
     agents: int
-    operations: int
-    batches: int
     wall_s: float
     cpu_s: float
     idle_bytes: int
     peak_bytes: int
     database_bytes: int
     run_bytes: int
+    causes: dict[str, int]
+    prices_us: dict[str, float]
     stages: dict[str, float]
+
+    @property
+    def operations(self) -> int:
+        """Operations of all kinds."""
+        return sum(self.causes.values()) - self.batches
+
+    @property
+    def batches(self) -> int:
+        """Transactions that they were answered in."""
+        return self.causes[BATCH]
+
+    def seconds_of(self, other: Played) -> float:
+        """What an agent of another play would have cost at the prices of this one: the same operations, as full batches."""
+        windows = sum(
+            count * self.prices_us.get(cause, other.prices_us[cause]) for cause, count in other.causes.items()
+        )
+        around = self.stages[POPULATION] + self.stages[REST]
+        return windows / 1e6 / other.agents + around / self.agents
 
 
 @dataclass(frozen=True)
@@ -120,20 +137,18 @@ def _stretch(data: dict[str, Any], key: str, factor: float) -> None:
 def _told(run: Run, *, population_s: float, wall_s: float, **others: Any) -> Played:
     columns = ["tenant", "window", "operation", "count", "wall_us", "database_bytes"]
     windows = run.frame("windows", columns).astype({"operation": str})
-    sums = windows.groupby("operation")[["count", "wall_us"]].sum()
-    counted = sums["count"].drop(list(SHARED), errors="ignore")
-    within = {str(name): us / 1e6 for name, us in sums["wall_us"].items()}
-    ordered = {name: within[name] for name in (*sorted(counted.index), *SHARED) if name in within}
+    within = {str(name): us / 1e6 for name, us in windows.groupby("operation")["wall_us"].sum().items()}
+    causes, prices = priced(windows)
     last = windows.sort_values("window", kind="stable").groupby("tenant")["database_bytes"].last()
     return Played(
-        operations=int(counted.sum()),
-        batches=int(sums["count"].get("load", 0)),
         wall_s=wall_s,
         database_bytes=int(last.sum()),
         run_bytes=sum(entry.bytes for entry in run.manifest.files.values()),
+        causes=causes,
+        prices_us=prices,
         stages={
             POPULATION: population_s,
-            **ordered,
+            **{name: within[name] for name in (*causes, *SHARED) if name in within},
             REST: max(0.0, wall_s - population_s - sum(within.values())),
         },
         **others,

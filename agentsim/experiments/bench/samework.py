@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from sqlalchemy import Boolean, Column, LargeBinary, Table, Text
+from tqdm.auto import tqdm
 
-from agentsim.experiments.bench.bare import BareSQLite
+from agentsim.experiments.bench.bare import Bare, BareSQLite
 from agentsim.experiments.bench.floor import BareSigner
 from agentsim.run import Run
 from agentsim.server.schema import Agent, AuditRow, IssuedToken
@@ -41,13 +43,18 @@ class SameWork:
         return self.sign_s + self.check_s + self.insert_s
 
 
-def same_work(run: Run) -> SameWork:
-    """Do the work of a Run again, by PyJWT's signatures and the driver alone.
+def same_work(run: Run, *, progress: bool = False) -> SameWork:
+    """Do the work of a Run again: signatures alone, and inserts by the driver alone.
 
     Its agents, tokens and audit rows go into SQLite files with the server's tables and indexes (synchronous NORMAL, as the
-    simulator has it), a file per tenant and in their order; hashes, which a Run does not hold, are replaced by random bytes.
+    simulator has it), a file per tenant.
+
+    Parameters
+    ----------
+    progress : whether to draw a progress bar on standard error.
     """
-    tokens = sum(entry.counts["tokens"] for entry in run.manifest.tenants.values())
+    entries = run.manifest.tenants
+    tokens = sum(entry.counts["tokens"] for entry in entries.values())
     signer, sample = BareSigner(), min(tokens, _SIGNATURES)
     began = perf_counter()
     signed = [signer.sign() for _ in range(sample)]
@@ -56,29 +63,42 @@ def same_work(run: Run) -> SameWork:
         signer.check(token)
     check = perf_counter() - began - sign
     each = tokens / max(1, sample)
-    insert = sum(_insert(run, tenant) for tenant in run.manifest.tenants)
+    insert = 0.0
+    rows = sum(entry.audit_rows for entry in entries.values())
+    with tqdm(total=rows, unit="row", disable=not progress, desc="floor", leave=False) as bar:
+        for tenant in entries:
+            with TemporaryDirectory(prefix="agentsim-bench-") as folder:
+                path = Path(folder) / "floor.db"
+                with closing(BareSQLite(path, synchronous="NORMAL")) as bare:
+                    insert += insert_rows(run, tenant, bare, bar.update)
     return SameWork(sign_s=sign * each, check_s=check * each, insert_s=insert)
 
 
-def _insert(run: Run, tenant: int) -> float:
-    """Insert a tenant's rows; only what the driver does is counted."""
+def insert_rows(run: Run, tenant: int, bare: Bare, advance: Callable[[int], object]) -> float:
+    """Insert a tenant's rows in their order; hashes, which a Run does not hold, are replaced by random bytes.
+
+    Parameters
+    ----------
+    bare : an empty database.
+    advance : told how many audit rows each transaction had.
+
+    Returns
+    -------
+    Seconds spent on inserting; reading the Run is not counted.
+    """
     counts = run.manifest.tenants[tenant].counts
     rows = {name: _rows(run, name, tenant, target) for name, target in _TABLES.items()}
     batches = -(-counts["audit"] // _BATCH)
     spent = 0.0
-    with TemporaryDirectory(prefix="agentsim-bench-") as folder:
-        bare = BareSQLite(Path(folder) / "floor.db", synchronous="NORMAL")
-        try:
-            for number in range(batches):
-                part = {
-                    target: list(islice(rows[name], _share(counts[name], number, batches)))
-                    for name, target in _TABLES.items()
-                }
-                began = perf_counter()
-                bare.insert(part)
-                spent += perf_counter() - began
-        finally:
-            bare.close()
+    for number in range(batches):
+        part = {
+            target: list(islice(rows[name], _share(counts[name], number, batches)))
+            for name, target in _TABLES.items()
+        }
+        began = perf_counter()
+        bare.insert(part)
+        spent += perf_counter() - began
+        advance(len(part[_TABLES["audit"]]))
     return spent
 
 

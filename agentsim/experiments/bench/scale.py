@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +42,22 @@ class ScaleResult:
     Attributes
     ----------
     time, cpu : growth of the wall time and of the CPU time of a play.
+    even : growth of the wall time if batches were as full at each size as they are at the largest.
     memory : growth of what a play took beyond the memory that its process had before.
     judged_by : the size that the largest is compared with: 10,000, or the smallest where that was not played.
-    wall_ratio, cpu_ratio : cost of an agent at the largest size over that at ``judged_by``; medians over repetitions.
+    wall_ratio, cpu_ratio, even_ratio : cost of an agent at the largest size over that at ``judged_by``; medians over repetitions.
     """
 
     scenario: str
     points: list[Point]
     time: Growth
     cpu: Growth
+    even: Growth
     memory: Growth
     judged_by: int
     wall_ratio: float
     cpu_ratio: float
+    even_ratio: float
 
 
 def bench_scale(
@@ -99,32 +102,41 @@ def bench_scale(
             for each in scenarios:
                 path = folder / f"agents-{each.population.agents}-{number}"
                 played = apart(Play(each, path, progress))
-                points.append(Point(played=played, floor=same_work(Run(path))))
+                points.append(Point(played=played, floor=same_work(Run(path), progress=progress)))
     return _result(scenario.name, sorted(points, key=lambda point: point.played.agents), sizes)
 
 
 def _result(name: str, points: list[Point], sizes: Sequence[int]) -> ScaleResult:
     agents = [point.played.agents for point in points]
-
-    def growth(cost: Callable[[Played], float]) -> Growth:
-        return fit(agents, [max(1e-9, cost(point.played)) for point in points])
-
     base = JUDGED_BY if JUDGED_BY in sizes[:-1] else sizes[0]
+    # Of the plays of the largest size the first: its work is what is priced at each size.
+    largest = next(point.played for point in points if point.played.agents == sizes[-1])
+    costs = {
+        "wall": [point.played.wall_s / point.played.agents for point in points],
+        "cpu": [point.played.cpu_s / point.played.agents for point in points],
+        "even": [point.played.seconds_of(largest) for point in points],
+    }
+    grown = [point.played.peak_bytes - point.played.idle_bytes for point in points]
 
-    def ratio(cost: Callable[[Played], float]) -> float:
-        largest, judged = (
-            median(cost(point.played) / size for point in points if point.played.agents == size)
+    def growth(of: str) -> Growth:
+        return fit(agents, [cost * size for cost, size in zip(costs[of], agents, strict=True)])
+
+    def ratio(of: str) -> float:
+        most, judged = (
+            median(cost for cost, played in zip(costs[of], agents, strict=True) if played == size)
             for size in (sizes[-1], base)
         )
-        return largest / judged
+        return most / judged
 
     return ScaleResult(
         scenario=name,
         points=points,
-        time=growth(lambda played: played.wall_s),
-        cpu=growth(lambda played: played.cpu_s),
-        memory=growth(lambda played: played.peak_bytes - played.idle_bytes),
+        time=growth("wall"),
+        cpu=growth("cpu"),
+        even=growth("even"),
+        memory=fit(agents, [max(1, bytes_) for bytes_ in grown]),
         judged_by=base,
-        wall_ratio=ratio(lambda played: played.wall_s),
-        cpu_ratio=ratio(lambda played: played.cpu_s),
+        wall_ratio=ratio("wall"),
+        cpu_ratio=ratio("cpu"),
+        even_ratio=ratio("even"),
     )

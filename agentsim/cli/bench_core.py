@@ -13,18 +13,7 @@ from agentsim.cli.bench import bench, whole_numbers
 if TYPE_CHECKING:
     from agentsim.experiments.bench import CoreResult
 
-_HEADER = (
-    "Database",
-    "what",
-    "batch",
-    "batches",
-    "floor/s",
-    "server/s",
-    "times the floor",
-    "half between",
-    "p50 ms",
-    "p99 ms",
-)
+_HEADER = ("Database", "batch", "floor/s", "server/s", "times", "quartiles", "p50 ms", "p99 ms")
 
 
 @bench.command(
@@ -78,14 +67,12 @@ def _present(result: CoreResult) -> None:
     print_figures({"agents": result.agents, "seconds_of_each_size": result.seconds})
     rows = [
         (
-            each.database,
-            each.work,
+            f"{each.database}, {each.work}",
             each.batch_size,
-            each.batches,
             round(each.floor_per_second),
             round(each.server_per_second),
             each.times,
-            "{:.2f} to {:.2f}".format(*each.times_quartiles),
+            "{:.2f}-{:.2f}".format(*each.times_quartiles),
             each.p50_ms,
             each.p99_ms,
         )

@@ -15,20 +15,8 @@ if TYPE_CHECKING:
     from agentsim.experiments.bench import ScaleResult
     from agentsim.experiments.bench.growth import Growth
 
-_SIZES = (
-    "Agents",
-    "wall s",
-    "CPU s",
-    "us an agent",
-    "floor us an agent",
-    "times the floor",
-    "operations",
-    "a batch",
-    "memory MB",
-    "of it idle",
-    "database MB",
-    "Run MB",
-)
+_COSTS = ("Agents", "wall s", "CPU s", "us an agent", "floor us", "times the floor")
+_SIZES = ("Agents", "operations", "a batch", "memory MB", "idle MB", "database MB", "Run MB")
 _MB = 1e6
 
 
@@ -82,25 +70,16 @@ def _present(result: ScaleResult) -> None:
     from agentsim.experiments.bench.scale import MOST_EXPONENT, MOST_RATIO
 
     print_figures({"scenario": result.scenario, "arrivals": "as dense as the scenario's at every size"})
-    rows = [
-        (
-            f"{played.agents:,}",
-            played.wall_s,
-            played.cpu_s,
-            played.wall_s / played.agents * 1e6,
-            point.floor.total_s / played.agents * 1e6,
-            point.times,
-            played.operations,
-            played.operations / max(1, played.batches),
-            played.peak_bytes / _MB,
-            played.idle_bytes / _MB,
-            played.database_bytes / _MB,
-            played.run_bytes / _MB,
-        )
-        for point in result.points
-        for played in (point.played,)
-    ]
-    print_table(_SIZES, rows)
+    costs, sizes = [], []
+    for point in result.points:
+        played, agents = point.played, f"{point.played.agents:,}"
+        each, floor = (seconds / played.agents * 1e6 for seconds in (played.wall_s, point.floor.total_s))
+        costs.append((agents, played.wall_s, played.cpu_s, each, floor, point.times))
+        octets = (played.peak_bytes, played.idle_bytes, played.database_bytes, played.run_bytes)
+        full = played.operations / max(1, played.batches)
+        sizes.append((agents, played.operations, full, *(size / _MB for size in octets)))
+    print_table(_COSTS, costs)
+    print_table(_SIZES, sizes)
     _present_stages(result)
     print_table(
         ("Grows as agents to the power of", "exponent", "95 % interval"),

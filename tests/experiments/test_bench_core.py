@@ -87,11 +87,11 @@ def test_each_batch_is_compared_with_its_own_floor_and_three_batches_are_measure
 def test_the_command_prints_a_table_or_json(capsys):
     small = ("--agents", "5", "--seconds", "0.01", "--sizes", "2,3")
     lines = [line.split() for line in told(capsys, *small).splitlines()]
-    assert [line[:3] for line in lines if line[:1] == ["SQLite"]] == [
-        ["SQLite", "grant", "2"],
-        ["SQLite", "verify", "2"],
-        ["SQLite", "grant", "3"],
-        ["SQLite", "verify", "3"],
+    assert [line[:3] for line in lines if line[:1] == ["SQLite,"]] == [
+        ["SQLite,", "grant", "2"],
+        ["SQLite,", "verify", "2"],
+        ["SQLite,", "grant", "3"],
+        ["SQLite,", "verify", "3"],
     ]
     figures = json.loads(told(capsys, *small, "--json"))["figures"]
     assert [each["batch_size"] for each in figures] == [2, 2, 3, 3]

@@ -50,6 +50,13 @@ def simulate(
             min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (`tcp://…:8786`) whose workers take the tenants; they see DIR under the same path.",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Play everything, even what an earlier run has finished.")
     ] = False,
@@ -78,14 +85,15 @@ def simulate(
         target,
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
+        scheduler=scheduler,
         fresh=fresh,
         source=scenario,
         policy_file=policy,
         progress=progress(),
     )
     if run.manifest.tenants:
-        _present(run, as_json, "agentsim report scale")
-    _tell_tenants(run)
+        present(run, as_json, "agentsim report scale --run")
+    tell_tenants(run)
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
@@ -105,7 +113,7 @@ def replay(
 
     target = out or RUNS / _file_name(traces.stem)
     run = run_replay(traces, target, batch_size=batch_size, progress=progress())
-    _present(run, as_json, "agentsim report anomaly")
+    present(run, as_json, "agentsim report anomaly --run")
 
 
 @app.command(epilog="Example: `agentsim inspect data/runs/demo --check`")
@@ -142,7 +150,7 @@ def inspect(
         raise typer.Exit(1)
 
 
-def _tell_tenants(run: Run) -> None:
+def tell_tenants(run: Run) -> None:
     """Say on standard error what was kept and what failed; leave with status 1 where something did."""
     manifest = run.manifest
     played, failed = len(manifest.tenants) - manifest.reused, len(manifest.failed)
@@ -163,7 +171,7 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
-def _present(run: Run, as_json: bool, following: str) -> None:
+def present(run: Run, as_json: bool, following: str) -> None:
     """Say where a new Run is, what is in it, and what to do next."""
     figures = _figures(run)
     if as_json:
@@ -173,12 +181,15 @@ def _present(run: Run, as_json: bool, following: str) -> None:
 
     told = (*_SHORT, *(name for name in _LEFT_OUT if figures[name]))
     print_figures({name: figures[name] for name in told})
-    typer.echo(f"\nNext: {following} --run {shlex.quote(str(run.path))}")
+    typer.echo(f"\nNext: {following} {shlex.quote(str(run.path))}")
 
 
 def _figures(run: Run) -> dict[str, Any]:
     from agentsim.lineage import summarise
+    from agentsim.settings.durations import format_duration
 
     manifest = run.manifest
     named = {"run": str(run.path), "name": manifest.name, "seed": manifest.seed}
+    if manifest.fork is not None:
+        named["fork"] = f"of {manifest.fork.run} at {format_duration(manifest.fork.at)}"
     return {**named, **summarise(run).as_dict(), "wall_seconds": round(manifest.wall_seconds, 3)}

@@ -115,6 +115,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A table that only who wants it opens, under a line that says what is in it."""
+
+    table: pd.DataFrame
+    summary: str
+
+    def _ipython_display_(self) -> None:
+        _display_html(
+            f"<details><summary>{escape(self.summary)}</summary>{table_html(self.table, self.summary)}</details>"
+        )
+
+
+@dataclass(frozen=True)
 class Note:
     """A finding without a figure, where there is nothing to draw."""
 
@@ -149,7 +162,7 @@ def show_table(table: pd.DataFrame, finding: str) -> None:
     _display_html(f"<h3>{escape(finding)}</h3>{table_html(table, finding)}")
 
 
-def show_all(items: Iterable[Picture | Table | Note]) -> None:
+def show_all(items: Iterable[Picture | Table | Folded | Note]) -> None:
     """Display one after the other."""
     for item in items:
         display(item)  # type: ignore[no-untyped-call]

@@ -32,12 +32,12 @@ KINDS = {
 }
 
 # The grant an event belongs to: a granted child counts for the parent that delegated, a refused one was
-# already written under the parent's grant.
+# already written under the parent's grant. What was too much may also be a depth or a task: then no names are counted.
 _EVENTS = """
     SELECT CASE WHEN event_type = 'child_token_issued' AND status = 'granted'
                 THEN parent_grant_id ELSE grant_id END AS grant_id,
            event_type, status = 'granted' AS granted, reason, source_ip, timestamp,
-           details ->> '$.caller' AS caller, len(CAST(details -> '$.excess' AS JSON[])) AS excess
+           details ->> '$.caller' AS caller, json_array_length(details, '$.excess') AS excess
     FROM audit
     WHERE event_type IN ({kinds}) AND grant_id IS NOT NULL
     ORDER BY timestamp, log_id

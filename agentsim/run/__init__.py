@@ -6,7 +6,7 @@
 The manifest lists every finished file with its SHA-256; what it does not list does not belong to the Run.
 """
 
-from agentsim.run.manifest import Failure, FileEntry, Manifest, RunError, TenantEntry
+from agentsim.run.manifest import Failure, FileEntry, ForkEntry, Manifest, RunError, TenantEntry
 from agentsim.run.reading import Run
 from agentsim.run.writing import WORK, PartWriter, RunWriter, save_manifest
 
@@ -14,6 +14,7 @@ __all__ = [
     "WORK",
     "Failure",
     "FileEntry",
+    "ForkEntry",
     "Manifest",
     "PartWriter",
     "Run",

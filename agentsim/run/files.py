@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A name to write under, which becomes ``target`` at the end; nothing is left of it where something fails."""
-    temporary = target.with_name(f".{target.name}.tmp")
+    # Of its own: on another machine the same file may be under way, with the same content.
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
     try:
         yield temporary
         os.replace(temporary, target)

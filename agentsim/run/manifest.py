@@ -52,6 +52,21 @@ class Failure(BaseModel):
         return f"{self.stage}: {self.type}: {self.message}"
 
 
+class ForkEntry(BaseModel):
+    """Where a Run goes on differently from another: which one, when, and what was set."""
+
+    model_config = ConfigDict(extra="forbid")
+    #: Directory and :meth:`Manifest.digest` of the other Run.
+    run: str
+    digest: str
+    #: Microseconds since the simulated beginning.
+    at: int
+    #: Keys of the scenario with what they have from then on.
+    settings: dict[str, Any]
+    #: The server policy that was in force until then.
+    policy: dict[str, Any]
+
+
 class Manifest(BaseModel):
     """What a Run says of itself."""
 
@@ -65,8 +80,10 @@ class Manifest(BaseModel):
     seed: int | None = None
     #: The resolved scenario of a simulation; source, size and SHA-256 of the traces of a replay.
     source: dict[str, Any]
-    #: The server policy that was in force.
+    #: The server policy that was in force, in a fork from its moment on.
     policy: dict[str, Any]
+    #: None for a Run that is no fork.
+    fork: ForkEntry | None = None
     #: The command that makes the same Run again.
     reproduce: str
     created_at: str
@@ -87,7 +104,7 @@ class Manifest(BaseModel):
 
     def continues(self, other: Manifest) -> bool:
         """Whether the other Run's finished tenants are this one's: of the same input and the same code."""
-        names = ("format", "kind", "name", "seed", "source", "policy", "versions", "code")
+        names = ("format", "kind", "name", "seed", "source", "policy", "fork", "versions", "code")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def digests(self) -> dict[str, str]:
@@ -100,6 +117,16 @@ class Manifest(BaseModel):
                     total.update(f"{name} {self.files[name].sha256}\n".encode())
             result[table] = total.hexdigest()
         return result
+
+    def digest(self) -> str:
+        """One SHA-256 over those of all deterministic tables."""
+        return hashlib.sha256(json.dumps(self.digests(), sort_keys=True).encode()).hexdigest()
+
+    def most(self, rule: str) -> int | None:
+        """The highest value that a rule of the policy has had in this Run; None where it is not known."""
+        policies = [self.policy, *([self.fork.policy] if self.fork else [])]
+        values = [int(policy[rule]) for policy in policies if policy.get(rule) is not None]
+        return max(values, default=None)
 
 
 def read_manifest(path: Path) -> Manifest:

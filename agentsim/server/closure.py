@@ -6,32 +6,22 @@ tokens that have expired, were refreshed or were revoked before.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, select, update
 
-from agentsim.server.audit import Entry, Head, Trail
+from agentsim.server.audit import ABOUT, Entry, Head, Trail
 from agentsim.server.batch import Row
 from agentsim.server.ids import IdGenerator
-from agentsim.server.reach import is_below, roots_of
+from agentsim.server.reach import SEEN, below, budget_of, grant_of, roots_of, task_of, token_of
 from agentsim.server.returns import Returns, give_back
-from agentsim.server.schema import IssuedToken, RevocationMark
+from agentsim.server.schema import EndedTasks, IssuedToken, RevocationMark
 from agentsim.server.store import Store, rows_of, table
 
-_TOKENS, _MARKS = table(IssuedToken), table(RevocationMark)
-_END = (
-    update(_TOKENS)
-    .where(_TOKENS.c.token_id == bindparam("ended"))
-    .values(
-        is_revoked=True,
-        revoked_at=bindparam("at"),
-        revocation_reason=bindparam("why"),
-        revocation_id=bindparam("mark"),
-    )
-)
+_TOKENS, _MARKS, _ENDED_TASKS = table(IssuedToken), table(RevocationMark), table(EndedTasks)
 _SAVE = (
     update(_MARKS)
     .where(_MARKS.c.revocation_id == bindparam("id"))
@@ -43,28 +33,25 @@ _SAVE = (
     )
 )
 _UNFILLED = (
-    select(_TOKENS)
+    select(*(_TOKENS.c[name] for name in SEEN))
     .where(_TOKENS.c.root_grant_id == bindparam("root"), _TOKENS.c.token_id > bindparam("cursor"))
     .order_by(_TOKENS.c.token_id)
     .limit(bindparam("most"))
 )
 _STANDING = select(_MARKS).where(_MARKS.c.revocation_id == bindparam("id"))
-_ENDED = (
-    select(_TOKENS.c.task_id)
-    .where(_TOKENS.c.revocation_id == bindparam("mark"))
-    .order_by(_TOKENS.c.token_id)
-    .limit(bindparam("most"))
-)
+_TASKS = select(_ENDED_TASKS.c.tasks).where(_ENDED_TASKS.c.revocation_id == bindparam("id"))
 _ROOT_OF = select(_TOKENS.c.root_grant_id).where(_TOKENS.c.token_id == bindparam("token"))
 
 
+#: How many tasks are told of a mark at most.
+MOST_TASKS = 1_000
 #: Seconds for which a worker does not ask again after it has found another one filling.
 _REST = 0.1
 
 
 @dataclass(slots=True)
 class Closed:
-    """A mark whose rows are all filled in. ``tasks`` are those of the grants that it ended, in order of issue."""
+    """A mark whose rows are all filled in. ``tasks`` are the first of the grants that it ended, in order of issue."""
 
     revocation_id: int
     affected_grants: int
@@ -74,7 +61,7 @@ class Closed:
 
 @dataclass(slots=True)
 class Closure:
-    """How far a mark's fill has come, whichever worker did it. ``tasks`` are some of those ended, in order of issue."""
+    """How far a mark's fill has come, whichever worker did it. ``tasks`` are the first that it ended, in order of issue."""
 
     revocation_id: int
     #: ``pending`` or ``closed``.
@@ -130,7 +117,8 @@ class Filler:
         job, self._job = self._job, None
         if self._unsettled and not self._settle():
             return closed, head
-        with self._store.transaction() as connection:
+        # A step that a power cut undoes is done again: its cursor lies in the same transaction.
+        with self._store.transaction(hurried=True) as connection:
             if not self._is_ours(connection):
                 return closed, head
             if job is not None and not _is_up_to_date(connection, job):
@@ -151,7 +139,7 @@ class Filler:
             next_end = (
                 self.returns.step(connection, trail, limit, now) if limit > 0 else self.returns.next_end
             )
-            self._store.write_trail(connection, trail.rows, trail.head)
+            self._store.write_trail(connection, trail)
         self._job, self.returns.next_end = job, next_end
         # With room to spare there was nothing left to begin.
         self._pending = limit <= 0 or self._unsettled
@@ -184,28 +172,33 @@ class Filler:
 
     def _advance(self, connection: Connection, job: _Job, trail: Trail, limit: int, now: int) -> int:
         """Go on in the job's first tree; returns how many tokens were looked at, at least one."""
-        rows = rows_of(connection, _UNFILLED, root=job.roots[0], cursor=job.cursor, most=limit)
-        ended = [row for row in rows if is_below(job.mark, row)]
+        root, mark = job.roots[0], job.mark
+        values = {"root": root, "cursor": job.cursor, "most": limit}
+        rows = connection.execute(_UNFILLED, values).all()
+        ended = below(mark, root, rows)
         if ended:
-            connection.execute(_END, [_end_values(job.mark, row["token_id"]) for row in ended])
-        budgeted = [row["grant_id"] for row in ended if row["budget"] is not None and _is_first(row)]
+            self._store.end_tokens(connection, mark, list(map(token_of, ended)))
+        firsts = [row for row in ended if token_of(row) == grant_of(row)]
+        budgeted = [grant_of(row) for row in firsts if budget_of(row) is not None]
         give_back(self._store, connection, trail, budgeted, now)
-        for row in ended:
-            trail.append(_entry(job.mark, row, now))
-            job.tasks[row["task_id"]] = None
-        job.mark["affected_tokens"] += len(ended)
-        job.mark["affected_grants"] += sum(map(_is_first, ended))
+        trail.extend(_entry(mark, now), [row[: len(ABOUT)] for row in ended])
+        self._note_tasks(connection, job, map(task_of, ended))
+        mark["affected_tokens"] += len(ended)
+        mark["affected_grants"] += len(firsts)
         if rows:
-            job.mark["cursor"] = job.cursor = rows[-1]["token_id"]
+            mark["cursor"] = job.cursor = token_of(rows[-1])
         if len(rows) < limit:
             job.roots.pop(0)
             job.cursor = 0
         return max(len(rows), 1)
 
-
-def _is_first(row: Row) -> bool:
-    """Whether a token is the first of its grant."""
-    return bool(row["token_id"] == row["grant_id"])
+    def _note_tasks(self, connection: Connection, job: _Job, ended: Iterable[str]) -> None:
+        known = len(job.tasks)
+        if known < MOST_TASKS:
+            job.tasks.update(dict.fromkeys(ended))
+            job.tasks = dict(islice(job.tasks.items(), MOST_TASKS))
+        if len(job.tasks) > known:
+            self._store.put_tasks(connection, job.mark["revocation_id"], job.tasks)
 
 
 def _is_up_to_date(connection: Connection, job: _Job) -> bool:
@@ -220,37 +213,22 @@ def _begin(connection: Connection, mark: Row) -> _Job:
     if cursor:
         # Resumed: the cursor is a token of the tree that was being gone through.
         current = connection.execute(_ROOT_OF, {"token": cursor}).scalar_one()
-        done, roots = [root for root in roots if root <= current], [root for root in roots if root >= current]
-        return _Job(mark, roots, cursor, dict.fromkeys(_ended_tasks(connection, mark, done)))
+        roots = [root for root in roots if root >= current]
+        return _Job(mark, roots, cursor, dict.fromkeys(_read_tasks(connection, mark["revocation_id"])))
     return _Job(mark, roots, cursor)
 
 
-def _ended_tasks(connection: Connection, mark: Row, roots: list[int]) -> Iterator[str]:
-    """Tasks of the tokens that a mark has ended in these trees, in order."""
-    for root in roots:
-        query = (
-            select(_TOKENS.c.task_id)
-            .where(_TOKENS.c.root_grant_id == root, _TOKENS.c.revocation_id == mark["revocation_id"])
-            .order_by(_TOKENS.c.token_id)
-        )
-        yield from connection.execute(query).scalars()
+def _read_tasks(connection: Connection, revocation_id: int) -> list[str]:
+    found = connection.execute(_TASKS, {"id": revocation_id}).scalar_one_or_none()
+    tasks: list[str] = [] if found is None else orjson.loads(found)
+    return tasks
 
 
-def _end_values(mark: Row, token_id: int) -> Row:
-    return {"ended": token_id, "at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
-
-
-def _entry(mark: Row, row: Any, now: int) -> Entry:
+def _entry(mark: Row, now: int) -> Entry:
+    """What the audit rows of all tokens that a mark has ended tell alike."""
     return Entry(
         event_type="token_ended",
         timestamp=now,
-        client_id=row["client_id"],
-        token_id=row["token_id"],
-        grant_id=row["grant_id"],
-        parent_grant_id=row["parent_grant_id"],
-        root_grant_id=row["root_grant_id"],
-        task_id=row["task_id"],
-        parent_task_id=row["parent_task_id"],
         reason=mark["reason"],
         details={"revocation_id": mark["revocation_id"]},
     )
@@ -268,12 +246,12 @@ def _save(connection: Connection, mark: Row) -> None:
     connection.execute(_SAVE, {"id": mark["revocation_id"]} | {f"new_{name}": mark[name] for name in names})
 
 
-def read_closure(connection: Connection, revocation_id: int, most: int = 1_000) -> Closure | None:
+def read_closure(connection: Connection, revocation_id: int, most: int = MOST_TASKS) -> Closure | None:
     """What a mark has ended so far, as the database tells it.
 
     Parameters
     ----------
-    most : how many distinct tasks are told at most; of tokens, the first twenty times as many are looked through.
+    most : how many distinct tasks are told at most, and never more than :data:`MOST_TASKS`.
 
     Returns
     -------
@@ -282,7 +260,6 @@ def read_closure(connection: Connection, revocation_id: int, most: int = 1_000) 
     marks = rows_of(connection, _STANDING, id=revocation_id)
     if not marks:
         return None
-    ended = connection.execute(_ENDED, {"mark": revocation_id, "most": most * 20}).scalars()
-    tasks = list(islice(dict.fromkeys(ended), most))
+    tasks = _read_tasks(connection, revocation_id)[:most]
     mark = marks[0]
     return Closure(revocation_id, mark["closure"], mark["affected_grants"], mark["affected_tokens"], tasks)

@@ -161,8 +161,12 @@ class Server:
         now = self._clock.now()
         return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
 
-    def change_policy(self, policy: Policy, by: Admin) -> Policy:
+    def change_policy(self, policy: Policy, by: Admin, at: int | None = None) -> Policy:
         """Let other rules stand from now on; the issuer stays, since it is in every token.
+
+        Parameters
+        ----------
+        at : the present in microseconds; by default the clock's.
 
         Returns
         -------
@@ -174,7 +178,8 @@ class Server:
             with self._lock:
                 self.policy = changed
                 self._codec = TokenCodec(changed.issuer, changed.audiences, self.keyring)
-            self.ask(NotePolicy(by=by, digest=changed.digest), Noted)
+            noted = self.execute([NotePolicy(by=by, digest=changed.digest)], None if at is None else [at])
+            assert isinstance(noted[0], Noted)
         return self.policy
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
@@ -235,7 +240,9 @@ class Server:
         head = self._take_head()
         with self.store.transaction() as connection:
             began = perf_counter_ns()
-            self.store.pass_barrier(connection, exclusive=any(map(is_exclusive, operations)))
+            exclusive = any(map(is_exclusive, operations))
+            self.store.pass_barrier(connection, exclusive=exclusive)
+            self._read_marks(connection, exclusive=exclusive)
             batch = self._load(connection, operations, faults, head)
             self._spend("load", began)
             answers = [
@@ -262,7 +269,7 @@ class Server:
             self._ids.pass_by(head.log_id)
         return head
 
-    def _read_marks(self, connection: Connection, operations: Sequence[Operation]) -> None:
+    def _read_marks(self, connection: Connection, *, exclusive: bool) -> None:
         """Take in marks committed since the last batch, and keep ids in the order of commits.
 
         Marks on agents and principals end what has a smaller id, so what is issued after one must have a larger
@@ -275,7 +282,7 @@ class Server:
                 self._filler.wake()
             self._marks.add(row)
             self._ids.pass_by(row["revocation_id"])
-        if any(map(is_exclusive, operations)):
+        if exclusive:
             self._ids.pass_by(self.store.newest_token(connection))
 
     def _load(
@@ -285,7 +292,6 @@ class Server:
         faults: Sequence[str | None],
         head: Head,
     ) -> Batch:
-        self._read_marks(connection, operations)
         needs = Needs(with_lineage=lists_agents(self.policy))
         with_role = self._matcher is not None or bool(self.policy.limits.classes)
         for operation, fault in zip(operations, faults, strict=True):

@@ -74,17 +74,22 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
 }
 
 
+#: When an operation is exclusive; what is not here never is.
+_EXCLUSIVE: dict[type, Callable[[Any], bool]] = {
+    Revoke: lambda operation: operation.token is None,
+    Withdraw: lambda operation: operation.grant_id is None,
+    **dict.fromkeys((Disable, Enable, RotateSecret, UpdateAgent), lambda _: True),
+}
+
+
 def is_exclusive(operation: Operation) -> bool:
     """Whether no other batch may be under way beside this operation.
 
     What marks agents and principals: ids must tell what was issued before it and after it. What changes an agent:
     its row is written as a whole, so nobody else may change it meanwhile.
     """
-    if isinstance(operation, Revoke):
-        return operation.token is None
-    if isinstance(operation, Withdraw):
-        return operation.grant_id is None
-    return isinstance(operation, Disable | Enable | RotateSecret | UpdateAgent)
+    exclusive = _EXCLUSIVE.get(type(operation))
+    return exclusive is not None and exclusive(operation)
 
 
 def decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:

@@ -36,6 +36,11 @@ def unpack(packed: bytes) -> Lineage:
     return tuple(_TRIPLE.iter_unpack(packed))
 
 
+def pack_key(key: int) -> bytes:
+    """As one key of a stored lineage."""
+    return key.to_bytes(8, "little", signed=True)
+
+
 def _key(*words: str) -> int:
     # Lengths before the words: no two different sequences of words read the same.
     text = "".join(f"{len(word)}:{word}" for word in words)

@@ -13,6 +13,7 @@ from agentsim.server.schema import (
     AuthorizationCode,
     Base,
     BudgetRow,
+    EndedTasks,
     GrantStateRow,
     IssuedToken,
     RevocationMark,
@@ -31,6 +32,7 @@ AGENTS, TOKENS, AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 MARKS, STATES, CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
 ASSERTIONS, BUDGETS = table(UsedAssertion), table(BudgetRow)
 CODES = table(AuthorizationCode)
+ENDED_TASKS = table(EndedTasks)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
 NEWEST_TASKS = (
@@ -111,6 +113,17 @@ class Statements:
                 (CODES, CODES.c.code_id),
             )
         }
+        self.put_tasks = database.upsert(ENDED_TASKS, "revocation_id")
+        self.end_tokens = (
+            update(TOKENS)
+            .where(database.among(TOKENS.c.token_id))
+            .values(
+                is_revoked=True,
+                revoked_at=bindparam("at"),
+                revocation_reason=bindparam("why"),
+                revocation_id=bindparam("mark"),
+            )
+        )
         # Counts are changed by reading, adding and writing: no other writer may come between. In the order of keys,
         # so that two batches never wait for each other. SQLite has no such locks and needs none.
         states = self.by_key[STATES]

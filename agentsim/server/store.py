@@ -7,7 +7,7 @@ two writers can never both consume it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -15,10 +15,11 @@ from random import SystemRandom
 from threading import Lock
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, RootTransaction, Table, select
 from sqlalchemy.exc import DBAPIError
 
-from agentsim.server.audit import Head
+from agentsim.server.audit import Head, Trail
 from agentsim.server.batch import Batch, Loaded, Row
 from agentsim.server.databases import ConflictError, open_database
 from agentsim.server.history import GrantState
@@ -89,8 +90,13 @@ class Store:
         return self._database.shared
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, hurried: bool = False) -> Iterator[Connection]:
         """One transaction, one at a time: committed at the end, rolled back on any error.
+
+        Parameters
+        ----------
+        hurried : whether a power cut may undo it, unless something was committed afterwards that is not hurried. It
+            does not wait for the disk.
 
         A connection that was lost is made anew: before the transaction where that shows in time, else for the next.
 
@@ -101,7 +107,7 @@ class Store:
         """
         with self._lock:
             try:
-                with self._begin():
+                with self._begin(hurried):
                     yield self._connection
             except Exception as error:
                 if self._database.is_conflict(error) and not isinstance(error, ConflictError):
@@ -149,7 +155,8 @@ class Store:
         if self.shared:
             time.sleep(SystemRandom().uniform(0, _PAUSE * 2**attempt))
 
-    def _begin(self) -> RootTransaction:
+    def _begin(self, hurried: bool) -> RootTransaction:
+        self._connection.execution_options(hurried=hurried)
         try:
             return self._connection.begin()
         except DBAPIError as error:
@@ -246,7 +253,7 @@ class Store:
             If another writer has consumed a token, or added to the audit chain, since the batch was loaded.
         """
         # First, because it notices another writer of this chain before its ids could collide with ours.
-        self.write_trail(connection, batch.trail.rows, batch.trail.head)
+        self.write_trail(connection, batch.trail)
         self._insert(connection, AGENTS, batch.inserts["agents"])
         self._insert(connection, TOKENS, batch.inserts["issued_tokens"])
         # In the order of keys here and below, so that two batches never wait for each other.
@@ -271,7 +278,17 @@ class Store:
             self._database.lock_marks(connection)
             self._insert(connection, MARKS, marks)
 
-    def write_trail(self, connection: Connection, rows: list[Row], head: Head) -> None:
+    def end_tokens(self, connection: Connection, mark: Row, tokens: list[int]) -> None:
+        """Let tokens' rows say that a mark has ended them."""
+        values = {"at": mark["revoked_at"], "why": mark["reason"], "mark": mark["revocation_id"]}
+        connection.execute(self._statements.end_tokens, {"keys": tokens} | values)
+
+    def put_tasks(self, connection: Connection, revocation_id: int, tasks: Iterable[str]) -> None:
+        """Write down the first tasks that a mark has ended."""
+        row = {"revocation_id": revocation_id, "tasks": orjson.dumps(list(tasks)).decode()}
+        connection.execute(self._statements.put_tasks, row)
+
+    def write_trail(self, connection: Connection, trail: Trail) -> None:
         """Write audit rows and move their chain's head.
 
         Raises
@@ -279,7 +296,8 @@ class Store:
         ConflictError
             If another writer has added rows to the chain: it must not fork.
         """
-        if not rows:
+        head, added = trail.head, len(trail.rows) + len(trail.bare)
+        if not added:
             return
         moved = connection.execute(
             self._statements.put_head,
@@ -288,12 +306,14 @@ class Store:
                 "log_id": head.log_id,
                 "row_hash": head.row_hash,
                 "length": head.length,
-                "before": head.length - len(rows),
+                "before": head.length - added,
             },
         )
         if moved.rowcount != 1:
             raise ConflictError("the audit chain has grown")
-        self._insert(connection, AUDIT, rows)
+        self._insert(connection, AUDIT, trail.rows)
+        if trail.bare:
+            self._database.insert_bare(connection, AUDIT, trail.bare)
 
     def _insert(self, connection: Connection, target: Table, rows: list[Row]) -> None:
         if rows:

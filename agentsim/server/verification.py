@@ -45,7 +45,7 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         if agent is not None:
             batch.met[claims.client_id] = agent
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
-        _check_audience(request, claims)
+        check_audience(request, claims)
         check_task(request, claims)
         check_use(request, claims, tools, resources)
         # Last: what is refused costs nothing.
@@ -98,7 +98,8 @@ def _check_active(batch: Batch, claims: Claims, now: int) -> None:
         raise InvalidToken("expired", "the token has expired", hint="refresh it")
 
 
-def _check_audience(request: Verify, claims: Claims) -> None:
+def check_audience(request: Verify, claims: Claims) -> None:
+    """Refuse (``InvalidToken``) a token that is not meant for the resource server that asks."""
     if request.audience is not None and request.audience not in claims.audience:
         raise InvalidToken("wrong_audience", "the token is not for this resource server")
 

@@ -1,6 +1,6 @@
-"""Reading a YAML file safely, refusing what YAML would silently swallow: a key given twice."""
+"""Reading a YAML file safely, refusing what YAML would silently swallow: a key given twice. And writing one."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +66,17 @@ def _syntax(error: yaml.YAMLError) -> Fault:
     problem = getattr(error, "problem", None) or str(error)
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     return Fault(where, f"not YAML: {problem}")
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, with lists set in below their key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def format_yaml(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML for people: in the given order, and what holds only single values in one line."""
+    return yaml.dump(
+        dict(data), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=108, allow_unicode=True
+    )

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from agentsim.server import OAuthError, Operation, RecordExecution, Verification, Verify
 from agentsim.server.answers import Answer
-from agentsim.server.clock import SECOND
-from agentsim.simulation.attacks import ATTACKERS, Attacker, Victim
+from agentsim.simulation.attacks import Agents, Attacker, Victim, find_attacker
 from agentsim.simulation.holder import Holder
+from agentsim.simulation.insight import Insight, all_agents
 from agentsim.simulation.intents import Intents
 from agentsim.simulation.requests import Requests
 from agentsim.simulation.rounds import Step
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.streams import STREAM, generator
-
-#: A victim is attacked in the first part of its work: there must be something left to attack.
-_LATEST = 0.7
 
 
 class AttackStep(IntEnum):
@@ -30,6 +28,9 @@ class AttackStep(IntEnum):
     OUTCOME = 102  #: how its call went, reported by whoever received it
 
 
+Longs = npt.NDArray[np.int64]
+
+
 @dataclass(slots=True)
 class _Instance:
     """One attacker at work on one victim."""
@@ -37,6 +38,8 @@ class _Instance:
     attacker: Attacker
     victim: int
     attack_id: int
+    #: What it knows of its victim; None before it is woken first.
+    known: Victim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ class Adversaries:
     ) -> None:
         self._intents = intents
         self._requests = requests
-        self._holders = holders
+        self._insight = Insight(scenario.tenants[tenant].name, intents, holders)
         self._orders = orders
+        self._last_intent = int(intents.time[-1])
         self._instances: list[_Instance] = []
         #: Outcomes that calls will report, by the order of their step.
         self._outcomes: dict[int, RecordExecution] = {}
@@ -91,18 +95,15 @@ class Adversaries:
         if step.kind == AttackStep.OUTCOME:
             return self._outcomes.pop(step.order)
         instance = self._instances[step.ref]
-        holder = self._holders.get(instance.victim)
-        token = None if holder is None else holder.token_at(step.time)
-        if holder is None or token is None:
-            return None
-        return instance.attacker.act(self._victim(instance.victim, holder, token))
+        victim = self._meet(instance, step.time)
+        return None if victim is None else instance.attacker.act(victim)
 
     def settle(self, step: Step, operation: Operation, answer: Answer | OAuthError) -> Iterable[Step]:
         """Take an answer in: the outcome of a call that was let through, and what the attacker does next."""
         instance = self._instances[step.ref]
         attacker = instance.attacker
         # A call on which a resource server decided alone has no row.
-        if answer.log_id:
+        if answer.log_id and not attacker.innocent:
             record = AttackRecord(answer.log_id, attacker.kind, instance.attack_id, attacker.stealth)
             self.records.append(record)
         if step.kind == AttackStep.OUTCOME:
@@ -110,8 +111,10 @@ class Adversaries:
         if isinstance(operation, Verify) and isinstance(answer, Verification) and answer.is_valid:
             yield from self._outcome(step, operation, attacker.rng)
         if attacker.observe(answer):
-            pause = attacker.pause(self._intents.gap(instance.victim))
-            yield step._replace(time=step.time + pause, order=next(self._orders))
+            following = step.time + max(1, attacker.pause(self._intents.gap(instance.victim)))
+            # Who is alone in an organisation is not hidden by anything.
+            if following <= self._last_intent:
+                yield step._replace(time=following, order=next(self._orders))
 
     def _outcome(self, step: Step, call: Verify, rng: np.random.Generator) -> Iterator[Step]:
         """The report of an attacker's call: it goes as some honest call went, or its absence would betray it."""
@@ -128,39 +131,49 @@ class Adversaries:
         self._outcomes[done.order] = outcome
         yield done
 
-    def _victim(self, number: int, holder: Holder, token: str) -> Victim:
-        intents = self._intents
-        host = intents.host(number)
-        return Victim(
-            client=holder.client,
-            access_token=token,
-            refresh_token=holder.refresh_token,
-            task_id=intents.task_id(number),
-            tools=intents.granted_work(number),
-            unusual=intents.unusual_work(number),
-            caller=f"host-{host}",
-            source_ip=host,
-        )
+    def _meet(self, instance: _Instance, moment: int) -> Victim | None:
+        """What an attacker knows of its victim now; None where there is nothing that it could go on with."""
+        attacker, known = instance.attacker, instance.known
+        if known is not None:
+            has_token = self._insight.update(known, instance.victim, moment, kin=attacker.kin)
+            return known if has_token or attacker.stays else None
+        instance.known = self._insight.victim(instance.victim, moment, kin=attacker.kin)
+        if instance.known is not None:
+            attacker.begin(instance.known)
+        return instance.known
 
     def _cast(self, scenario: Scenario, tenant: int) -> Iterator[Step]:
         """Draw attackers and their victims: one agent of each attacked tree, at some moment of its work."""
-        population, plans = self._intents.population, self._intents.plans
-        roots = population.roots
-        sizes = np.diff(np.append(roots, len(population)))
-        last_intent = self._intents.time[-1]
+        if not scenario.attacks:
+            return
+        population, agents = self._intents.population, all_agents(self._intents)
         streams = generator(scenario.seed, STREAM.ATTACKS, tenant).spawn(len(scenario.attacks))
         for settings, rng in zip(scenario.attacks, streams, strict=True):
-            attacked = np.flatnonzero(rng.random(len(roots)) < settings.prevalence)
-            victims = roots[attacked] + (rng.random(len(attacked)) * sizes[attacked]).astype(np.int64)
-            begun = plans.issued[victims] + SECOND
-            working = plans.ended[victims] - begun
-            moments = begun + (rng.random(len(attacked)) * _LATEST * working).astype(np.int64)
+            kind = find_attacker(settings.kind)
+            victims = self._victims(kind, agents, settings.prevalence, rng)
+            moments = kind.moments(agents, victims, rng.random(len(victims)))
             moments = np.maximum(moments, scenario.start_us + settings.start)
-            seeds = rng.spawn(len(attacked))
-            for victim, moment, own in zip(victims.tolist(), moments.tolist(), seeds, strict=True):
-                if moment < min(plans.ended[victim], last_intent):
-                    place = len(self._instances)
-                    attacker = ATTACKERS[settings.kind](settings.stealth, own)
-                    self._instances.append(_Instance(attacker, victim, place))
-                    actor = len(population) + place
-                    yield Step(moment, next(self._orders), actor, victim, AttackStep.ACT, place)
+            latest = np.full(len(victims), self._last_intent)
+            if not kind.stays:
+                latest = np.minimum(latest, agents.ends[victims])
+            seeds = rng.spawn(len(victims))
+            for number in np.flatnonzero(moments < latest).tolist():
+                place = len(self._instances)
+                attacker = kind(settings.stealth, seeds[number])
+                victim = int(victims[number])
+                self._instances.append(_Instance(attacker, victim, place))
+                actor = len(population) + place
+                yield Step(int(moments[number]), next(self._orders), actor, victim, AttackStep.ACT, place)
+
+    def _victims(
+        self, kind: type[Attacker], agents: Agents, prevalence: float, rng: np.random.Generator
+    ) -> Longs:
+        """One agent of each tree that is drawn, where the tree has one that can be attacked in this way."""
+        roots = self._intents.population.roots
+        ends = np.append(roots[1:], len(agents.parent))
+        attacked = np.flatnonzero(rng.random(len(roots)) < prevalence)
+        drawn = rng.random(len(attacked))
+        fit = np.flatnonzero(kind.victims(agents))
+        first, last = (np.searchsorted(fit, edge[attacked]) for edge in (roots, ends))
+        chosen = (first + drawn * (last - first)).astype(np.int64)
+        return np.asarray(fit[chosen[last > first]], np.int64)

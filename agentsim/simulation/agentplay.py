@@ -58,7 +58,7 @@ class AgentPlay:
         self._intents = intents
         self._requests = requests
         self._orders = orders
-        self._margin = int(access_ttl * _MARGIN)
+        self.heed(access_ttl)
         #: What each agent holds, by number, from its registration until its tree has been done for a while.
         self.holders: dict[int, Holder] = {}
         self._tree_ends = _tree_ends(intents)
@@ -76,6 +76,10 @@ class AgentPlay:
             Kind.REVOKE: self._revoke,
             _REFRESH: self._refresh,
         }
+
+    def heed(self, access_ttl: int) -> None:
+        """Access tokens live for so long from now on, microseconds: careful agents refresh in time for that."""
+        self._margin = int(access_ttl * _MARGIN)
 
     def prepare(self, step: Step) -> Operation | None:
         """The operation of a step; None where its agent has stopped or never got this far."""

@@ -6,6 +6,7 @@ Agents of one tenant walk their roles' Markov chains together, one step of all a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,12 @@ from agentsim.simulation.streams import STREAM, generator
 
 Longs = npt.NDArray[np.int64]
 Small = npt.NDArray[np.uint8]
-#: Standard deviations of the logarithms of think times, call durations and sizes: the longest are many
-#: times the usual, as with people and networks.
-_GAP_SPREAD, _CALL_SPREAD, _SIZE_SPREAD = 0.9, 0.8, 0.9
+Floats = npt.NDArray[np.float64]
+#: Mean characters of arguments and results where a role does not say, times a small number that differs by tool.
 _MEAN_ARGUMENT, _MEAN_RESULT = 120, 1_500
 _HIGHEST = 2**31 - 1
+#: Stands for none at all: a gamma distribution needs a shape.
+_LEAST_DISPERSION = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +67,26 @@ def make_calls(seed: int, population: Population, kind: npt.NDArray[np.int16]) -
     first = np.concatenate([[0], np.cumsum(count)])
     tool, resource, error, repeats = _walk(catalogue, role, kind, count, first, behaviour)
     agent = np.repeat(np.arange(len(role), dtype=np.int32), count)
-    total = len(agent)
     timing = generator(seed, STREAM.TIMING, population.tenant)
-    duration = _spread(timing, total, catalogue.setting("call")[role][agent], _CALL_SPREAD)
-    arguments, arg_chars, result_chars = _sizes(behaviour, tool, error, repeats)
+    role, codes = role[agent], np.arange(len(catalogue.tools))
+    duration = _spread(timing, catalogue.setting("call")[role], catalogue.setting("call_spread")[role])
+    arguments, arg_chars, result_chars = _sizes(catalogue, role, behaviour, tool, error, repeats)
     return Calls(
         first=first,
         agent=agent,
         tool=tool,
         resource=resource,
-        offset=_offsets(timing, first, duration, catalogue.setting("gap")[role][agent]),
+        offset=_offsets(
+            timing, first, duration, catalogue.setting("gap")[role], catalogue.setting("gap_spread")[role]
+        ),
         duration=duration,
         error=error,
         arguments=arguments,
-        # How many arguments a tool takes is a property of the tool.
-        n_args=(1 + tool % 5).astype(np.uint8),
+        n_args=_per_tool(catalogue, "arguments", 1 + codes % 5)[role, tool].astype(np.uint8),
         arg_chars=arg_chars,
         result_chars=result_chars,
-        introspected=_share(behaviour, catalogue.setting("introspected")[role][agent]),
-        reported=_share(behaviour, catalogue.setting("reports")[role][agent]),
+        introspected=_share(behaviour, catalogue.setting("introspected")[role]),
+        reported=_share(behaviour, catalogue.setting("reports")[role]),
     )
 
 
@@ -96,7 +99,8 @@ def _share(rng: np.random.Generator, share: npt.NDArray[np.float64]) -> npt.NDAr
 def _how_many(catalogue: Catalogue, role: npt.NDArray[np.int16], rng: np.random.Generator) -> Longs:
     """Calls per agent: one, and a number that varies more than a Poisson one does, as tasks differ in size."""
     further = (catalogue.setting("steps") - 1)[role]
-    return 1 + rng.poisson(further * rng.standard_gamma(2.0, len(role)) / 2.0)
+    shape = 1 / np.maximum(catalogue.setting("dispersion"), _LEAST_DISPERSION)[role]
+    return 1 + rng.poisson(further * rng.standard_gamma(shape) / shape)
 
 
 def _walk(
@@ -140,21 +144,19 @@ def _walk(
     return tools, resources, errors, repeated
 
 
-def _spread(
-    rng: np.random.Generator, total: int, mean: npt.NDArray[np.float64], spread: float
-) -> npt.NDArray[np.int32]:
-    """Log-normal draws with the given means, as positive 32-bit integers."""
-    drawn = rng.standard_normal(total, np.float32).astype(np.float64)
+def _spread(rng: np.random.Generator, mean: Floats, spread: Floats) -> npt.NDArray[np.int32]:
+    """Log-normal draws with the given means, as 32-bit integers; positive where the mean is."""
+    drawn = rng.standard_normal(len(mean), np.float32).astype(np.float64)
     # The mean of a log-normal is exp(mu + spread^2 / 2).
     drawn = np.exp(drawn * spread - spread**2 / 2) * mean
-    return np.clip(np.rint(drawn), 1, _HIGHEST).astype(np.int32)
+    return np.clip(np.rint(drawn), mean > 0, _HIGHEST).astype(np.int32)
 
 
 def _offsets(
-    rng: np.random.Generator, first: Longs, duration: npt.NDArray[np.int32], gap: npt.NDArray[np.float64]
+    rng: np.random.Generator, first: Longs, duration: npt.NDArray[np.int32], gap: Floats, spread: Floats
 ) -> Longs:
     """When calls are made after the grant: each a think time behind the result of the one before."""
-    think = _spread(rng, len(duration), gap, _GAP_SPREAD).astype(np.int64)
+    think = _spread(rng, gap, spread).astype(np.int64)
     # Running sums over all agents, less what had been reached before the agent's own first call.
     reached = np.cumsum(think + duration)
     before = np.concatenate([[0], reached])[first[:-1]]
@@ -162,15 +164,38 @@ def _offsets(
 
 
 def _sizes(
-    rng: np.random.Generator, tool: Small, error: npt.NDArray[np.bool_], repeats: npt.NDArray[np.bool_]
+    catalogue: Catalogue,
+    role: npt.NDArray[np.int16],
+    rng: np.random.Generator,
+    tool: Small,
+    error: npt.NDArray[np.bool_],
+    repeats: npt.NDArray[np.bool_],
 ) -> tuple[Longs, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Arguments and sizes; a repeated call has the arguments of the one before, a failed one a short result."""
+    """Arguments and sizes; a repeated call has the arguments of the one before, a failed one a short result.
+
+    ``role`` has one entry per call, as all others.
+    """
     total = len(tool)
     arguments = rng.integers(1 << 48, size=total)
-    # Some tools take and give more than others.
-    factor = tool.astype(np.float64)
-    takes, gives = _MEAN_ARGUMENT * (1 + factor % 3), _MEAN_RESULT * (1 + factor % 4)
-    characters = _spread(rng, total, takes, _SIZE_SPREAD)
-    result = _spread(rng, total, np.where(error, _MEAN_RESULT / 10, gives), _SIZE_SPREAD)
+    codes, spread = np.arange(len(catalogue.tools)), catalogue.setting("size_spread")
+    takes = _per_tool(catalogue, "argument_chars", _MEAN_ARGUMENT * (1 + codes % 3))[role, tool]
+    gives = _per_tool(catalogue, "result_chars", _MEAN_RESULT * (1 + codes % 4))[role, tool]
+    characters = _spread(rng, takes, _per_tool(catalogue, "argument_spread", spread[:, None])[role, tool])
+    result = _spread(
+        rng,
+        np.where(error, catalogue.setting("failure_chars")[role], gives),
+        np.where(error, spread[role], _per_tool(catalogue, "result_spread", spread[:, None])[role, tool]),
+    )
     origin = np.maximum.accumulate(np.where(repeats, 0, np.arange(total)))
     return arguments[origin], characters[origin], result
+
+
+def _per_tool(catalogue: Catalogue, name: str, otherwise: npt.NDArray[Any]) -> Floats:
+    """One field of every role's sizes, shape ``(roles, tools)``; ``otherwise`` is broadcast to what is left out."""
+    found: Floats = np.zeros((len(catalogue.roles), len(catalogue.tools))) + otherwise
+    for number, role in enumerate(catalogue.settings):
+        for tool, size in role.sizes.items():
+            said = getattr(size, name)
+            if said is not None:
+                found[number, catalogue.tools.index(tool)] = said
+    return found

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from agentsim.simulation.role import Role
+from agentsim.simulation.role import Role, reachable
 from agentsim.simulation.scenario import Scenario
 
 Floats = npt.NDArray[np.float64]
@@ -114,7 +114,7 @@ def _names(names: tuple[str, ...], mask: int) -> tuple[str, ...]:
 
 def compile_roles(scenario: Scenario, tenant: int) -> Catalogue:
     """Make the tables of those roles that the roots of a tenant lead to."""
-    reached = _reachable(scenario.roles, scenario.roots_of(tenant))
+    reached = reachable(scenario.roles, scenario.roots_of(tenant))
     roles = [scenario.roles[name] for name in reached]
     tools = sorted({tool for role in roles for tool in role.tools})
     resources = sorted({name for role in roles for name in role.resources})
@@ -172,26 +172,10 @@ def compile_roles(scenario: Scenario, tenant: int) -> Catalogue:
     )
 
 
-def _reachable(roles: Mapping[str, Role], roots: Mapping[str, float]) -> list[str]:
-    """Names of the roles that roots have or lead to, alphabetically."""
-    found: set[str] = set()
-    waiting = [name for name, weight in roots.items() if weight]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _children(roles[name])
-    return sorted(found)
-
-
-def _children(role: Role) -> list[str]:
-    return [name for name, weight in role.child_roles.items() if weight] if role.fanout else []
-
-
 def _below(roles: Sequence[Role], names: Sequence[str]) -> list[set[int]]:
     """For each role, the codes of itself and of all roles that it may lead to."""
     by_name = dict(zip(names, roles, strict=True))
-    return [{names.index(name) for name in _reachable(by_name, {own: 1.0})} for own in names]
+    return [{names.index(name) for name in reachable(by_name, {own: 1.0})} for own in names]
 
 
 def _masks(names: Sequence[str], sets: Iterable[Iterable[str]]) -> Masks:

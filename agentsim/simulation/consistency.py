@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING
 from agentsim.settings import faults
 from agentsim.settings.durations import format_duration
 from agentsim.settings.strict import Fault
-from agentsim.simulation.role import Role
+from agentsim.simulation.role import reachable
+from agentsim.simulation.roles import ROLES
 
 if TYPE_CHECKING:
     from agentsim.simulation.scenario import Scenario
 
 #: Ids count from 2020 on, for 69 years; a run may last for some of them.
 _YEARS = range(2020, 2080)
-#: Tools, and resources, that all roles of a scenario may name together: sets of them are 64-bit masks.
+#: Tools, and resources, that the roles of one tenant may name together: sets of them are 64-bit masks.
 MOST_NAMES = 64
 
 
 def cross_faults(scenario: Scenario) -> Iterable[Fault]:
     """Every such fault, with its path."""
     yield from _unknown_roles(scenario)
-    yield from _too_many_names(scenario.roles)
+    yield from _too_many_names(scenario)
     yield from _roles_without_rules(scenario)
     yield from _people_faults(scenario)
     yield from _unknown_resources(scenario)
+    used = _used_roles(scenario)
     for name, role in scenario.roles.items():
-        if role.level not in scenario.policy.levels:
+        # What is built in and not used need not fit.
+        if (name in used or name not in ROLES) and role.level not in scenario.policy.levels:
             text = f"no such level; {faults.suggestion(role.level, scenario.policy.levels)}"
             yield ("roles", name, "level"), text, role.level
     names = [tenant.name for tenant in scenario.tenants]
@@ -54,14 +57,15 @@ def cross_faults(scenario: Scenario) -> Iterable[Fault]:
             yield ("attacks", number, "start"), text, attack.start
 
 
+def _used_roles(scenario: Scenario) -> list[str]:
+    """Names of the roles that agents of any tenant have."""
+    tenants = range(len(scenario.tenants))
+    return sorted({name for n in tenants for name in reachable(scenario.roles, scenario.roots_of(n))})
+
+
 def _roles_without_rules(scenario: Scenario) -> Iterable[Fault]:
     """Roles that agents of the scenario have and a policy with roles does not name."""
-    used = {name for tenant in range(len(scenario.tenants)) for name in scenario.roots_of(tenant)}
-    for name in (waiting := sorted(used)):
-        below = scenario.roles[name].child_roles if name in scenario.roles else {}
-        # The list grows while it is walked through.
-        waiting += [child for child in below if child not in waiting]
-    for name in waiting:
+    for name in _used_roles(scenario):
         if scenario.policy.roles and name not in scenario.policy.roles:
             yield ("policy", "roles"), f"agents of the role {name!r} could not register: add it", None
 
@@ -109,10 +113,15 @@ def _unknown_roles(scenario: Scenario) -> Iterable[Fault]:
             yield path, "one weight at least must be above 0", weights
 
 
-def _too_many_names(roles: Mapping[str, Role]) -> Iterable[Fault]:
-    for what, names in (
-        ("tools", {tool for role in roles.values() for tool in role.tools}),
-        ("resources", {name for role in roles.values() for name in role.resources}),
-    ):
-        if len(names) > MOST_NAMES:
-            yield ("roles",), f"all roles together name {len(names)} {what}; at most {MOST_NAMES}", None
+def _too_many_names(scenario: Scenario) -> Iterable[Fault]:
+    told: set[str] = set()
+    for number, tenant in enumerate(scenario.tenants):
+        roles = [scenario.roles[name] for name in reachable(scenario.roles, scenario.roots_of(number))]
+        for what, names in (
+            ("tools", {tool for role in roles for tool in role.tools}),
+            ("resources", {name for role in roles for name in role.resources}),
+        ):
+            if len(names) > MOST_NAMES and what not in told:
+                told.add(what)
+                text = f"the roles of {tenant.name} together name {len(names)} {what}; at most {MOST_NAMES}"
+                yield ("roles",), text, None

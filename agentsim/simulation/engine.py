@@ -54,6 +54,10 @@ class TenantPlay:
         """Attackers' operations so far."""
         return self._adversaries.records
 
+    def heed(self, access_ttl: int) -> None:
+        """Access tokens live for so long from now on, microseconds."""
+        self._agents.heed(access_ttl)
+
     def intended(self, start: int, window: int) -> Iterator[list[Step]]:
         """Steps of each window: intents, the first step of each attacker, and what people begin."""
         intents = self._intents

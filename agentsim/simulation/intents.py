@@ -120,8 +120,11 @@ class Intents:
         """Address of the host that an agent is on, at the beginning or at one of its calls."""
         plans = self.plans
         moved = call >= 0 and call - self.calls.first[agent] >= plans.moves_at[agent]
-        number = int(plans.next_host[agent] if moved else plans.host[agent])
-        return f"10.{self.population.tenant % 256}.{number >> 8}.{number & 255}"
+        return self.address(int(plans.next_host[agent] if moved else plans.host[agent]))
+
+    def address(self, host: int) -> str:
+        """Address of a host of the tenant."""
+        return f"10.{self.population.tenant % 256}.{host >> 8}.{host & 255}"
 
     def agent_name(self, agent: int) -> str:
         """A name that says the role and tells agents apart, for example ``code_reviewer-0000017``."""
@@ -146,6 +149,11 @@ class Intents:
     def gap(self, agent: int) -> int:
         """Mean microseconds between two calls of the agent's role."""
         return self.population.catalogue.settings[self._role(agent)].gap
+
+    def principal(self, agent: int) -> str | None:
+        """The person for whom a root acts; None for the organisation."""
+        personal = self.population.catalogue.settings[self._role(agent)].personal
+        return f"person-{self.population.tree[agent]:07d}" if personal else None
 
     def task_id(self, agent: int) -> str:
         """Name of the agent's task, unique within the tenant."""

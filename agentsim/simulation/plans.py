@@ -127,6 +127,14 @@ def _delegated(population: Population, calls: Calls, rng: np.random.Generator) -
     return issued
 
 
+def _on_time(population: Population, arrived: Longs) -> Longs:
+    """When roots start that arrived then: some roles wait for a full hour, say, and start within its first second."""
+    every = [role.every or 0 for role in population.catalogue.settings]
+    waits = np.array(every, np.int64)[population.role[population.roots]]
+    ahead = np.where(waits > 0, -arrived % np.maximum(waits, 1) + arrived % SECOND, 0)
+    return np.asarray(arrived + ahead, np.int64)
+
+
 def _own_time(calls: Calls) -> Longs:
     """Microseconds from each agent's grant to the result of its last call."""
     last = calls.first[1:] - 1
@@ -139,7 +147,8 @@ def _scheduled(scenario: Scenario, population: Population, ended: Longs) -> tupl
     np.maximum.at(lengths, population.tree, ended)
     arrivals = generator(scenario.seed, STREAM.ARRIVALS, population.tenant)
     begin, begun = scenario.workload.schedule(lengths, population.tenant, scenario.tenant_agents(), arrivals)
-    return scenario.start_us + LEAD + begin[population.tree], begun[population.tree]
+    begin = _on_time(population, scenario.start_us + LEAD + begin)
+    return begin[population.tree], begun[population.tree]
 
 
 def _end(population: Population, calls: Calls, issued: Longs, rng: np.random.Generator) -> Longs:

@@ -61,6 +61,7 @@ class Requests:
             required_tools=tools,
             required_resources=resources,
             scope_level=intents.level(number),
+            principal=intents.principal(number),
             budget=self._catalogue.settings[int(intents.population.role[number])].budget,
             source_ip=intents.host(number),
         )

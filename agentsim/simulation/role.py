@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -19,38 +19,36 @@ from agentsim.settings.strict import (
     Weight,
     raise_faults,
 )
-
-
-class TaskKind(Strict):
-    """One kind of task that a role is given."""
-
-    text: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=200,
-            description="Task description; {n} becomes the number of a case, the same for a whole tree.",
-            examples=["Work on case {n}"],
-        ),
-    ]
-    weight: Annotated[Weight, Field(description="How often, against the role's other kinds.")] = 1.0
-    tools: Annotated[
-        tuple[Tool, ...] | None,
-        Field(min_length=1, description="Tools that it needs; all of the role's if left out."),
-    ] = None
-    resources: Annotated[
-        tuple[Resource, ...] | None,
-        Field(min_length=1, description="Resources that it needs; all of its tools' if left out."),
-    ] = None
+from agentsim.simulation.roleclass import made_by
+from agentsim.simulation.roleparts import Characters, Size, Spread, TaskKind
 
 
 class Role(Strict):
-    """How agents of one role behave. Shares and means are per agent or per tool call, as each field says."""
+    """How agents of one role behave. Shares and means are per agent or per tool call, as each field says.
+
+    A role of one's own is written down in a scenario, or is a class that the scenario names by ``class``:
+
+    * It is derived from this one, and gives every field a default, with its annotation (``steps: float = 9.0``);
+      durations are microseconds, or ``parse_duration("20s")``.
+    * It may have further fields, and validators that work out fields of this class from them.
+    * What stands beside ``class`` in the scenario replaces single fields.
+    * It is made once, when the scenario is read. What the simulation, its workers and its manifest hold
+      is a plain ``Role`` with the same fields, so none of its methods are called later.
+
+    A class is named by ``package.module:Class``, or by the name of an entry point of the group ``agentsim.roles``.
+    """
 
     summary: Annotated[
         str, Field(description="One line for people: what agents of this role do.", examples=["works"])
     ]
     level: Annotated[str, Field(description="Highest scope level that they register for.")] = "standard"
+    personal: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Whether each root acts for a person of its own, its principal, not for the organisation.",
+        ),
+    ] = False
     tools: Annotated[
         dict[Tool, Annotated[tuple[Resource, ...], Field(min_length=1)]],
         Field(
@@ -58,7 +56,7 @@ class Role(Strict):
             description="Each tool, with the resources that it works on.",
             examples=[{"file_read": ["github"]}],
         ),
-        CheckedWith(("start", "chain", "tasks")),
+        CheckedWith(("start", "chain", "tasks", "sizes")),
     ]
     start: Annotated[
         dict[Tool, Weight], Field(description="Weight of each tool as the first call; all alike if left out.")
@@ -90,10 +88,41 @@ class Role(Strict):
     steps: Annotated[
         float, Field(strict=True, ge=1, le=1000, description="Mean number of tool calls of a task.")
     ] = 5.0
+    dispersion: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=0,
+            le=100,
+            description="How much tasks differ in length: variance over square of the expected further calls; 0: Poisson.",
+        ),
+    ] = 0.5
+    every: Annotated[
+        Duration | None,
+        Field(
+            gt=0, description="Roots wait for the next multiple of this time, such as the full hour (UTC)."
+        ),
+    ] = None
     gap: Annotated[Duration, Field(gt=0, description="Mean time that an agent thinks between two calls.")] = (
         15_000_000
     )
+    gap_spread: Annotated[
+        Spread, Field(description="Standard deviation of the logarithm of that time; 0: like a clock.")
+    ] = 0.9
     call: Annotated[Duration, Field(gt=0, description="Mean duration of a tool call.")] = 1_500_000
+    call_spread: Annotated[Spread, Field(description="Standard deviation of its logarithm.")] = 0.8
+    sizes: Annotated[dict[Tool, Size], Field(description="How much each tool takes and gives.")] = Field(
+        default_factory=dict
+    )
+    failure_chars: Annotated[
+        Characters, Field(description="Mean characters of the result of a call that fails.")
+    ] = 150.0
+    size_spread: Annotated[
+        Spread,
+        Field(
+            description="Standard deviation of the logarithm of sizes, of failures and where a tool has none."
+        ),
+    ] = 0.9
     fanout: Annotated[
         float,
         Field(
@@ -144,6 +173,27 @@ class Role(Strict):
     ] = 0.01
     moves: Annotated[Share, Field(description="Share of agents that go on from another host midway.")] = 0.03
 
+    class_: Annotated[
+        str | None,
+        Field(
+            alias="class",
+            exclude=True,
+            description="A class derived from this one, package.module:Class or an entry point: its defaults apply.",
+        ),
+        # A class brings them: without it, they would be missed.
+        CheckedWith(("summary", "tools", "start", "chain", "tasks", "child_roles", "fanout")),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_class(cls, data: Any) -> Any:
+        named = data.get("class") if isinstance(data, Mapping) else None
+        return (
+            data
+            if named is None
+            else made_by(named, Role, {key: value for key, value in data.items() if key != "class"})
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Role:
         raise_faults(
@@ -174,6 +224,9 @@ class Role(Strict):
             for following in row:
                 if following not in self.tools:
                     yield ("chain", tool, following), f"the role has no tool {following!r}", following
+        for tool in self.sizes:
+            if tool not in self.tools:
+                yield ("sizes", tool), f"the role has no tool {tool!r}", tool
 
     def _faults_of_tasks(self) -> Iterable[Fault]:
         if not any(kind.weight for kind in self.tasks):
@@ -197,3 +250,16 @@ class Role(Strict):
     def _faults_of_children(self) -> Iterable[Fault]:
         if self.fanout and not any(self.child_roles.values()):
             yield ("child_roles",), "needed where fanout is above 0", self.child_roles
+
+
+def reachable(roles: Mapping[str, Role], roots: Mapping[str, float]) -> list[str]:
+    """Names of the roles that roots have or lead to, alphabetically; names without a role lead nowhere."""
+    found: set[str] = set()
+    waiting = [name for name, weight in roots.items() if weight]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in roles:
+            found.add(name)
+            role = roles[name]
+            waiting += [child for child, weight in role.child_roles.items() if weight and role.fanout]
+    return sorted(found)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 
 from agentsim.server.ids import WRITERS
 from agentsim.settings import faults
-from agentsim.settings.durations import Duration
+from agentsim.settings.durations import UNITS, Duration
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.mending import validate
 from agentsim.settings.policy import PolicySettings
@@ -31,6 +31,7 @@ from agentsim.settings.strict import (
     raise_faults,
 )
 from agentsim.settings.yamlfile import read_yaml
+from agentsim.simulation.attacks import ATTACKERS, find_attacker
 from agentsim.simulation.consistency import cross_faults
 from agentsim.simulation.people import People
 from agentsim.simulation.resourceservers import ResourceServers
@@ -38,8 +39,8 @@ from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
 from agentsim.simulation.workload import Workload
 
-#: The attacks that there are.
-ATTACKS = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
+#: Shorter spans would be mostly empty.
+_SHORTEST_SPAN = 200_000
 
 
 class Tenant(Strict):
@@ -81,8 +82,7 @@ class Population(Strict):
 
 
 def _known_attack(kind: str) -> str:
-    if kind not in ATTACKS:
-        raise ValueError(f"no such attack: {kind!r}; {faults.suggestion(kind, ATTACKS)}")
+    find_attacker(kind)
     return kind
 
 
@@ -92,7 +92,10 @@ class AttackSettings(Strict):
     kind: Annotated[
         str,
         AfterValidator(_known_attack),
-        Field(description=f"One of {', '.join(ATTACKS)}.", examples=[ATTACKS[0]]),
+        Field(
+            description="A kind that `agentsim attacks` lists, or another's class as package.module:Class.",
+            examples=[next(iter(ATTACKERS))],
+        ),
     ]
     prevalence: Annotated[
         Share, Field(description="Share of trees that are attacked in this way.", examples=[0.01])
@@ -115,10 +118,14 @@ def _tenants(value: Any) -> Any:
 
 
 def _roles(value: Any) -> Any:
-    """Fields that are given for a built-in role replace its own; roles of other names are added."""
+    """Fields that are given for a built-in role replace its own; roles of other names, and classes, are added."""
     if not isinstance(value, Mapping):
         return value
-    given = {name: {**ROLES.get(name, {}), **v} if isinstance(v, Mapping) else v for name, v in value.items()}
+    given = {}
+    for name, fields in value.items():
+        # A class brings all fields itself.
+        changes = isinstance(fields, Mapping) and "class" not in fields
+        given[name] = {**ROLES.get(name, {}), **fields} if changes else fields
     return {**ROLES, **given}
 
 
@@ -168,7 +175,10 @@ class Scenario(Strict):
     roles: Annotated[
         dict[Name, Role],
         BeforeValidator(_roles),
-        Field(description="Changes to built-in roles, and roles of your own.", validate_default=True),
+        Field(
+            description="Changes to built-in roles, and roles of your own: fields, or a class.",
+            validate_default=True,
+        ),
     ] = Field(default_factory=dict)
     people: Annotated[
         People | None, Field(description="People who work beside the agents.", examples=[{"count": 100}])
@@ -187,6 +197,18 @@ class Scenario(Strict):
     def start_us(self) -> int:
         """The simulated beginning, microseconds since 1970."""
         return (self.start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+    @property
+    def span(self) -> int:
+        """Microseconds of simulated time that go to the server together: the window, or less under tight limits.
+
+        Within it, operations of those who do not wait for each other come out of order. A bucket that many share would
+        take that for haste, so it must hold for twice as long.
+        """
+        limits = self.policy.server_policy().limits
+        shared = [limit for limit in (limits.tree, *limits.classes.values()) if limit is not None]
+        half = [round(limit.burst / limit.per_second * UNITS["s"] / 2) for limit in shared]
+        return min(self.window, max(_SHORTEST_SPAN, min(half, default=self.window)))
 
     def tenant_agents(self) -> tuple[int, ...]:
         """How many agents each tenant has: at least one, the rest by share."""

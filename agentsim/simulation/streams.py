@@ -27,27 +27,51 @@ class STREAM(IntEnum):
     KEYS = 10  #: signing keys marked as simulated
     PEOPLE = 11  #: everything that people do
     PHASES = 12  #: when resource servers poll
+    DESIGN = 13  #: where the points of a sweep lie
 
 
-def generator(
-    entropy: int, stream: STREAM, tenant: int, *, point: int = 0, replication: int = 0
-) -> np.random.Generator:
+def generator(entropy: int, stream: STREAM, tenant: int) -> np.random.Generator:
     """Return the start of one stream.
 
     Parameters
     ----------
     entropy : the scenario's seed, any non-negative integer.
     stream : what the draws are for.
-    tenant : number of the tenant that they are for.
-    point, replication : cell of a sweep and its repetition; each below 2**32, as ``tenant`` is.
+    tenant : number of the tenant that they are for, below 2**32.
 
     Raises
     ------
     ValueError
         If a key is negative or does not fit 32 bits (two keys could then mean the same stream).
     """
-    key = (point, replication, int(stream), tenant)
+    # The zeros are part of the format: what a seed gives has been drawn below them from the first.
+    sequence = _sequence(entropy, (0, 0, int(stream), tenant))
+    # Named rather than default_rng's choice, which a later numpy may change.
+    return np.random.Generator(np.random.PCG64DXSM(sequence))
+
+
+def cell_seed(entropy: int, point: int, replication: int) -> int:
+    """The seed of one cell of a sweep, 128 bits: the cell is then a scenario like any other.
+
+    Point and replication are keys, too, one level above stream and tenant: a cell's streams are keyed by
+    ``(point, replication)`` below the sweep's entropy and by ``(stream, tenant)`` below what that gives.
+
+    Parameters
+    ----------
+    entropy : the seed of the sweep's scenario.
+    point : number of the point, made from what it is and not from its place in the sweep; below 2**32.
+    replication : number of the repetition, below 2**32.
+
+    Raises
+    ------
+    ValueError
+        If a key is negative or does not fit 32 bits.
+    """
+    words = _sequence(entropy, (point, replication)).generate_state(4, np.uint32)
+    return sum(int(word) << 32 * place for place, word in enumerate(words))
+
+
+def _sequence(entropy: int, key: tuple[int, ...]) -> np.random.SeedSequence:
     if not all(0 <= part < _LIMIT for part in key):
         raise ValueError(f"stream keys must lie in 0..2**32-1, got {key}")
-    # Named rather than default_rng's choice, which a later numpy may change.
-    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(entropy, spawn_key=key)))
+    return np.random.SeedSequence(entropy, spawn_key=key)

@@ -11,14 +11,14 @@ from agentsim.simulation.streams import STREAM, generator
 
 
 @contextmanager
-def open_tenant(run: Path, tenant: int, entropy: int, policy: Policy) -> Iterator[tuple[Server, Path]]:
-    """A server with an empty database inside the run's directory; the database is removed at the end.
+def open_tenant(scratch: Path, tenant: int, entropy: int, policy: Policy) -> Iterator[tuple[Server, Path]]:
+    """A server with an empty database in a folder of its own, which is removed at the end.
 
     Yields
     ------
     The server and its database file. Keys and secrets are derived from the seed and marked as simulated.
     """
-    folder = Path(run) / f"{WORK}t{tenant:04d}"
+    folder = Path(scratch) / f"{WORK}t{tenant:04d}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     database = folder / "server.db"

@@ -28,6 +28,7 @@ from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Stopped
 from agentsim.simulation.streams import STREAM, generator
 from agentsim.simulation.tenant import open_tenant
+from agentsim.simulation.turn import Turn
 from agentsim.simulation.verifiers import Verifiers
 from agentsim.simulation.windows import WindowLog
 from agentsim.tables import make_table
@@ -43,11 +44,20 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class TenantWork:
-    """Plays tenants of a scenario; it can be sent to another process."""
+    """Plays tenants of a scenario; it can be sent to another process.
+
+    Attributes
+    ----------
+    path : the Run's directory.
+    scratch : where the token server's database is while it is needed.
+    """
 
     scenario: Scenario
     path: Path
     batch_size: int
+    scratch: Path
+    #: What changes in the middle.
+    turn: Turn | None
 
     def __call__(self, tenant: int, advance: Advance) -> Played | Failure:
         """Play one tenant and write its tables; what goes wrong is an outcome, too."""
@@ -66,11 +76,12 @@ class TenantWork:
             )
 
     def _play(self, tenant: int, progress: _Progress) -> Played:
-        scenario = self.scenario
+        scenario = self.turn.scenario if self.turn else self.scenario
+        span = scenario.span
         writer = PartWriter(self.path)
         intents = make_intents(scenario, tenant)
         policy = scenario.policy.server_policy()
-        with open_tenant(self.path, tenant, scenario.seed, policy) as (server, database):
+        with open_tenant(self.scratch, tenant, scenario.seed, policy) as (server, database):
             log = WindowLog(tenant, server, database)
             verifiers = _verifiers(scenario, tenant, intents, server)
             play = TenantPlay(scenario, tenant, intents, verifiers)
@@ -78,19 +89,22 @@ class TenantWork:
                 server,
                 log,
                 start=scenario.start_us,
-                window=scenario.window,
+                window=span,
                 batch_size=self.batch_size,
                 pace=_pace(scenario),
             )
             windows, done = 0, 0
             progress.stage = "play"
-            for count in stage.perform(play.intended(scenario.start_us, scenario.window), play):
+            for count in stage.perform(play.intended(scenario.start_us, span), play):
                 windows += 1
                 done += count
-                verifiers.close_window(scenario.start_us + windows * scenario.window)
+                now = scenario.start_us + windows * span
+                verifiers.close_window(now)
+                if self.turn and self.turn.moment == now:
+                    self.turn.take(tenant, server, play)
                 # Follow-ups are not known beforehand: what is shown is the share of intents.
                 progress.reach(min(1.0, done / len(intents)))
-            end = scenario.start_us + windows * scenario.window
+            end = scenario.start_us + windows * span
             begun = intents.plans.begun[intents.population.roots]
             counts = {
                 "trees": len(begun),

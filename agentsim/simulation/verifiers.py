@@ -18,7 +18,7 @@ from agentsim.server.answers import Answer
 from agentsim.server.claims import Claims
 from agentsim.server.errors import InvalidToken
 from agentsim.server.tokens import TokenCodec
-from agentsim.server.verification import check_task, check_use
+from agentsim.server.verification import check_audience, check_task, check_use
 from agentsim.simulation.exposures import Exposures
 from agentsim.simulation.knowledge import NEVER, Mark, Marks
 from agentsim.simulation.resourceservers import ResourceServer, ResourceServers
@@ -210,6 +210,7 @@ def _judge(now: int, call: Verify, claims: Claims, *, active: bool) -> Verificat
             raise InvalidToken("revoked", "the token, or a grant above it, has been revoked")
         if now >= claims.expires_at:
             raise InvalidToken("expired", "the token has expired", hint="refresh it")
+        check_audience(call, claims)
         check_task(call, claims)
         check_use(call, claims, tuple(call.required_tools), tuple(call.required_resources))
     except OAuthError as error:

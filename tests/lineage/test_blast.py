@@ -85,5 +85,6 @@ def test_agents_stand_in_the_order_of_the_forest(told_run):
 
 def test_nobody_holds_anything_in_an_empty_run(tmp_path):
     manifest = Manifest(kind="simulation", name="empty", source={}, policy={}, reproduce="", created_at="")
-    run = RunWriter(tmp_path / "run", manifest).finish(start=0, end=0, wall_seconds=0.0)
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        run = writer.finish(start=0, wall_seconds=0.0)
     assert blast_radius(run).empty

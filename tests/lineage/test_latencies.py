@@ -30,7 +30,7 @@ def run(waited, tmp_path):
         told.add(0, ["Verify"], {("Verify", latency): part.count(latency) for latency in set(part)})
         columns = {"tenant": [tenant] * 2, "operation": ["Verify", "load"]} | told.columns(2)
         writer.write("windows", tenant, make_table("windows", 2, columns))
-    return writer.finish(start=0, end=0, wall_seconds=0.0)
+    return writer.finish(start=0, wall_seconds=0.0)
 
 
 def test_percentiles_of_a_run_are_those_of_all_its_latencies(run, waited):

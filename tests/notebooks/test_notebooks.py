@@ -36,7 +36,8 @@ def check_anatomy(soup, notebook):
     assert headings[-3:] == ["How this was measured", "What this does not say", "Make it again"]
     assert len(soup.find_all("h1")) == 1
     assert soup.find_all("script") == []
-    assert len(soup.find_all("img")) == len(soup.find_all("details"))
+    told = [summary.text for summary in soup.find_all("summary")]
+    assert told.count("The numbers behind this picture") == len(soup.find_all("img"))
     for image in soup.find_all("img"):
         assert len(image["alt"]) > 40
         assert image.find_previous("h3").text.strip()
@@ -61,6 +62,8 @@ def test_a_simulated_run_is_reported(make, simulated, name):
     soup, notebook = make(name, simulated)
     check_anatomy(soup, notebook)
     assert len(soup.find_all("img")) >= 5
+    unseen = soup.find("summary", string=re.compile("What a token server cannot see"))
+    assert (unseen is not None) == (name == "anomaly")
 
 
 @pytest.mark.parametrize("name", list_reports())

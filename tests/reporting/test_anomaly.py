@@ -210,6 +210,14 @@ def test_method_and_limits_tell_seeds_and_what_weakens(result, real):
     assert not any("our own invention" in limit for limit in anomaly.limits(real))
 
 
+def test_what_no_token_server_sees_is_told_with_the_reason():
+    (folded,) = anomaly.unseen()
+    assert folded.summary.endswith("10 kinds of threats")
+    told = folded.table.set_index("threat")
+    assert "prompts" in told.loc["Goal hijack, broken intent (ASI01, T6)", "why it is not seen"]
+    assert "task hijack" in told.loc["Goal hijack, broken intent (ASI01, T6)", "what may be seen of it"]
+
+
 def test_hostile_names_are_text_among_the_alerts(run, result, rewrite, tmp_path):
     shutil.copytree(run.path, tmp_path / "copy")
     shutil.copytree(run.path.with_name("story-companions"), tmp_path / "copy-companions")

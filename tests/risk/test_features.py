@@ -53,6 +53,14 @@ def test_a_child_counts_for_the_parent_that_asked_for_it(world, tmp_path):
     assert table.loc[child, "excess_asked"] == 2
 
 
+def test_a_depth_or_a_task_that_was_too_much_is_no_number_of_names(world, tmp_path):
+    grant = world.grant()
+    world.event("child_token_issued", grant, {"excess": 9}, reason="depth_exceeded")
+    world.event("child_token_issued", grant, {"excess": "task-1"}, reason="task_terminated")
+    row = grant_features(world.write(tmp_path / "run")).loc[grant]
+    assert (row["refused_limit"], row["excess_asked"]) == (1, 0)
+
+
 def test_a_stolen_token_shows_as_a_second_caller_and_as_changes_of_address(world, tmp_path):
     grant = world.grant()
     for caller, address in (("own", "10.0.0.1"), ("thief", "203.0.113.9"), ("own", "10.0.0.1")):

@@ -24,7 +24,8 @@ from agentsim.server import (
     Verify,
 )
 from agentsim.server.answers import NewSecret
-from agentsim.server.audit import COLUMNS, GENESIS, row_digest
+from agentsim.server.audit import ABOUT, COLUMNS, GENESIS, Entry, Head, Trail, row_digest
+from agentsim.server.ids import IdGenerator
 from agentsim.server.operations import (
     ClientAssertion,
     Disable,
@@ -261,3 +262,19 @@ def test_an_activation_says_no_secret(world: Any) -> None:
     registration = world.register()
     activation = world.ask(Confirm(registration_token=registration.registration_token), Activation)
     assert registration.client_secret not in repr(activation)
+
+
+def test_rows_that_are_added_together_are_those_that_are_added_one_by_one() -> None:
+    tokens = [(7, 70 + n, 70, None if n == 0 else 60, 50, f"t{n}", None if n == 0 else "t") for n in range(3)]
+    same = {"event_type": "token_ended", "timestamp": 1_790_000_000_000_000, "reason": "theft"}
+    details = {"revocation_id": 9}
+    one, all_at_once = (Trail(Head(3, 5, b"\7" * 32, 11), IdGenerator(3, last=5)) for _ in range(2))
+    for token in tokens:
+        one.append(Entry(**same, details=details, **dict(zip(ABOUT, token, strict=True))))
+    all_at_once.extend(Entry(**same, details=details), tokens)
+    assert all_at_once.bare == [tuple(row.values()) for row in one.rows]
+    assert [*one.rows[0]] == [*COLUMNS, "row_hash"]
+    assert all_at_once.head == one.head
+    assert one.head.length == 14
+    all_at_once.extend(Entry(**same), [])
+    assert all_at_once.head == one.head

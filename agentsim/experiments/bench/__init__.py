@@ -1,6 +1,7 @@
 """Benchmarks: our own figures beside a bare floor, measured in the same run and told as a ratio."""
 
 from agentsim.experiments.bench.budgets import BudgetsResult, bench_budgets
+from agentsim.experiments.bench.cascade import Cascade, bench_cascade
 from agentsim.experiments.bench.core import CoreFigures, CoreResult, bench_core
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
@@ -12,6 +13,7 @@ from agentsim.experiments.bench.stored import Stored
 __all__ = [
     "BenchError",
     "BudgetsResult",
+    "Cascade",
     "CoreFigures",
     "CoreResult",
     "Figures",
@@ -21,6 +23,7 @@ __all__ = [
     "Spread",
     "Stored",
     "bench_budgets",
+    "bench_cascade",
     "bench_core",
     "bench_http",
     "bench_isolation",

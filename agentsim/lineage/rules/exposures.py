@@ -19,5 +19,5 @@ _WRONG = """
 
 def check_exposures(evidence: Evidence) -> list[Violation]:
     """Each row of ``exposures`` is about a mark of the Run, not verified online, and shorter than an access token."""
-    longest = int(evidence.run.manifest.policy["access_ttl_us"])
+    longest = evidence.run.manifest.most("access_ttl_us")
     return tell_frame("exposure", evidence.run.sql(_WRONG.format(longest=longest)))

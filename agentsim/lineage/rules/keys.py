@@ -40,7 +40,7 @@ def _own(evidence: Evidence) -> list[Violation]:
         (is_root != (tokens.ints("parent_token_id") == 0), "it names a parent's grant or token, not both"),
     ):
         found += tell("lineage", wrong, evidence.token, message)
-    deepest = evidence.run.manifest.policy.get("max_depth")
+    deepest = evidence.run.manifest.most("max_depth")
     if deepest is not None:
         too_deep = depth > deepest
         found += tell("lineage", too_deep, evidence.token, f"deeper than {deepest}")

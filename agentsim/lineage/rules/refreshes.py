@@ -27,7 +27,7 @@ def check_refresh_once(evidence: Evidence) -> list[Violation]:
     _, first = np.unique(old, return_index=True)
     again = np.ones(len(rows), dtype=bool)
     again[first] = False
-    grace = int(evidence.run.manifest.policy.get("refresh_grace_us", 0))
+    grace = evidence.run.manifest.most("refresh_grace_us") or 0
     too_late = again & ((issued[rows] - consumed[old] > grace) | (grace == 0))
     found += _tell(evidence, rows[too_late], "the refresh token it was exchanged for had been consumed")
     untrue = consumed[old[first]] != issued[rows[first]]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agentsim.experiments import DetectionResult, judge
+import pandas as pd
+
+from agentsim.experiments import UNSEEN, DetectionResult, judge
 from agentsim.reporting import words
 from agentsim.reporting.anomaly.ranking import precision_recall, scores
 from agentsim.reporting.anomaly.replayed import found, left_out, within_agent
 from agentsim.reporting.anomaly.simulated import budgets, detectors, recall
 from agentsim.reporting.errors import ReportError
-from agentsim.reporting.figures import Note, Picture, Table
+from agentsim.reporting.figures import Folded, Note, Picture, Table
 from agentsim.reporting.summary import Number, label_of, open_run
 
 #: Who misses more than a tenth of the attacks, or is wrong more often than right, should not call it in order.
@@ -110,6 +112,20 @@ def limits(result: DetectionResult) -> list[str]:
             f"Shares are of attacks in this run; {words.number(result.alert_budget)} alerts a day mean something else where attacks are rarer.",
         ]
     return [*said, *(_sentence(warning) for warning in result.warnings)]
+
+
+def unseen() -> list[Folded]:
+    """What no token server sees, with the reasons, and the attacks that may come of it."""
+    rows = [
+        {
+            "threat": f"{threat.name[0].upper()}{threat.name[1:]} ({', '.join(threat.tags)})",
+            "why it is not seen": threat.reason,
+            "what may be seen of it": ", ".join(effect.replace("_", " ") for effect in threat.effects),
+        }
+        for threat in UNSEEN
+    ]
+    summary = f"What a token server cannot see, and why: {len(rows)} kinds of threats"
+    return [Folded(pd.DataFrame(rows), summary)]
 
 
 def _sentence(text: str) -> str:

@@ -1,6 +1,9 @@
 """What the server asks of a database beside plain SQL: bulk inserts, locks, and which errors are a race lost."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
@@ -16,7 +19,8 @@ class Database(ABC):
     """One database and how to reach it.
 
     Transactions begin where we say: the driver's own handling of them is off, and the ``begin`` event of the
-    engine says how. An execution option ``reading`` asks for one that only reads.
+    engine says how. Execution options ask for others: ``reading`` for one that only reads, ``hurried`` for one that a
+    power cut may undo (whole, and only while nothing else has been committed after it).
     """
 
     #: Whether several writers may be at work at the same time.
@@ -28,15 +32,21 @@ class Database(ABC):
     #: How transactions begin: one that may write, one that only reads.
     _begin: tuple[str, ...]
     _begin_reading: tuple[str, ...]
+    _begin_hurried: tuple[str, ...]
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.engine = self._make_engine(url, synchronous)
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
-            reading = connection.get_execution_options().get("reading", False)
-            for statement in self._begin_reading if reading else self._begin:
+            for statement in self._how_to_begin(connection, connection.get_execution_options()):
                 connection.exec_driver_sql(statement)
+
+    def _how_to_begin(self, _connection: Connection, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The statements that begin a transaction with these execution options."""
+        if options.get("reading"):
+            return self._begin_reading
+        return self._begin_hurried if options.get("hurried") else self._begin
 
     @abstractmethod
     def _make_engine(self, url: URL, synchronous: str) -> Engine: ...
@@ -51,9 +61,13 @@ class Database(ABC):
     def lock_tables(self, connection: Connection) -> None:
         """Let no other process create or change tables until the end of the transaction."""
 
-    @abstractmethod
     def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
         """Insert many rows, all with every column."""
+        self.insert_bare(connection, target, list(map(_values_of(target), rows)))
+
+    @abstractmethod
+    def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
+        """Insert many rows, as tuples in the order of the table's columns."""
 
     def upsert(self, target: Table, key: str, where: Any = None) -> Any:
         """A statement that inserts a row or, where its key is there and the condition holds, updates it."""
@@ -98,3 +112,9 @@ class Database(ABC):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@lru_cache
+def _values_of(target: Table) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What takes a row's values in the order of the table's columns."""
+    return itemgetter(*target.columns.keys())

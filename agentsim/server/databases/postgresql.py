@@ -60,6 +60,7 @@ class PostgreSQL(Database):
     shared = True
     place = literal_column("revocations.place", BigInteger)
     _begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",)
+    _begin_hurried = (*_begin, "SET LOCAL synchronous_commit = off")
     # What one view tells comes from several statements: they must agree.
     _begin_reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
 
@@ -85,12 +86,11 @@ class PostgreSQL(Database):
     def lock_tables(self, connection: Connection) -> None:
         connection.exec_driver_sql(_LOCK, (self._space, _TABLES))
 
-    def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
+    def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
         # COPY: as fast as any other for one row, three to twenty times as fast for a thousand.
         with _cursor(connection) as cursor, cursor.copy(_copy(target)) as copy:
-            names = target.columns.keys()
             for row in rows:
-                copy.write_row([row[name] for name in names])
+                copy.write_row(row)
 
     def _insert_into(self, target: Table) -> Any:
         return postgresql_insert(target)

@@ -4,9 +4,8 @@ Readers see the last commit and never wait (WAL); a writer begins with ``BEGIN I
 what its writes meet, and the order of commits is the order of row numbers. No further lock is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -32,10 +31,15 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.pool import StaticPool
 
 from agentsim.server.databases.base import Database
+from agentsim.server.databases.checkpoints import Checkpointer
 from agentsim.server.schema import Base, GrantStateRow
 
 _NAMED = sqlite.dialect(paramstyle="named")
 _POSITIONAL = sqlite.dialect(paramstyle="qmark")
+#: Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
+_CHECKPOINT = 10_000
+#: Bytes that the log's file keeps once all of it is in its place.
+_LONGEST_LOG = 64 << 20
 
 
 class SQLite(Database):
@@ -43,11 +47,15 @@ class SQLite(Database):
 
     shared = False
     place = literal_column("revocations.rowid", Integer)
-    _begin = ("BEGIN IMMEDIATE",)
+    _begin = _begin_hurried = ("BEGIN IMMEDIATE",)
     _begin_reading = ("PRAGMA query_only=ON", "BEGIN")
 
     def __init__(self, url: URL, synchronous: str) -> None:
         self.single = url.database in (None, "", ":memory:")
+        #: Where each commit waits for the disk, a fill's do not.
+        self._checkpointer = (
+            None if self.single or synchronous != "FULL" else Checkpointer(url.database or "")
+        )
         super().__init__(url, synchronous)
         states = Base.metadata.tables[GrantStateRow.__tablename__]
         self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_NAMED))
@@ -65,8 +73,8 @@ class SQLite(Database):
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA cache_size=-262144")
             cursor.execute("PRAGMA busy_timeout=30000")
-            # Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
-            cursor.execute("PRAGMA wal_autocheckpoint=10000")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+            cursor.execute(f"PRAGMA journal_size_limit={_LONGEST_LOG}")
 
         @event.listens_for(engine, "checkin")
         def _let_write(connection: Any, _record: Any) -> None:
@@ -75,14 +83,29 @@ class SQLite(Database):
 
         return engine
 
+    def _how_to_begin(self, connection: Connection, options: Mapping[str, Any]) -> tuple[str, ...]:
+        begin = super()._how_to_begin(connection, options)
+        if self._checkpointer is None or options.get("reading"):
+            return begin
+        hurried = bool(options.get("hurried"))
+        if hurried:
+            self._checkpointer.ask()
+        # Not within a transaction. What is not hurried writes all down that came before it, too.
+        synchronous = "NORMAL" if hurried else "FULL"
+        checkpoints = 0 if self._checkpointer.alive else _CHECKPOINT
+        settings = {"synchronous": synchronous, "wal_autocheckpoint": checkpoints}
+        stand = connection.info.setdefault("settings", {})
+        changed = {name: value for name, value in settings.items() if stand.get(name) != value}
+        stand |= changed
+        return (*(f"PRAGMA {name}={value}" for name, value in changed.items()), *begin)
+
     def lock_tables(self, connection: Connection) -> None:
         pass
 
-    def insert(self, connection: Connection, target: Table, rows: list[dict[str, Any]]) -> None:
+    def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
         # To the driver as they are: preparing a row's values costs as much as SQLite's insert of it. By position: the
         # driver looks each named value up, row by row.
-        statement, values = _insert(target)
-        connection.exec_driver_sql(statement, list(map(values, rows)))
+        connection.exec_driver_sql(_insert(target), rows)
 
     def _insert_into(self, target: Table) -> Any:
         return sqlite_insert(target)
@@ -110,6 +133,11 @@ class SQLite(Database):
     def claim_writer(self) -> int:
         return 0
 
+    def close(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        super().close()
+
 
 class _JsonList(TypeDecorator[list[int]]):
     """A list of whole numbers, as one value."""
@@ -122,6 +150,6 @@ class _JsonList(TypeDecorator[list[int]]):
 
 
 @lru_cache
-def _insert(target: Table) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
-    """The statement that inserts a row, and what takes a row's values in its order."""
-    return str(target.insert().compile(dialect=_POSITIONAL)), itemgetter(*target.columns.keys())
+def _insert(target: Table) -> str:
+    """The statement that inserts a row."""
+    return str(target.insert().compile(dialect=_POSITIONAL))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,13 +21,12 @@ from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError, TemporarilyUnavailable, TooManyRequests
 from agentsim.server.http.lanes import Lanes, Work, goes_first
 from agentsim.server.http.metrics import BATCHES, OPERATIONS, WAITING, count_limited
+from agentsim.server.http.pace import Pace
 from agentsim.server.operations import Operation
 from agentsim.server.store import ConflictError
 
-#: Tokens that one step of a fill looks at: requests wait for it.
-_FILL_STEP = 500
 #: How long the writer looks out for requests between two steps of a fill, in seconds.
-_FILL_PAUSE = 0.001
+_FILL_PAUSE = 0.0002
 #: How long it waits at most while budgets are open, in seconds: clocks may be set.
 _LONGEST_REST = 1.0
 
@@ -47,8 +47,9 @@ class Gatherer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._lanes = Lanes()
-        self._writing = self._watching = False
+        self._writing = self._watching = self._filling = False
         self._seen = 0
+        self._pace = Pace()
         self._thread = Thread(target=self._run, name="writer")
         self._thread.start()
 
@@ -123,7 +124,8 @@ class Gatherer:
             if works is None:
                 return
             self._execute(works)
-            if self._server.pending():
+            self._filling = self._server.pending()
+            if self._filling and self._pace.is_due(waiting=bool(self._lanes)):
                 self._fill()
 
     def _patience(self) -> float | None:
@@ -137,6 +139,7 @@ class Gatherer:
         operations = [operation for work in works for operation in work.operations]
         WAITING.set(self._lanes.waiting)
         BATCHES.observe(len(operations))
+        began = perf_counter()
         try:
             results = self._server.execute(operations)
         except (SQLAlchemyError, ConflictError) as exc:
@@ -148,13 +151,16 @@ class Gatherer:
             _log.exception("a batch failed")
             self._tell([(work.future, exc) for work in works])
             return
+        self._pace.note_batch(perf_counter() - began, filling=self._filling)
         _count(operations, results)
         answers = iter(results)
         self._tell([(work.future, list(islice(answers, len(work.operations)))) for work in works])
 
     def _fill(self) -> None:
+        began = perf_counter()
         try:
-            self._server.fill(_FILL_STEP)
+            self._server.fill(self._pace.tokens)
+            self._pace.note_step(perf_counter() - began)
         except (SQLAlchemyError, ConflictError) as exc:
             _log.error("a fill was put off: %s", str(exc).partition("\n")[0])
 

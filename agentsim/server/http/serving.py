@@ -30,7 +30,7 @@ _GRACE = 10
 #: Connections that may wait to be accepted, uvicorn's own number.
 _BACKLOG = 2048
 #: Seconds after which a thread that computes lets another one go on; the usual ten times as long is a batch's whole time.
-_SWITCH = 0.0005
+SWITCH = 0.0005
 #: After how many objects more than before the collector looks, and how often it looks at older ones, too.
 _COLLECT = (50_000, 20, 100)
 
@@ -107,7 +107,7 @@ def application(settings: Settings) -> Starlette:
     # Here as well, because each further worker is a process that begins anew.
     log_as_json()
     # Event loop and writer hand the interpreter to each other a dozen times a batch, whenever one waits for the disk.
-    sys.setswitchinterval(_SWITCH)
+    sys.setswitchinterval(SWITCH)
     # Requests leave nothing behind that only the collector could undo, and a thousand of them that are held take it 50 ms
     # to go through, in which nobody is served.
     gc.set_threshold(*_COLLECT)

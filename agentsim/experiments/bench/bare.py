@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ Rows = Mapping[Table, Sequence[tuple[Any, ...]]]
 #: What a grant or a verification adds rows to, and what must be there before.
 _WRITTEN = (table_of(IssuedToken), table_of(AuditRow))
 _AGENTS = table_of(Agent)
+#: How the server sets SQLite; its connection is asked.
+_SETTINGS = ("journal_mode", "synchronous", "cache_size", "wal_autocheckpoint", "journal_size_limit")
 
 
 class Bare(ABC):
@@ -47,15 +50,11 @@ class BareSQLite(Bare):
     """
 
     def __init__(self, path: Path, synchronous: str = "FULL") -> None:
-        Store(path).close()
         self._database = sqlite3.connect(path, isolation_level=None)
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={synchronous}",
-            "cache_size=-262144",
-            "wal_autocheckpoint=10000",
-        ):
-            self._database.execute(f"PRAGMA {pragma}")
+        with closing(Store(path, synchronous=synchronous)) as store, store.engine.connect() as connection:
+            for name in _SETTINGS:
+                value = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                self._database.execute(f"PRAGMA {name}={value}")
 
     def insert(self, rows: Rows) -> None:
         self._database.execute("BEGIN IMMEDIATE")

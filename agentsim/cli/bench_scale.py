@@ -59,7 +59,13 @@ def scale(
 
 def _as_json(result: ScaleResult) -> dict[str, object]:
     points = [
-        asdict(point) | {"floor_s": point.floor.total_s, "times_the_floor": point.times}
+        asdict(point)
+        | {
+            "operations": point.played.operations,
+            "batches": point.played.batches,
+            "floor_s": point.floor.total_s,
+            "times_the_floor": point.times,
+        }
         for point in result.points
     ]
     return asdict(result) | {"points": points}
@@ -131,6 +137,7 @@ def _present_stages(result: ScaleResult) -> None:
         for what in ("sign", "check", "insert")
     ]
     print_table(header, stages + floors)
+    typer.echo("Tokens are signed where they are issued or refreshed, and checked in load.")
 
 
 def _each(seconds: float, agents: int) -> float:

@@ -98,8 +98,9 @@ def test_the_command_prints_a_table_or_json(capsys):
 
 
 def test_postgresql_is_measured_in_schemas_that_are_gone_afterwards(postgres, capsys):
-    printed = told(capsys, "--agents", "5", "--seconds", "0.01", "--sizes", "1000", "--db", postgres)
-    assert [line.split(":")[0] for line in printed.splitlines()[-2:]] == ["SQLite", "PostgreSQL"]
+    printed = told(capsys, "--agents", "5", "--seconds", "0.01", "--sizes", "2", "--db", postgres)
+    measured = [line.split()[:2] for line in printed.splitlines()[-4:]]
+    assert measured == [[name, work] for name in ("SQLite,", "PostgreSQL,") for work in ("grant", "verify")]
     engine = create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         left = connection.execute(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'bench\\_%'"))

@@ -29,9 +29,9 @@ def apart(work: Callable[[], _Value]) -> _Value:
     Raises
     ------
     BenchError
-        With what it has to say where it raised an error of the user's.
+        With what it has to say where it raised an error of the user's, or where the process was killed.
     RuntimeError
-        With the traceback of any other error, or where the process was killed.
+        With the traceback of any other error.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -43,7 +43,7 @@ def apart(work: Callable[[], _Value]) -> _Value:
         process.join()
     except EOFError:
         process.join()
-        raise RuntimeError(
+        raise BenchError(
             f"the process ended with status {process.exitcode} (killed? out of memory?)"
         ) from None
     finally:

@@ -192,7 +192,7 @@ def test_what_goes_wrong_in_a_process_of_its_own_is_told_here():
         apart(_complain)
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         apart(partial(divmod, 1, 0))
-    with pytest.raises(BenchError, match="status 9 .killed"):
+    with pytest.raises(BenchError, match=r"status 9 .killed"):
         apart(partial(os._exit, 9))
 
 

@@ -16,6 +16,8 @@ from agentsim.cli import (  # noqa: I001
     admin,
     bench,
     bench_cascade,
+    bench_core,
+    bench_scale,
 )
 from agentsim.cli.app import app, main
 
@@ -26,6 +28,8 @@ __all__ = [
     "attacks",
     "bench",
     "bench_cascade",
+    "bench_core",
+    "bench_scale",
     "calibrate",
     "exposure",
     "fork",

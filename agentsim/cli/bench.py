@@ -1,4 +1,4 @@
-"""Commands that measure: http and server beside a bare floor, isolation people beside agents, budgets their models."""
+"""Commands that measure: http beside a bare floor, isolation people beside agents, budgets their models."""
 
 from __future__ import annotations
 
@@ -77,28 +77,6 @@ def http(
         typer.echo(f"\n{_verdict(result.stored)}")
     if not complete:
         raise typer.Exit(1)
-
-
-@bench.command(epilog="Example: `agentsim bench server --batch-size 100`")
-def server(
-    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Agents to register.")] = 10_000,
-    batches: Annotated[int, typer.Option(min=1, metavar="N", help="Batches to measure.")] = 50,
-    batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Grants in one batch, which is one transaction.")
-    ] = 1_000,
-    as_json: Json = False,
-) -> None:
-    """Measure the server's core without HTTP, beside bare signatures and bare inserts of the same rows.
-
-    Both work on SQLite files with synchronous FULL, batch by batch in turn. A latency is a whole batch's.
-    """
-    from agentsim.experiments.bench import bench_server
-
-    result = bench_server(agents=agents, batches=batches, batch_size=batch_size, progress=progress())
-    if as_json:
-        print_json(asdict(result))
-    else:
-        _present({"agents": agents, "batches": batches, "batch_size": batch_size}, result.figures)
 
 
 @bench.command(epilog="Example: `agentsim bench budgets --db postgresql://agentsim@localhost/bench`")
@@ -209,6 +187,22 @@ def _present_isolation(result: IsolationResult) -> None:
         f"\nBeside agents at ten times their limit, p99 is {added:.2f} of that beside agents at their limit."
     )
     typer.echo(f"People are kept from agents: {'yes' if result.isolated else 'NO'}")
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """The numbers of an option that takes several.
+
+    Raises
+    ------
+    BadParameter
+        If one of them is no whole number above 0.
+    """
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) for word in words):
+        raise typer.BadParameter(
+            f"write whole numbers above 0 with commas between them, got {text!r}", param_hint=f"'{option}'"
+        )
+    return tuple(sorted({int(word) for word in words}))
 
 
 def _present(setting: Mapping[str, int], measured: Mapping[str, Figures]) -> None:

@@ -10,29 +10,33 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from typing import Any
 
-import jwt
 import orjson
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.utils import base64url_decode, base64url_encode
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 TOKEN_PATH = "/token"
-_ALGORITHM = "EdDSA"
-_HEADERS = {"typ": "at+jwt", "kid": "x" * 43}
+_HEADERS = {"typ": "at+jwt", "kid": "x" * 43, "alg": "EdDSA"}
 #: As large as the server's time-ordered ids are these days.
 _FIRST_ID = 910_000_000_000_000_000
 
 
 class BareSigner:
-    """Signs tokens with the claims of a root grant, as cheaply as PyJWT allows: key object, orjson, no checks."""
+    """Signs tokens with the claims of a root grant, and checks them, as cheaply as it goes.
+
+    One key, the header encoded once (RFC 7515 section 3.1), and nothing looked at but the signature.
+    """
 
     def __init__(self) -> None:
         self._key = Ed25519PrivateKey.generate()
-        self._jws = jwt.PyJWS(algorithms=[_ALGORITHM])
+        self._public = self._key.public_key()
+        self._header = base64url_encode(orjson.dumps(_HEADERS)) + b"."
         self._ids = itertools.count(_FIRST_ID)
 
     def sign(self) -> str:
@@ -58,7 +62,15 @@ class BareSigner:
             "lineage": {"grants": [str(number)], "tasks": (task,)},
             "act": {"sub": agent},
         }
-        return self._jws.encode(orjson.dumps(claims), self._key, _ALGORITHM, _HEADERS)
+        signed = self._header + base64url_encode(orjson.dumps(claims))
+        return (signed + b"." + base64url_encode(self._key.sign(signed))).decode()
+
+    def check(self, token: str) -> dict[str, Any]:
+        """The claims of one of its tokens. Raises InvalidSignature for any other."""
+        signed, _, signature = token.rpartition(".")
+        self._public.verify(base64url_decode(signature), signed.encode())
+        claims: dict[str, Any] = orjson.loads(base64url_decode(signed.partition(".")[2]))
+        return claims
 
 
 def make_app() -> Starlette:

@@ -16,14 +16,17 @@ GENESIS = bytes(32)
 #: The hashed columns, in the order in which they are hashed.
 COLUMNS = tuple(column.name for column in AuditRow.__table__.columns if column.name != "row_hash")
 _values = itemgetter(*COLUMNS)
-_PRESENTED = COLUMNS.index("access_token_hash")
+_PRESENTED, _GRANT = COLUMNS.index("access_token_hash"), COLUMNS.index("grant_id")
 #: What a row tells of the token that it is about, by the same names as the token's own row does.
 ABOUT = ("client_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id", "task_id", "parent_task_id")
 
 
 def row_digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous row's hash and this row's other columns as a JSON array (bytes as hex)."""
-    values = _values(row)
+    return _digest(previous, _values(row))
+
+
+def _digest(previous: bytes, values: tuple[Any, ...]) -> bytes:
     if values[_PRESENTED] is not None:
         values = (*values[:_PRESENTED], values[_PRESENTED].hex(), *values[_PRESENTED + 1 :])
     return hashlib.sha256(previous + orjson.dumps(values)).digest()
@@ -65,37 +68,41 @@ class Trail:
 
     def __init__(self, head: Head, ids: IdGenerator) -> None:
         self.head = Head(head.chain, head.log_id, head.row_hash, head.length)
-        self.rows: list[dict[str, Any]] = []
-        #: Further rows, as tuples in the order of the table's columns.
-        self.bare: list[tuple[Any, ...]] = []
+        #: As tuples in the order of the table's columns: so they are hashed, and so the driver takes them.
+        self.rows: list[tuple[Any, ...]] = []
         self._ids = ids
 
     def append(self, entry: Entry) -> int:
         """Add a row and return its ``log_id``."""
         head = self.head
-        row: dict[str, Any] = {
-            "log_id": self._ids.next(entry.timestamp),
-            "chain": head.chain,
-            "client_id": entry.client_id,
-            "token_id": entry.token_id,
-            "access_token_hash": entry.access_token_hash,
-            "grant_id": entry.grant_id,
-            "parent_grant_id": entry.parent_grant_id,
-            "root_grant_id": entry.root_grant_id,
-            "task_id": entry.task_id,
-            "parent_task_id": entry.parent_task_id,
-            "event_type": entry.event_type,
-            "timestamp": entry.timestamp,
-            "status": entry.status,
-            "reason": entry.reason,
-            "source_ip": entry.source_ip,
-            "details": orjson.dumps(entry.details).decode(),
-        }
-        head.row_hash = row["row_hash"] = row_digest(head.row_hash, row)
-        head.log_id = row["log_id"]
+        values = (
+            self._ids.next(entry.timestamp),
+            head.chain,
+            entry.client_id,
+            entry.token_id,
+            entry.access_token_hash,
+            entry.grant_id,
+            entry.parent_grant_id,
+            entry.root_grant_id,
+            entry.task_id,
+            entry.parent_task_id,
+            entry.event_type,
+            entry.timestamp,
+            entry.status,
+            entry.reason,
+            entry.source_ip,
+            orjson.dumps(entry.details).decode(),
+        )
+        head.row_hash = _digest(head.row_hash, values)
+        head.log_id = values[0]
         head.length += 1
-        self.rows.append(row)
+        self.rows.append((*values, head.row_hash))
         return head.log_id
+
+    def of_grant(self, grant_id: int) -> list[dict[str, Any]]:
+        """The rows that are about a grant, the newest first."""
+        about = [row for row in reversed(self.rows) if row[_GRANT] == grant_id]
+        return [dict(zip((*COLUMNS, "row_hash"), row, strict=True)) for row in about]
 
     def extend(self, entry: Entry, tokens: Iterable[Sequence[Any]]) -> None:
         """Add a row for each of these tokens, given as their values of :data:`ABOUT`; the rest is the same for all."""
@@ -109,10 +116,10 @@ class Trail:
         same = (entry.event_type, timestamp, entry.status, entry.reason, entry.source_ip, details)
         added = []
         for client, token, *others in tokens:
-            # What append and row_digest do, without names: a fill adds a million of these.
+            # What append does, with less ado: a fill adds a million of these.
             values = (next_id(timestamp), chain, client, token, None, *others, *same)
             row_hash = hashlib.sha256(row_hash + orjson.dumps(values)).digest()
             added.append((*values, row_hash))
         if added:
             self.head = Head(chain, added[-1][0], row_hash, self.head.length + len(added))
-            self.bare += added
+            self.rows += added

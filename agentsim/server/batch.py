@@ -146,8 +146,7 @@ class Batch:
 
     def logs(self, grant_id: int) -> list[Row]:
         """The newest audit rows of a grant, newest first."""
-        fresh = [row for row in reversed(self.trail.rows) if row["grant_id"] == grant_id]
-        return (fresh + self.loaded.logs[grant_id])[:MOST_HISTORY]
+        return (self.trail.of_grant(grant_id) + self.loaded.logs[grant_id])[:MOST_HISTORY]
 
 
 def about_grant(entry: Entry, claims: Claims) -> None:

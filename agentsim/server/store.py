@@ -63,7 +63,8 @@ class Store:
     ----------
     database : SQLite file; or a URL, ``sqlite:///…`` or ``postgresql://…``; None keeps everything in memory.
     synchronous : ``FULL``: what was answered survives a power cut; ``NORMAL``: survives a crash of the process
-        (PostgreSQL: may lose the last moments, whole transactions at a time).
+        (PostgreSQL: may lose the last moments, whole transactions at a time). ``OFF``: for a database that is thrown away
+        (SQLite): nothing survives, and nobody else can read while it is written.
 
     Raises
     ------
@@ -296,8 +297,8 @@ class Store:
         ConflictError
             If another writer has added rows to the chain: it must not fork.
         """
-        head, added = trail.head, len(trail.rows) + len(trail.bare)
-        if not added:
+        head = trail.head
+        if not trail.rows:
             return
         moved = connection.execute(
             self._statements.put_head,
@@ -306,14 +307,12 @@ class Store:
                 "log_id": head.log_id,
                 "row_hash": head.row_hash,
                 "length": head.length,
-                "before": head.length - added,
+                "before": head.length - len(trail.rows),
             },
         )
         if moved.rowcount != 1:
             raise ConflictError("the audit chain has grown")
-        self._insert(connection, AUDIT, trail.rows)
-        if trail.bare:
-            self._database.insert_bare(connection, AUDIT, trail.bare)
+        self._database.insert_bare(connection, AUDIT, trail.rows)
 
     def _insert(self, connection: Connection, target: Table, rows: list[Row]) -> None:
         if rows:

@@ -34,7 +34,6 @@ from agentsim.server.databases.base import Database
 from agentsim.server.databases.checkpoints import Checkpointer
 from agentsim.server.schema import Base, GrantStateRow
 
-_NAMED = sqlite.dialect(paramstyle="named")
 _POSITIONAL = sqlite.dialect(paramstyle="qmark")
 #: Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
 _CHECKPOINT = 10_000
@@ -58,7 +57,7 @@ class SQLite(Database):
         )
         super().__init__(url, synchronous)
         states = Base.metadata.tables[GrantStateRow.__tablename__]
-        self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_NAMED))
+        self._put_states = str(self.upsert(states, "grant_id").compile(dialect=_POSITIONAL))
 
     def _make_engine(self, url: URL, synchronous: str) -> Engine:
         # A database in memory lives in its one connection: every thread must use that one.
@@ -69,7 +68,8 @@ class SQLite(Database):
         def _configure(connection: Any, _record: Any) -> None:
             connection.isolation_level = None
             cursor = connection.cursor()
-            cursor.execute("PRAGMA journal_mode=WAL")
+            # Nothing is to survive: then there is no log to be written first and copied later.
+            cursor.execute(f"PRAGMA journal_mode={'MEMORY' if synchronous == 'OFF' else 'WAL'}")
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA cache_size=-262144")
             cursor.execute("PRAGMA busy_timeout=30000")
@@ -111,8 +111,7 @@ class SQLite(Database):
         return sqlite_insert(target)
 
     def put_states(self, connection: Connection, states: dict[int, str], stored: set[int]) -> None:
-        rows = [{"grant_id": grant, "state": state} for grant, state in states.items()]
-        connection.exec_driver_sql(self._put_states, rows)
+        connection.exec_driver_sql(self._put_states, list(states.items()))
 
     def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         if isinstance(column.type, LargeBinary):

@@ -5,9 +5,10 @@ in the order of their keys, a part at a time, so memory stays flat and the files
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Table, select
+from sqlalchemy import Connection, Select, Table, select
 
 from agentsim.run import PartWriter, TenantEntry
 from agentsim.server.schema import Agent, AuditRow, IssuedToken, RevocationMark
@@ -19,45 +20,83 @@ ROWS_PER_PART = 200_000
 
 #: SQLite has no truth values but 0 and 1.
 _FLAGS = frozenset({"is_active", "is_revoked"})
+#: What is written at the end.
 _SOURCES: dict[str, Table] = {
     "agents": table(Agent),
     "tokens": table(IssuedToken),
     "revocations": table(RevocationMark),
-    "audit": table(AuditRow),
 }
+_AUDIT = table(AuditRow)
 
 
-def export_tenant(
-    store: Store, writer: PartWriter, tenant: int, end: int, extra: dict[str, int]
-) -> TenantEntry:
-    """Write what a tenant's server holds; returns the tenant's entry for the manifest.
+class TenantExport:
+    """Writes what a tenant's server holds: the audit trail while it grows, what may still change at the end.
 
     Parameters
     ----------
-    end : last simulated microsecond.
-    extra : further counts for the manifest.
+    tenant : its number, which is its audit chain's, too.
     """
-    counts = {name: _export(store, writer, name, tenant) for name in _SOURCES}
-    head = store.head(tenant)
-    return TenantEntry(audit_head=head.row_hash.hex(), audit_rows=head.length, end=end, counts=counts | extra)
+
+    def __init__(self, store: Store, writer: PartWriter, tenant: int) -> None:
+        self._store = store
+        self._writer = writer
+        self._tenant = tenant
+        #: Audit rows written so far, and the last of them.
+        self._written = self._last = 0
+
+    def stream(self) -> None:
+        """Write as many whole parts of the audit trail as there are."""
+        while self._store.head(self._tenant).length - self._written >= ROWS_PER_PART:
+            self._write_trail()
+
+    def finish(self, end: int, extra: dict[str, int]) -> TenantEntry:
+        """Write the rest; returns the tenant's entry for the manifest.
+
+        Parameters
+        ----------
+        end : last simulated microsecond.
+        extra : further counts for the manifest.
+        """
+        head = self._store.head(self._tenant)
+        while self._written < head.length:
+            self._write_trail()
+        counts = {name: self._write_table(name) for name in _SOURCES}
+        return TenantEntry(
+            audit_head=head.row_hash.hex(),
+            audit_rows=head.length,
+            end=end,
+            counts=counts | {"audit": self._written} | extra,
+        )
+
+    def _write_trail(self) -> None:
+        query = _select("audit", _AUDIT).where(_AUDIT.c.log_id > self._last).limit(ROWS_PER_PART)
+        with self._store.transaction() as connection:
+            (part,) = _parts(connection, "audit", query, self._tenant)
+        self._writer.write("audit", self._tenant, part)
+        self._written += part.num_rows
+        self._last = part["log_id"][-1].as_py()
+
+    def _write_table(self, name: str) -> int:
+        total = 0
+        with self._store.transaction() as connection:
+            for part in _parts(connection, name, _select(name, _SOURCES[name]), self._tenant):
+                self._writer.write(name, self._tenant, part)
+                total += part.num_rows
+        return total
 
 
-def _export(store: Store, writer: PartWriter, name: str, tenant: int) -> int:
-    total = 0
-    for part in _parts(store, name, tenant):
-        writer.write(name, tenant, part)
-        total += part.num_rows
-    return total
+def _select(name: str, source: Table) -> Select[Any]:
+    """The columns that a Run keeps, in the order of keys."""
+    columns = [source.c[field.name] for field in SCHEMAS[name] if field.name != "tenant"]
+    return select(*columns).order_by(*source.primary_key.columns)
 
 
-def _parts(store: Store, name: str, tenant: int) -> Iterator[pa.Table]:
-    source = _SOURCES[name]
+def _parts(connection: Connection, name: str, query: Select[Any], tenant: int) -> Iterator[pa.Table]:
+    # The driver's own rows: SQLAlchemy's would take as long again, and are taken apart at once.
+    text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+    cursor = connection.exec_driver_sql(text).cursor
     columns = [field.name for field in SCHEMAS[name] if field.name != "tenant"]
-    query = select(*(source.c[column] for column in columns)).order_by(*source.primary_key.columns)
-    with store.transaction() as connection:
-        # The driver's own rows: SQLAlchemy's would take as long again, and are taken apart at once.
-        cursor = connection.exec_driver_sql(str(query.compile(connection))).cursor
-        while rows := cursor.fetchmany(ROWS_PER_PART):
-            values = dict(zip(columns, zip(*rows, strict=True), strict=True))
-            values |= {name: tuple(map(bool, values[name])) for name in _FLAGS & values.keys()}
-            yield make_table(name, len(rows), {"tenant": [tenant] * len(rows), **values})
+    while rows := cursor.fetchmany(ROWS_PER_PART):
+        values = dict(zip(columns, zip(*rows, strict=True), strict=True))
+        values |= {flag: tuple(map(bool, values[flag])) for flag in _FLAGS & values.keys()}
+        yield make_table(name, len(rows), {"tenant": [tenant] * len(rows), **values})

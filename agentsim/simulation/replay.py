@@ -35,7 +35,7 @@ from agentsim.server import (
 )
 from agentsim.server.answers import Answer
 from agentsim.server.clock import SECOND
-from agentsim.simulation.export import export_tenant
+from agentsim.simulation.export import TenantExport
 from agentsim.simulation.rounds import Stage, Step
 from agentsim.simulation.tenant import open_tenant
 from agentsim.simulation.trace_format import LONGEST_RUN, TraceError
@@ -122,7 +122,7 @@ def _play(traces: Path, read: Traces, writer: RunWriter, batch_size: int, progre
             for count in stage.perform(play.intended(), play):
                 windows += 1
                 bar.update(count)
-        entry = export_tenant(server.store, writer, 0, _START + windows * _WINDOW, {})
+        entry = TenantExport(server.store, writer, 0).finish(_START + windows * _WINDOW, {})
         writer.write("labels", 0, play.labels())
         writer.write("windows", 0, log.table())
     writer.finish_tenant(0, entry)

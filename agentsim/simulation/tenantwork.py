@@ -19,7 +19,7 @@ from agentsim.server.store import Store, table
 from agentsim.server.tokens import TokenCodec
 from agentsim.simulation.adversaries import AttackRecord
 from agentsim.simulation.engine import TenantPlay
-from agentsim.simulation.export import export_tenant
+from agentsim.simulation.export import TenantExport
 from agentsim.simulation.intents import Intents, make_intents
 from agentsim.simulation.knowledge import Marks, committed_marks
 from agentsim.simulation.pace import AtOnce, InRealTime, Pace
@@ -93,6 +93,7 @@ class TenantWork:
                 batch_size=self.batch_size,
                 pace=_pace(scenario),
             )
+            export = TenantExport(server.store, writer, tenant)
             windows, done = 0, 0
             progress.stage = "play"
             for count in stage.perform(play.intended(scenario.start_us, span), play):
@@ -100,6 +101,7 @@ class TenantWork:
                 done += count
                 now = scenario.start_us + windows * span
                 verifiers.close_window(now)
+                export.stream()
                 if self.turn and self.turn.moment == now:
                     self.turn.take(tenant, server, play)
                 # Follow-ups are not known beforehand: what is shown is the share of intents.
@@ -119,7 +121,7 @@ class TenantWork:
             progress.stage = "export"
             writer.write("labels", tenant, _labels(server.store, tenant, play.attacks))
             writer.write("exposures", tenant, verifiers.exposures.table(tenant))
-            entry = export_tenant(server.store, writer, tenant, end, counts)
+            entry = export.finish(end, counts)
             writer.write("windows", tenant, log.table())
         progress.reach(1.0)
         return Played(entry, writer.files)

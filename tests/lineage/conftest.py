@@ -34,7 +34,7 @@ from agentsim.server import (
     Verify,
 )
 from agentsim.server.operations import Disable, Enable, UpdateAgent
-from agentsim.simulation.export import export_tenant
+from agentsim.simulation.export import TenantExport
 from agentsim.tables import SCHEMAS
 
 SECOND = 1_000_000
@@ -133,7 +133,7 @@ class Story:
         )
 
     def write(self, writer: RunWriter) -> None:
-        entry = export_tenant(self.server.store, writer, self.tenant, self.clock.now(), {})
+        entry = TenantExport(self.server.store, writer, self.tenant).finish(self.clock.now(), {})
         writer.finish_tenant(self.tenant, entry)
         writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
 

@@ -25,13 +25,9 @@ from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyFileError, KeyRing
 from agentsim.server.keys import SigningKey
 from agentsim.server.operations import (
-    Admin,
     AskConsent,
     Authorize,
-    Client,
-    ClientAssertion,
     Confirm,
-    Credentials,
     Deny,
     Disable,
     Enable,
@@ -43,19 +39,18 @@ from agentsim.server.operations import (
     NoteRefusal,
     NoteSignIn,
     Operation,
-    Person,
     ReadAgent,
     RecordExecution,
     Redeem,
     Refresh,
     Register,
-    RegistrationAccess,
     Revoke,
     RotateSecret,
     UpdateAgent,
     Verify,
     Withdraw,
 )
+from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 from agentsim.server.policy import Policy
 from agentsim.server.store import Store
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from agentsim.server.batch import Row
 from agentsim.server.clock import SECOND, Clock
 from agentsim.server.credentials import SystemSecrets, digest
-from agentsim.server.operations import Person
+from agentsim.server.parties import Person
 from agentsim.server.schema import Account, AuthorizationCode, SessionRow
 from agentsim.server.statements import table
 from agentsim.server.store import Store, rows_of

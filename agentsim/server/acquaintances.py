@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from agentsim.server.batch import Row
 from agentsim.server.credentials import matches, parse_client_name
-from agentsim.server.operations import Client, Credentials
+from agentsim.server.parties import Client, Credentials
 
 #: Clients that are remembered; beyond that the ones learned first are forgotten.
 _MOST = 65_536

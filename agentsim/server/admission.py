@@ -9,15 +9,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, get_args
 
-from agentsim.server.operations import (
-    Admin,
-    Client,
-    ClientAssertion,
-    Credentials,
-    Operation,
-    Person,
-    RegistrationAccess,
-)
+from agentsim.server.operations import Operation
+from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 
 #: Longest ``source_ip``, in characters.
 LONGEST_ADDRESS = 64

@@ -16,15 +16,8 @@ from agentsim.server.metadata import (
     check_redirect_uris,
     profile_of,
 )
-from agentsim.server.operations import (
-    Admin,
-    Disable,
-    Enable,
-    ReadAgent,
-    RegistrationAccess,
-    RotateSecret,
-    UpdateAgent,
-)
+from agentsim.server.operations import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.parties import Admin, RegistrationAccess
 from agentsim.server.revocation import end_client
 from agentsim.server.rules import check_listed, check_rules
 

@@ -10,7 +10,7 @@ from agentsim.server.checks import authenticate
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import writable_name
 from agentsim.server.errors import AccessDenied
-from agentsim.server.operations import Admin, Credentials
+from agentsim.server.parties import Admin, Credentials
 
 
 def identify(batch: Batch, by: Admin | Credentials | None, entry: Entry) -> Row | None:

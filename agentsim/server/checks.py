@@ -14,7 +14,7 @@ from agentsim.server.errors import (
     InvalidTarget,
     UnauthorizedClient,
 )
-from agentsim.server.operations import ClientAssertion, Credentials
+from agentsim.server.parties import ClientAssertion, Credentials
 
 #: Longest text (task_id, description, names) that is accepted, in characters.
 LONGEST_TEXT = 1_024

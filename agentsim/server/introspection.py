@@ -15,7 +15,8 @@ from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, digest, matches, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidToken
 from agentsim.server.lineage import unpack
-from agentsim.server.operations import Admin, Introspect
+from agentsim.server.operations import Introspect
+from agentsim.server.parties import Admin
 from agentsim.server.rules import check_agents
 
 

@@ -6,11 +6,8 @@ from agentsim.server.assertions import peek
 from agentsim.server.credentials import parse_client_name, parse_keyed_token
 from agentsim.server.errors import InvalidToken
 from agentsim.server.operations import (
-    Admin,
     AskConsent,
-    ClientAssertion,
     Confirm,
-    Credentials,
     Deny,
     Disable,
     Enable,
@@ -33,6 +30,7 @@ from agentsim.server.operations import (
     Verify,
     Withdraw,
 )
+from agentsim.server.parties import Admin, ClientAssertion, Credentials
 from agentsim.server.tokens import TokenCodec
 
 

@@ -16,7 +16,7 @@ from agentsim.server.credentials import parse_client_name, principal_of
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.lineage import unpack
 from agentsim.server.marks import MarkIndex
-from agentsim.server.operations import Person
+from agentsim.server.parties import Person
 from agentsim.server.schema import Agent, AuditRow, GrantStateRow, IssuedToken
 from agentsim.server.store import Store, rows_of, table
 from agentsim.server.views import View, agent_view, audit_view, grant_view

@@ -31,10 +31,10 @@ from agentsim.server.operations import (
     NoteKeyRotation,
     NoteRefusal,
     ReadAgent,
-    RegistrationAccess,
     RotateSecret,
     UpdateAgent,
 )
+from agentsim.server.parties import RegistrationAccess
 
 LONE_SURROGATE = "\ud800"
 

@@ -19,14 +19,8 @@ from agentsim.server import (
     TokenGrant,
 )
 from agentsim.server.answers import AgentProfile, AgentRecord, NewSecret
-from agentsim.server.operations import (
-    Disable,
-    Enable,
-    ReadAgent,
-    RegistrationAccess,
-    RotateSecret,
-    UpdateAgent,
-)
+from agentsim.server.operations import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.parties import RegistrationAccess
 from agentsim.server.schema import Agent, RevocationMark
 
 EVERYWHERE = Admin("root", everywhere=True)

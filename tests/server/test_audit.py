@@ -26,14 +26,8 @@ from agentsim.server import (
 from agentsim.server.answers import NewSecret
 from agentsim.server.audit import ABOUT, COLUMNS, GENESIS, Entry, Head, Trail, row_digest
 from agentsim.server.ids import IdGenerator
-from agentsim.server.operations import (
-    ClientAssertion,
-    Disable,
-    ReadAgent,
-    RegistrationAccess,
-    RotateSecret,
-    UpdateAgent,
-)
+from agentsim.server.operations import Disable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.parties import ClientAssertion, RegistrationAccess
 
 
 def decisions(world: Any, agent: Client) -> list[tuple[Any, str, str | None]]:

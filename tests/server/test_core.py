@@ -30,7 +30,6 @@ from agentsim.server import (
     Withdraw,
 )
 from agentsim.server.operations import (
-    ClientAssertion,
     Disable,
     Enable,
     NoteKeyRotation,
@@ -38,10 +37,10 @@ from agentsim.server.operations import (
     NoteRefusal,
     NoteSignIn,
     ReadAgent,
-    RegistrationAccess,
     RotateSecret,
     UpdateAgent,
 )
+from agentsim.server.parties import ClientAssertion, RegistrationAccess
 from agentsim.server.schema import Base
 
 #: What every decision writes.

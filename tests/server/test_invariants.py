@@ -36,7 +36,8 @@ from agentsim.server import (
 )
 from agentsim.server.answers import AgentRecord, NewSecret
 from agentsim.server.clock import SECOND
-from agentsim.server.operations import Disable, Enable, RegistrationAccess, RotateSecret, UpdateAgent
+from agentsim.server.operations import Disable, Enable, RotateSecret, UpdateAgent
+from agentsim.server.parties import RegistrationAccess
 from agentsim.server.schema import Base, IssuedToken, RevocationMark
 
 LEVELS = ("minimal", "restricted", "standard", "elevated", "admin")

@@ -33,7 +33,7 @@ from agentsim.server import core as server_core
 from agentsim.server.administrators import make_token
 from agentsim.server.batch import Batch
 from agentsim.server.clock import SECOND
-from agentsim.server.operations import ClientAssertion
+from agentsim.server.parties import ClientAssertion
 from agentsim.server.schema import Base, RevocationMark
 from agentsim.server.store import ConflictError, Store, table
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from agentsim.server.assertions import peek
 from agentsim.server.credentials import digest
 from agentsim.server.errors import InvalidClient, InvalidRequest, InvalidToken
-from agentsim.server.operations import Admin, Client, ClientAssertion, Credentials
+from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 #: The administrator of the server, and the owner of agents that are registered without another.

@@ -21,7 +21,7 @@ from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import TooManyRequests
 from agentsim.server.http.metrics import count_limited
 from agentsim.server.limits import Key, keys_of
-from agentsim.server.operations import Admin, Credentials
+from agentsim.server.parties import Admin, Credentials
 
 #: Refusals a second that leave as they come, and the longest that those beyond are held, in seconds.
 PACE = 100

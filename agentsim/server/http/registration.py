@@ -26,16 +26,15 @@ from agentsim.server.http.models import (
 )
 from agentsim.server.http.responses import NO_STORE, json_response
 from agentsim.server.operations import (
-    Admin,
     Confirm,
     Disable,
     Enable,
     ReadAgent,
     Register,
-    RegistrationAccess,
     RotateSecret,
     UpdateAgent,
 )
+from agentsim.server.parties import Admin, RegistrationAccess
 
 #: Seconds; 0 says never (RFC 7591 section 3.2.1).
 _NEVER = 0

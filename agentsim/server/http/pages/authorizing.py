@@ -19,7 +19,8 @@ from agentsim.server.http.models import AuthorizationForm
 from agentsim.server.http.pages.rendering import page, permissions, redirect
 from agentsim.server.http.pages.visits import check_own_form, visit_of
 from agentsim.server.http.responses import error_members
-from agentsim.server.operations import AskConsent, Authorize, Deny, Person
+from agentsim.server.operations import AskConsent, Authorize, Deny
+from agentsim.server.parties import Person
 
 #: Before these an address to answer to is not established: sending anybody there would be an open redirect.
 _NOT_ANSWERED = frozenset(("client_unknown", "redirect_unknown"))

@@ -13,7 +13,7 @@ from agentsim.server import scopes
 from agentsim.server.errors import OAuthError, TooManyRequests
 from agentsim.server.http.discovery import base_path
 from agentsim.server.http.responses import NO_STORE, RETRY_AFTER
-from agentsim.server.operations import Person
+from agentsim.server.parties import Person
 
 _HEADERS = {
     **NO_STORE,

@@ -17,7 +17,7 @@ from agentsim.server.credentials import SystemSecrets
 from agentsim.server.errors import AccessDenied
 from agentsim.server.http.context import Context, context_of
 from agentsim.server.http.discovery import base_path
-from agentsim.server.operations import Person
+from agentsim.server.parties import Person
 
 #: Pages that somebody may be sent on to after signing in, below our own base.
 _DESTINATIONS = ("/authorize", "/account/grants")

@@ -63,7 +63,7 @@ class Store:
     ----------
     database : SQLite file; or a URL, ``sqlite:///…`` or ``postgresql://…``; None keeps everything in memory.
     synchronous : ``FULL``: what was answered survives a power cut; ``NORMAL``: survives a crash of the process
-        (PostgreSQL: may lose the last moments, whole transactions at a time). ``OFF``: for a database that is thrown away
+        (PostgreSQL: may lose the last moments, whole transactions at a time). ``NONE``: for a database that is thrown away
         (SQLite): nothing survives, and nobody else can read while it is written.
 
     Raises

@@ -25,7 +25,7 @@ def open_tenant(scratch: Path, tenant: int, entropy: int, policy: Policy) -> Ite
     store = None
     try:
         # A run that is cut short begins this tenant anew, with another database.
-        store = Store(database, synchronous="OFF")
+        store = Store(database, synchronous="NONE")
         yield (
             Server(
                 store,

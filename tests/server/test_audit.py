@@ -266,8 +266,10 @@ def test_rows_that_are_added_together_are_those_that_are_added_one_by_one() -> N
     for token in tokens:
         one.append(Entry(**same, details=details, **dict(zip(ABOUT, token, strict=True))))
     all_at_once.extend(Entry(**same, details=details), tokens)
-    assert all_at_once.bare == [tuple(row.values()) for row in one.rows]
-    assert [*one.rows[0]] == [*COLUMNS, "row_hash"]
+    assert all_at_once.rows == one.rows
+    newest = all_at_once.of_grant(70)[0]
+    assert [*newest] == [*COLUMNS, "row_hash"]
+    assert (newest["task_id"], newest["row_hash"]) == ("t2", one.head.row_hash)
     assert all_at_once.head == one.head
     assert one.head.length == 14
     all_at_once.extend(Entry(**same), [])

@@ -68,9 +68,10 @@ class SQLite(Database):
         def _configure(connection: Any, _record: Any) -> None:
             connection.isolation_level = None
             cursor = connection.cursor()
-            # Nothing is to survive: then there is no log to be written first and copied later.
-            cursor.execute(f"PRAGMA journal_mode={'MEMORY' if synchronous == 'OFF' else 'WAL'}")
-            cursor.execute(f"PRAGMA synchronous={synchronous}")
+            # Where nothing is to survive there is no log to be written first and copied later.
+            kept = synchronous != "NONE"
+            cursor.execute(f"PRAGMA journal_mode={'WAL' if kept else 'MEMORY'}")
+            cursor.execute(f"PRAGMA synchronous={synchronous if kept else 'OFF'}")
             cursor.execute("PRAGMA cache_size=-262144")
             cursor.execute("PRAGMA busy_timeout=30000")
             cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")

@@ -25,6 +25,12 @@ from agentsim.server.http.observer import AccessLog
 from agentsim.server.http.serving import bind
 from agentsim.server.keyring import KeyRing
 
+# What a shell begins in its background ignores interrupts, and so does all that is begun there; a process that has a
+# handler of its own begins others that heed them. Stories of Ctrl-C need those.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 ROOT = Path(__file__).parents[1]
 ADMIN_TOKEN = "the-administrators-token-of-these-tests"
 

@@ -12,7 +12,6 @@ import termios
 import time
 import urllib.error
 import urllib.request
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,9 +218,7 @@ def test_inspect_counts_attacks_and_refusals(cli, scenario):
 
 def test_ctrl_c_stops_with_one_line(scenario, tmp_path):
     words = [sys.executable, "-m", "agentsim.cli", "simulate", scenario, "--agents", "50000", "--out", "run"]
-    # In a shell's background interrupts are ignored, by all that is begun there, too.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
         # The manifest is written before the first operation, so that by then there is something to stop.
         for _ in range(600):
             if (tmp_path / "run" / "manifest.json").exists():

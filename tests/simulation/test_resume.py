@@ -34,14 +34,7 @@ def begin(small, folder, *words):
     """The command, from a folder of its own."""
     (folder / "story.yaml").write_text(yaml.safe_dump(small.resolved()))
     command = [sys.executable, "-m", "agentsim.cli", "simulate", "story.yaml", "--out", "run", "--jobs", "2"]
-    return subprocess.Popen(
-        [*command, *words], cwd=folder, stdout=-1, stderr=-1, text=True, preexec_fn=heed_interrupts
-    )
-
-
-def heed_interrupts():
-    """In a shell's background interrupts are ignored, by all that is begun there, too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([*command, *words], cwd=folder, stdout=-1, stderr=-1, text=True)
 
 
 def finished(folder):

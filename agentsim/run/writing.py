@@ -72,8 +72,9 @@ class RunWriter(PartWriter):
         try:
             if not fresh:
                 self._take_over()
-            _clear(self.path, besides=self.files)
+            # Before anything goes: a Run never lists what is not there, and what is finished stays listed.
             self._save_manifest()
+            _clear(self.path, besides=self.files)
         except BaseException:
             self.close()
             raise
@@ -160,9 +161,8 @@ def _lock(path: Path) -> int:
 
 
 def _clear(path: Path, besides: Container[str]) -> None:
-    """Remove what an earlier Run has left, its manifest first: a Run never lists what is not there."""
+    """Remove what an earlier Run has left besides these files."""
     try:
-        (path / NAME).unlink(missing_ok=True)
         for left in path.glob(f"{WORK}*"):
             shutil.rmtree(left)
         for table in SCHEMAS:

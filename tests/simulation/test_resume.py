@@ -113,6 +113,17 @@ def test_a_damaged_tenant_is_played_again(small, whole, tmp_path):
     assert again.manifest.digests() == whole.manifest.digests()
 
 
+def test_what_is_finished_stays_listed_where_going_on_fails(small, tmp_path):
+    run = simulate(small, tmp_path / "run")
+    # No folder, so that it cannot be cleared away as one.
+    (run.path / ".work-t0000").touch()
+    with pytest.raises(RunError, match="cannot be written"):
+        simulate(small, tmp_path / "run")
+    left = Run(run.path)
+    assert list(left.manifest.tenants) == list(run.manifest.tenants)
+    assert left.damaged_files() == []
+
+
 def test_another_scenario_keeps_nothing(small, scenario, tmp_path):
     simulate(small, tmp_path / "run")
     other = simulate(small.with_seed(7), tmp_path / "run")

@@ -192,6 +192,12 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
+def found_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spawned processes find the functions of a story where the story does."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
 def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
     """Makes empty schemas in the PostgreSQL, each with a URL of its own; they are dropped at the end."""
     made: list[str] = []

@@ -187,6 +187,7 @@ def _complain() -> None:
     raise BenchError("that cannot be")
 
 
+@pytest.mark.usefixtures("found_by_workers")
 def test_what_goes_wrong_in_a_process_of_its_own_is_told_here():
     with pytest.raises(BenchError, match=r"^that cannot be$"):
         apart(_complain)

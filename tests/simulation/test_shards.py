@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,11 +14,7 @@ from agentsim.simulation import simulate
 from agentsim.simulation.processes import Processes
 from agentsim.simulation.shards import Crashed, deal
 
-
-@pytest.fixture(autouse=True)
-def found_by_workers(monkeypatch):
-    """Worker processes find the functions below where this one does."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+pytestmark = pytest.mark.usefixtures("found_by_workers")
 
 
 def double(tenant, advance):

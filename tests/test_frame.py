@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "resources": {"server"},
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": FOUNDATIONS,
-    "risk": FOUNDATIONS,
+    "risk": {"server", "settings", *FOUNDATIONS},
     "experiments": {"server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"lineage", "risk", "experiments", *FOUNDATIONS},
     "cli": {"server", "settings", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
@@ -70,7 +70,7 @@ def tracked(*patterns: str) -> list[str]:
     [
         ("import numpy", "agentsim", set()),
         ("import agentsim.run as r, os", "agentsim.server", {"run"}),
-        ("from agentsim.server import operations", "agentsim.risk", {"server"}),
+        ("from agentsim.server import operations", "agentsim.lineage", {"server"}),
         ("from agentsim import lineage", "agentsim.risk", {"lineage"}),
         ("def f():\n    from ..risk.features import g", "agentsim.server", {"risk"}),
         ("from . import schema", "agentsim.server", {"server"}),

@@ -159,6 +159,13 @@ class GrantState:
         self._note_parties(event.details.get("caller"), event.source_ip)
         self._note_refusal(event.reason or "", event.details.get("excess"))
 
+    def after(self, event: Event) -> "GrantState":
+        """The state as it would be after one of :data:`DOINGS`; this one stays as it is."""
+        values = [getattr(self, name) for name in self.__slots__]
+        state = GrantState(*[value.copy() if isinstance(value, dict | list) else value for value in values])
+        state.note(event)
+        return state
+
     def patterns(self) -> dict[str, Any]:
         """As answered under ``execution_patterns``."""
         return {

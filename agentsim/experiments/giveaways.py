@@ -1,4 +1,4 @@
-"""A check of the simulator itself: does anything give attackers away that their attack does not stand for?
+"""A check of the simulator itself: whether anything gives attackers away that their attack does not stand for.
 
 An attacker whose calls all came in the first second, say, or from one tool, would be found by that alone, and a detector
 would seem better than it is. So every feature by itself must be unable to tell the entities that an attack touched from

@@ -27,7 +27,9 @@ def state_items(states: States, roles: Sequence[str], tasks: Sequence[str], chan
     roles, tasks : of each; an empty task is unknown.
     channels : any of ``CHANNELS``: ``use``, ``transition``, ``resource``, ``refusal``, ``caller``.
     """
-    holders, words, texts = [], [], []
+    holders: list[Ints] = []
+    words: list[Ints] = []
+    texts: list[str] = []
     for name in channels:
         holder, word, vocabulary = CHANNELS[name](states)
         holders.append(holder)

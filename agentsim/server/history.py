@@ -161,7 +161,7 @@ class GrantState:
 
     def after(self, event: Event) -> "GrantState":
         """The state as it would be after one of :data:`DOINGS`; this one stays as it is."""
-        values = [getattr(self, name) for name in self.__slots__]
+        values: list[Any] = [getattr(self, name) for name in self.__slots__]
         state = GrantState(*[value.copy() if isinstance(value, dict | list) else value for value in values])
         state.note(event)
         return state

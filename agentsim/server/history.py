@@ -161,8 +161,7 @@ class GrantState:
 
     def after(self, event: Event) -> "GrantState":
         """The state as it would be after one of :data:`DOINGS`; this one stays as it is."""
-        values: list[Any] = [getattr(self, name) for name in self.__slots__]
-        state = GrantState(*[value.copy() if isinstance(value, dict | list) else value for value in values])
+        state = GrantState(*[_copied(getattr(self, name)) for name in self.__slots__])
         state.note(event)
         return state
 
@@ -223,6 +222,10 @@ class GrantState:
             self.errors += 1
             name = tool if tool in self.tools else OTHERS
             self.failures[name] = self.failures.get(name, 0) + 1
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, dict | list) else value
 
 
 _Name = TypeVar("_Name", int, str)

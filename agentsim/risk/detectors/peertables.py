@@ -9,14 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, log1p
 
 import numpy as np
 
 from agentsim.risk.behaviour import Floats, Ints
 
-#: Share of the peers from which on they count as a tail.
-_TAIL = 0.05
+#: Share of the peers that counts as their tail.
+TAIL = 0.05
 #: A tail of fewer peers says nothing of its width.
 _FEW = 5
 #: Width of a tail that is not known, where all peers are alike: half of the step from 1 to e.
@@ -30,18 +31,45 @@ def signed_log(values: Floats) -> Floats:
 
 
 class Tail:
-    """The values of one feature among some peers, in order; NaN left out."""
+    """The values of one feature among some peers.
 
-    def __init__(self, column: Floats) -> None:
-        self.values = np.sort(column[~np.isnan(column)])
+    Parameters
+    ----------
+    values : in rising order, without NaN.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, column: Floats) -> Tail:
+        """The values of a column, in any order; NaN is left out."""
+        return cls(np.sort(column[~np.isnan(column)]))
+
+    @cached_property
+    def mirrored(self) -> Tail:
+        """The same peers seen from below."""
+        return Tail(-self.values[::-1])
+
+    @cached_property
+    def start(self) -> float:
+        """Where the last twentieth begins."""
+        return float(self.values[int((1 - TAIL) * (len(self.values) - 1))])
+
+    @cached_property
+    def beyond(self) -> Floats:
+        """By how much each of the last twentieth exceeds its start; ties with the start are left out."""
+        return self.values[np.searchsorted(self.values, self.start, side="right") :] - self.start
+
+    @cached_property
+    def width(self) -> float:
+        """Mean of ``beyond``; NaN where that are too few."""
+        few = not len(self.values) or len(self.beyond) < _FEW
+        return np.nan if few else float(self.beyond.mean())
 
     def reaching(self, least: Floats) -> Floats:
         """How many peers have at least these values."""
         return np.asarray(len(self.values) - np.searchsorted(self.values, least, side="left"), np.float64)
-
-    def mirrored(self) -> Tail:
-        """The same peers seen from below."""
-        return Tail(-self.values)
 
     def knots(self, limit: int) -> Floats:
         """Up to about ``limit`` distinct values, the outer ones close together."""
@@ -52,14 +80,6 @@ class Tail:
         even = np.linspace(0, len(distinct) - 1, limit // 2)
         place = np.concatenate([outer - 1, even, len(distinct) - outer]).astype(np.int64)
         return np.asarray(distinct[np.unique(place)])
-
-    def width(self) -> float:
-        """Mean excess over the 95th percentile; NaN where too few lie beyond it."""
-        if not len(self.values):
-            return np.nan
-        start = np.quantile(self.values, 1 - _TAIL)
-        beyond = self.values[self.values > start]
-        return float((beyond - start).mean()) if len(beyond) >= _FEW else np.nan
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ class PeerTables:
         up, down = [], []
         for place, mine, all_ in zip(knots, own, everybody, strict=True):
             up.append(_side(mine, all_, strength, place))
-            down.append(_side(mine.mirrored(), all_.mirrored(), strength, -place[::-1]))
+            down.append(_side(mine.mirrored, all_.mirrored, strength, -place[::-1]))
         known = [mine if len(mine.values) else all_ for mine, all_ in zip(own, everybody, strict=True)]
         return cls(
             start=np.cumsum([0, *map(len, knots)]),
@@ -223,12 +243,19 @@ def _side(own: Tail, everybody: Tail, strength: float, knots: Floats) -> _Side:
     # So many rows cannot show that something is rarer than this.
     surprise = -np.log10(np.clip(np.maximum(mixed, least), None, 1.0))
     known = own if size else everybody
-    widths = [width for tail in (own, everybody) if (width := tail.width()) == width]
     return _Side(
         surprise=surprise,
         end=float(known.values[-1]) if len(known.values) else np.inf,
-        width=max(widths[0] if widths else _WIDTH, _WIDTH / 10) * log(10),
+        width=_width(own, everybody) * log(10),
     )
+
+
+def _width(own: Tail, everybody: Tail) -> float:
+    if (width := own.width) == width:
+        return max(width, _WIDTH / 10)
+    # What others do much of may vary little among them; for peers who never did it that says nothing.
+    width = everybody.width
+    return max(width, _WIDTH) if width == width else _WIDTH
 
 
 def _percentiles(tail: Tail) -> Floats:

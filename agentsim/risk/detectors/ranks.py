@@ -21,7 +21,6 @@ from agentsim.risk.detectors.base import Detector
 from agentsim.risk.detectors.peertables import Tail
 from agentsim.risk.evidence import Evidence
 
-_TAIL = 0.05
 _KNOTS = 4096
 _FOLDS = 3
 _OFFSET_PERCENTILE = 1.0
@@ -49,17 +48,14 @@ class RankCurve:
     @classmethod
     def of(cls, benign: Floats) -> RankCurve:
         """The curve of the scores of benign rows, which the detector has not learned from."""
-        known = Tail(benign)
-        knots = known.knots(_KNOTS)
-        size = len(known.values)
-        start = float(np.quantile(known.values, 1 - _TAIL))
-        beyond = known.values[known.values > start]
+        known = Tail.of(benign)
+        knots, size, beyond = known.knots(_KNOTS), len(known.values), known.beyond
         # Where nothing lies beyond, all that is known of the scale is how the scores spread.
-        width = (beyond - start).mean() if len(beyond) else known.values.std()
+        width = beyond.mean() if len(beyond) else known.values.std()
         return cls(
             knots=knots,
             ranks=-np.log10((1 + np.append(known.reaching(knots), 0.0)) / (1 + size)),
-            start=start,
+            start=known.start,
             at=float(-np.log10((1 + len(beyond)) / (1 + size))),
             width=float(width) or 1.0,
         )

@@ -81,10 +81,10 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """
         matrix = self._validated(X, ensure_min_features=self.contexts + 1)
         code, values = self._split(matrix)
-        everybody = [Tail(column) for column in signed_log(values).T]
+        everybody = [Tail.of(column) for column in signed_log(values).T]
         self.tables_ = [PeerTables.of(everybody, everybody, 0.0, self.knots)]
         for role in range(1, int(code.max(initial=0)) + 1):
-            own = [Tail(column) for column in signed_log(values[code == role]).T]
+            own = [Tail.of(column) for column in signed_log(values[code == role]).T]
             self.tables_.append(PeerTables.of(own, everybody, self.strength, self.knots))
         self.offset_ = float(np.percentile(self.score_samples(X), _OFFSET_PERCENTILE))
         return self

@@ -83,12 +83,24 @@ class GrantState:
     pause_ms: int = 0
     #: Sum of their squares.
     pause_ms2: int = 0
+    #: Introspections by callers that it was not given for.
+    foreign_lookups: int = 0
+    #: Refreshes after which, or after its issue, nothing was used before the next one.
+    idle_refreshes: int = 0
+    has_been_used: bool = False
+    #: Calls of the same tool on the same resources one after the other: just now, and the most so far.
+    run: int = 0
+    longest_run: int = 0
     caller_changes: int = 0
     address_changes: int = 0
+    #: Changes back to one that was there before.
+    caller_returns: int = 0
+    address_returns: int = 0
     last_caller: int = 0
     last_address: int = 0
-    #: One more than its place in ``tools``.
+    #: One more than its place in ``tools``; and CRC-32 of the resources.
     last_tool: int = 0
+    last_where: int = 0
     #: What only agents have: registered under a name that was taken, tools used that were withdrawn, grants of others
     #: that it ended.
     namesakes: int = 0
@@ -132,8 +144,8 @@ class GrantState:
             return
         self.decisions += 1
         self._note_time(event.timestamp)
-        # Children ask for themselves, from wherever they are.
-        if event.event_type != "child_token_issued":
+        # Children ask for themselves, and resource servers look up, from wherever they are.
+        if event.event_type not in ("child_token_issued", "token_introspected"):
             self._note_parties(details.get("caller"), event.source_ip)
         if not granted:
             self._note_refusal(event.reason or "", details.get("excess"))
@@ -149,8 +161,12 @@ class GrantState:
                 self.own_children += "by_parent" in details
             case "token_refreshed":
                 self.refreshes += granted
+                if granted:
+                    self.idle_refreshes += not self.has_been_used
+                    self.has_been_used = False
             case "token_introspected":
                 self.introspections += 1
+                self.foreign_lookups += "foreign" in details
 
     def note_refused(self, event: Event) -> None:
         """Take in a refusal that is about no grant."""
@@ -191,12 +207,16 @@ class GrantState:
     def _note_parties(self, caller: str | None, address: str | None) -> None:
         if caller is not None:
             code = crc32(caller.encode())
-            self.caller_changes += self.last_caller not in (0, code)
+            if self.last_caller not in (0, code):
+                self.caller_changes += 1
+                self.caller_returns += code in self.callers
             self.last_caller = code
             _remember(self.callers, code, MOST_PARTIES)
         if address is not None:
             code = crc32(address.encode())
-            self.address_changes += self.last_address not in (0, code)
+            if self.last_address not in (0, code):
+                self.address_changes += 1
+                self.address_returns += code in self.addresses
             self.last_address = code
             _remember(self.addresses, code, MOST_PARTIES)
 
@@ -208,12 +228,16 @@ class GrantState:
     def _note_use(self, tools: Sequence[str], resources: Sequence[str]) -> None:
         """A use is one tool of a call, with all resources of the call."""
         where = " ".join(sorted(resources))[:RESOURCE_TEXT]
+        code = crc32(where.encode())
+        self.has_been_used = True
         for tool in tools:
             name = tool if tool in self.tools or len(self.tools) < MOST_TOOLS else OTHERS
             self.tools[name] = self.tools.get(name, 0) + 1
             place = list(self.tools).index(name)
             _remember(self.pairs, self.last_tool * 64 + place, MOST_PAIRS)
-            self.last_tool = place + 1
+            self.run = self.run + 1 if (self.last_tool, self.last_where) == (place + 1, code) else 1
+            self.longest_run = max(self.longest_run, self.run)
+            self.last_tool, self.last_where = place + 1, code
             _remember(self.resources, where, MOST_RESOURCES)
 
     def _note_execution(self, tool: str, *, failed: bool) -> None:

@@ -48,6 +48,8 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         return _inactive(entry, "revoked")
     if entry.timestamp >= claims.expires_at:
         return _inactive(entry, "expired")
+    if request.caller is not None and request.caller not in _servers(claims):
+        entry.details["foreign"] = True
     entitled = request.by is None or isinstance(request.by, Admin) or is_in_lineage(caller, claims)
     return Introspection(
         log_id=0,
@@ -71,6 +73,11 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         budget_left=None if claims.budget is None else left_of(batch, claims),
         task_history=_task_history(batch, claims) if request.include_task_history and entitled else None,
     )
+
+
+def _servers(claims: Claims) -> set[str]:
+    """The resource servers that a token is for: what its resources begin with."""
+    return {resource.partition("/")[0] for resource in scopes.members(claims.resources)}
 
 
 def _inactive(entry: Entry, reason: str) -> Introspection:

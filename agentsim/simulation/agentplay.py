@@ -177,7 +177,7 @@ class AgentPlay:
     def _refresh(self, step: Step, holder: Holder) -> Refresh | None:
         if holder.access_token is None or holder.refresh_token is None:
             return None
-        return self._requests.refresh(step.actor, holder.client, holder.refresh_token)
+        return self._requests.refresh(step.actor, holder.client, holder.refresh_token, step.ref)
 
     def _report(self, step: Step, holder: Holder) -> Operation | None:
         """How a call went, once, if it was let through."""

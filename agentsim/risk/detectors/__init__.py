@@ -3,7 +3,7 @@
 Each wraps scikit-learn estimators, kept in attributes that end in an underscore.
 """
 
-from agentsim.risk.detectors.base import COUNTS, Detector, RoleEncoder
+from agentsim.risk.detectors.base import COUNTS, TELLING, Detector, RoleEncoder, present
 from agentsim.risk.detectors.deviating import Deviating
 from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
 from agentsim.risk.detectors.novelty import Novelty, explain
@@ -14,6 +14,7 @@ from agentsim.risk.detectors.supervised import Supervised
 
 __all__ = [
     "COUNTS",
+    "TELLING",
     "CalibratedRanks",
     "Combined",
     "Counts",
@@ -30,4 +31,5 @@ __all__ = [
     "Supervised",
     "count_forest",
     "explain",
+    "present",
 ]

@@ -16,6 +16,28 @@ from agentsim.risk.evidence import Evidence
 COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "identity", "timing")
 
 
+#: Features that honest work hardly ever moves: what is told by the one that is furthest out. Numbers that vary with the
+#: length of a task are not among them: of so many, some honest grant leads in one or the other every day.
+TELLING = (
+    "refusal",
+    "caller",
+    "identity",
+    "own_children",
+    "grants",
+    "foreign_lookups",
+    "idle_refreshes",
+    "refreshes",
+    "tools_new_role",
+    "tools_new_task",
+    "tools_rare_task",
+    "resources_new_role",
+    "resources_new_task",
+    "resources_rare_task",
+    "transitions_new_role",
+    "transitions_new_task",
+)
+
+
 class Detector(Protocol):
     """Learns what is usual, then scores grants (or trees, or agents); the higher, the more suspicious."""
 

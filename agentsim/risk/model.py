@@ -69,7 +69,7 @@ class Model:
                 "tenant": tenant,
                 "entity": scores.index,
                 "tree": evidence.tree,
-                "role": evidence.items.role,
+                "role": evidence.role,
             }
             tables.append(pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1))
         return pd.concat(tables, ignore_index=True)

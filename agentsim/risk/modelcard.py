@@ -132,7 +132,7 @@ def kind_entry(combined: Combined, evidence: Evidence) -> KindEntry:
     return KindEntry(
         entities=len(evidence),
         trees=len(np.unique(evidence.tree)),
-        roles=tuple(sorted(set(evidence.items.role))),
+        roles=tuple(sorted(set(evidence.role))),
         detectors=tuple(_entry(member) for member in combined.members_),
         largest=combined.estimator_.largest,
         features=tuple(name for name in FEATURES if name in wanted),
@@ -181,7 +181,7 @@ def read_card(file: Path) -> ModelCard:
 
 
 def _features(member: Detector) -> list[str]:
-    return member.encoder_.wanted if isinstance(member, Deviating | DeviationForest) else []
+    return member.encoder_.columns_ if isinstance(member, Deviating | DeviationForest) else []
 
 
 def _entry(member: Detector) -> DetectorEntry:

@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from agentsim.risk.behaviour import Floats
+from agentsim.risk.catalogue import families
 from agentsim.risk.evidence import Evidence
 
-#: The plain features: what a grant did and had, without its peers. Outcomes are left out: whoever calls a tool
+#: The plain features: what it did and had, without its peers. Outcomes are left out: whoever calls a tool
 #: reports them, and an attacker who does not bother would be known by that alone.
-COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "timing")
+COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "identity", "timing")
 
 
 class Detector(Protocol):
@@ -34,23 +35,33 @@ class RoleEncoder:
 
     Parameters
     ----------
-    wanted : features, in the order of the columns.
+    wanted : families of features.
+
+    Attributes
+    ----------
+    columns_ : the features of these families that the evidence had in fitting, in the order of the matrix.
     """
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self.wanted = list(wanted)
 
     def fit(self, evidence: Evidence) -> RoleEncoder:
-        """Learn which roles there are."""
-        self.roles_ = {role: code for code, role in enumerate(sorted(set(evidence.items.role)), start=1)}
+        """Learn which features and which roles there are."""
+        self.columns_ = columns(evidence, self.wanted)
+        self.roles_ = {role: code for code, role in enumerate(sorted(set(evidence.role)), start=1)}
         return self
 
     def transform(self, evidence: Evidence) -> Floats:
         """The matrix, shape (rows, 1 + features); a feature that the evidence does not have is NaN."""
-        code = [self.roles_.get(role, 0) for role in evidence.items.role]
-        return np.column_stack([np.array(code, np.float64), features(evidence, self.wanted)])
+        code = [self.roles_.get(role, 0) for role in evidence.role]
+        return np.column_stack([np.array(code, np.float64), matrix(evidence, self.columns_)])
 
 
-def features(evidence: Evidence, wanted: Sequence[str]) -> Floats:
-    """The wanted features, shape (rows, features); NaN where the evidence does not have one (times of a replay)."""
-    return evidence.features.reindex(columns=list(wanted)).to_numpy(np.float64)
+def columns(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
+    """The features of some families that the evidence has."""
+    return [name for name in families(*wanted) if name in evidence.features.columns]
+
+
+def matrix(evidence: Evidence, names: Sequence[str]) -> Floats:
+    """The named features, shape (rows, features); NaN where the evidence does not have one (times of a replay)."""
+    return evidence.features.reindex(columns=list(names)).to_numpy(np.float64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.catalogue import families
 from agentsim.risk.detectors.base import COUNTS, RoleEncoder
 from agentsim.risk.detectors.robust import Deviations, RobustZ
 from agentsim.risk.evidence import Evidence
@@ -22,7 +21,7 @@ class Deviating:
 
     def __init__(self, *, wanted: Sequence[str] = COUNTS, top: int = 3) -> None:
         self.name = "robust z, by role"
-        self.encoder_ = RoleEncoder(families(*wanted))
+        self.encoder_ = RoleEncoder(wanted)
         self.estimator_ = RobustZ(contexts=1, top=top)
 
     def fit(self, evidence: Evidence) -> Deviating:
@@ -35,5 +34,5 @@ class Deviating:
         return -self.estimator_.score_samples(self.encoder_.transform(evidence))
 
     def deviations(self, evidence: Evidence) -> Deviations:
-        """Each row's features beside those of its role; columns in the order of ``encoder_.wanted``."""
+        """Each row's features beside those of its role; columns in the order of ``encoder_.columns_``."""
         return self.estimator_.deviations(self.encoder_.transform(evidence))

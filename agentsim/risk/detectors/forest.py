@@ -15,8 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.catalogue import families
-from agentsim.risk.detectors.base import COUNTS, RoleEncoder, features
+from agentsim.risk.detectors.base import COUNTS, RoleEncoder, columns, matrix
 from agentsim.risk.detectors.peertables import signed_log
 from agentsim.risk.detectors.robust import RobustZ
 from agentsim.risk.evidence import Evidence
@@ -39,20 +38,18 @@ class Counts:
 
     def __init__(self, seed: int, *, wanted: Sequence[str] = COUNTS, name: str = "isolation forest, counts"):
         self.name = name
-        self.wanted = families(*wanted)
+        self.wanted = list(wanted)
         self.estimator_ = count_forest(seed)
 
     def fit(self, evidence: Evidence) -> Counts:
         """Learn the usual features."""
-        self.estimator_.fit(self._matrix(evidence))
+        self.columns_ = columns(evidence, self.wanted)
+        self.estimator_.fit(matrix(evidence, self.columns_))
         return self
 
     def score(self, evidence: Evidence) -> Floats:
         """Minus the forest's own score: near 1 for what is cut off at once."""
-        return -_scores(self.estimator_, self._matrix(evidence))
-
-    def _matrix(self, evidence: Evidence) -> Floats:
-        return features(evidence, self.wanted)
+        return -_scores(self.estimator_, matrix(evidence, self.columns_))
 
 
 class DeviationForest:
@@ -67,14 +64,14 @@ class DeviationForest:
 
     def __init__(self, seed: int, *, wanted: Sequence[str] = COUNTS, trees: int = 100) -> None:
         self.name = "isolation forest, by role"
-        self.encoder_ = RoleEncoder(families(*wanted))
+        self.encoder_ = RoleEncoder(wanted)
         self.surprise_ = RobustZ(contexts=1)
         self.estimator_ = IsolationForest(n_estimators=trees, max_samples=_SAMPLES, random_state=seed)
 
     def fit(self, evidence: Evidence) -> DeviationForest:
         """Learn what each role does, then how far its rows usually lie outside."""
-        matrix = self.encoder_.fit(evidence).transform(evidence)
-        surprises = self.surprise_.fit(matrix).surprises(matrix)
+        rows = self.encoder_.fit(evidence).transform(evidence)
+        surprises = self.surprise_.fit(rows).surprises(rows)
         self.estimator_.set_params(max_samples=min(_SAMPLES, len(surprises)))
         self.estimator_.fit(surprises)
         return self
@@ -84,5 +81,5 @@ class DeviationForest:
         return -_scores(self.estimator_, self.surprise_.surprises(self.encoder_.transform(evidence)))
 
 
-def _scores(estimator: Any, matrix: Floats) -> Floats:
-    return np.asarray(estimator.score_samples(matrix), dtype=np.float64)
+def _scores(estimator: Any, rows: Floats) -> Floats:
+    return np.asarray(estimator.score_samples(rows), dtype=np.float64)

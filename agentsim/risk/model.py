@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from agentsim.risk.evidence import Evidence, gather
 from agentsim.risk.modelcard import (
     SCHEMA,
     EstimatorsEntry,
+    KindEntry,
     ModelCard,
     ModelError,
     feature_entries,
@@ -26,31 +28,35 @@ from agentsim.risk.modelcard import (
     training_run,
 )
 from agentsim.risk.modelfile import dump_estimators, load_estimators
+from agentsim.risk.states import KINDS, EntityKind
 from agentsim.run import Run
 from agentsim.run.files import replacing
 
 CARD, ESTIMATORS = "card.json", "estimators.skops"
 #: With fewer entities, or trees, nothing can be said of what is usual.
-_LEAST_ENTITIES, _LEAST_TREES = 50, 3
+_LEAST_ENTITIES, _LEAST_TREES = 30, 3
 #: With fewer entities, one false alarm in a thousand rests on less than ten of them.
 _FEW_ENTITIES = 10_000
 
 
-def default_detectors(seed: int) -> Combined:
+def default_detectors(kind: EntityKind, seed: int) -> Combined:
     """The detectors of one kind of entity: what won on simulated attacks of seeds that no report uses."""
-    members: list[Detector] = [Deviating(), DeviationForest(seed), Novelty(), Novelty(order=True)]
+    members: list[Detector] = [Deviating(), DeviationForest(seed)]
+    if kind == "grant":
+        # Only grants have words to be surprised at.
+        members += [Novelty(), Novelty(order=True)]
     return Combined(seed, members, largest=2)
 
 
 @dataclass(frozen=True)
 class Model:
-    """Fitted detectors, by kind of entity (``grant``), and their card.
+    """Fitted detectors, by kind of entity (grant, tree, agent), and their card.
 
     A score is a rank: -log10 of the share of benign entities of the kind that score as high, so that one
     threshold may serve all kinds.
     """
 
-    detectors: dict[str, Combined]
+    detectors: dict[EntityKind, Combined]
     card: ModelCard
 
     def score(self, run: Run) -> pd.DataFrame:
@@ -62,8 +68,8 @@ class Model:
         ``role``, ``score``, and each detector's own rank under its name.
         """
         tables = []
-        for kind, (evidence, tenant) in _by_kind(run).items():
-            scores = self.score_evidence(kind, evidence)
+        for kind, evidence, tenant in _by_kind(run):
+            scores = self.score_evidence(evidence)
             about = {
                 "kind": kind,
                 "tenant": tenant,
@@ -74,9 +80,9 @@ class Model:
             tables.append(pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1))
         return pd.concat(tables, ignore_index=True)
 
-    def score_evidence(self, kind: str, evidence: Evidence) -> pd.DataFrame:
+    def score_evidence(self, evidence: Evidence) -> pd.DataFrame:
         """``score`` and each detector's own rank of the rows of some evidence, in its order and with its index."""
-        return pd.DataFrame(self.detectors[kind].ranks(evidence), index=evidence.features.index)
+        return pd.DataFrame(self.detectors[evidence.kind].ranks(evidence), index=evidence.features.index)
 
     def save(self, path: Path) -> ModelCard:
         """Write the model as a directory of two files; one that is there is replaced.
@@ -113,8 +119,10 @@ def train(reference: Run, *, name: str, seed: int = 0) -> Model:
     ModelError
         If the Run holds too few entities to learn from.
     """
-    detectors, kinds, warnings = {}, {}, _doubts(reference)
-    for kind, (evidence, _) in _by_kind(reference).items():
+    warnings = _doubts(reference)
+    detectors: dict[EntityKind, Combined] = {}
+    kinds: dict[EntityKind, KindEntry] = {}
+    for kind, evidence, _ in _by_kind(reference):
         trees = len(np.unique(evidence.tree))
         if len(evidence) < _LEAST_ENTITIES or trees < _LEAST_TREES:
             raise ModelError(
@@ -125,7 +133,7 @@ def train(reference: Run, *, name: str, seed: int = 0) -> Model:
             warnings.append(
                 f"{len(evidence):,} {kind}s: what one in {len(evidence):,} does, or fewer, is extrapolated"
             )
-        detectors[kind] = default_detectors(seed).fit(evidence)
+        detectors[kind] = default_detectors(kind, seed).fit(evidence)
         kinds[kind] = kind_entry(detectors[kind], evidence)
     card = ModelCard(
         schema=SCHEMA,
@@ -181,10 +189,18 @@ def load(path: Path) -> Model:
     return Model(detectors, card)
 
 
-def _by_kind(run: Run) -> dict[str, tuple[Evidence, Ints]]:
-    """By kind of entity: the evidence, and the tenant of each of its rows."""
+def _by_kind(run: Run) -> Iterator[tuple[EntityKind, Evidence, Ints]]:
+    """Kinds of entities, the evidence of each, and the tenant of each of its rows."""
     behaviour = read_behaviour(run)
-    return {"grant": (gather(behaviour), behaviour.grants["tenant"].to_numpy(np.int64))}
+    grants, agents = behaviour.grants, behaviour.agents
+    tenants = {
+        "grant": grants["tenant"],
+        "tree": grants.drop_duplicates("tree").set_index("tree")["tenant"],
+        "agent": agents["tenant"],
+    }
+    for kind in KINDS:
+        evidence = gather(behaviour, kind)
+        yield kind, evidence, tenants[kind].loc[evidence.features.index].to_numpy(np.int64)
 
 
 def _doubts(reference: Run) -> list[str]:

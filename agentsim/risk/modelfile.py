@@ -30,6 +30,7 @@ from agentsim.risk.detectors import (
 )
 from agentsim.risk.items import ItemEncoder
 from agentsim.risk.modelcard import ModelError
+from agentsim.risk.states import KINDS, EntityKind
 from agentsim.risk.surprise import ContextualSurprise
 
 _OURS = (
@@ -55,12 +56,12 @@ _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def dump_estimators(detectors: dict[str, Combined]) -> bytes:
+def dump_estimators(detectors: dict[EntityKind, Combined]) -> bytes:
     """The bytes of fitted detectors, by kind of entity."""
     return _canonical(skops.io.dumps(detectors))
 
 
-def load_estimators(data: bytes) -> dict[str, Combined]:
+def load_estimators(data: bytes) -> dict[EntityKind, Combined]:
     """Fitted detectors from their bytes.
 
     Raises
@@ -78,7 +79,9 @@ def load_estimators(data: bytes) -> dict[str, Combined]:
     except Exception as exc:
         # Whoever made the file chose in which way it is wrong.
         raise ModelError(f"is no model's file: {type(exc).__name__}: {exc}") from exc
-    if not isinstance(loaded, dict) or not all(isinstance(each, Combined) for each in loaded.values()):
+    if not isinstance(loaded, dict) or not all(
+        kind in KINDS and isinstance(each, Combined) for kind, each in loaded.items()
+    ):
         raise ModelError("holds no detectors by kind of entity")
     for part in _parts(loaded):
         _check_indices(part)

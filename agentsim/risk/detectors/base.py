@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.catalogue import families
+from agentsim.risk.catalogue import FEATURES, families
 from agentsim.risk.evidence import Evidence
 
 #: The plain features: what it did and had, without its peers. Outcomes are left out: whoever calls a tool
@@ -39,7 +39,8 @@ class RoleEncoder:
 
     Attributes
     ----------
-    columns_ : the features of these families that the evidence had in fitting, in the order of the matrix.
+    columns_ : the features of these families that the evidence had in fitting, and those of a caller's own, in the
+        order of the matrix.
     """
 
     def __init__(self, wanted: Sequence[str]) -> None:
@@ -58,8 +59,9 @@ class RoleEncoder:
 
 
 def columns(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
-    """The features of some families that the evidence has."""
-    return [name for name in families(*wanted) if name in evidence.features.columns]
+    """The features of some families that the evidence has, and after them what the catalogue does not know."""
+    known = [name for name in families(*wanted) if name in evidence.features.columns]
+    return known + [name for name in evidence.features.columns if name not in FEATURES]
 
 
 def matrix(evidence: Evidence, names: Sequence[str]) -> Floats:

@@ -16,10 +16,10 @@ class Deviating:
     Parameters
     ----------
     wanted : families of features.
-    top : how many features count.
+    top : how many features count. Features go up and down together: more than one hides what is odd in one alone.
     """
 
-    def __init__(self, *, wanted: Sequence[str] = COUNTS, top: int = 3) -> None:
+    def __init__(self, *, wanted: Sequence[str] = COUNTS, top: int = 1) -> None:
         self.name = "robust z, by role"
         self.encoder_ = RoleEncoder(wanted)
         self.estimator_ = RobustZ(contexts=1, top=top)

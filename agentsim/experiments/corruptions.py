@@ -125,6 +125,7 @@ def _joined(first: Evidence, second: Evidence, *, same_trees: bool = False) -> E
     beyond = 0 if same_trees else int(first.tree.max(initial=-1)) + 1
     return replace(
         first,
+        tenant=np.concatenate([first.tenant, second.tenant]),
         features=pd.concat([first.features, second.features]),
         role=np.concatenate([first.role, second.role]),
         task=np.concatenate([first.task, second.task]),

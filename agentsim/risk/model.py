@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agentsim.risk.behaviour import Ints, read_behaviour
-from agentsim.risk.detectors import Combined, Detector, Deviating, DeviationForest, Novelty
-from agentsim.risk.evidence import Evidence, gather
+from agentsim.risk.behaviour import read_behaviour
+from agentsim.risk.evidence import Evidence, gather, learn_peers
+from agentsim.risk.fitted import Fitted, fit
 from agentsim.risk.modelcard import (
     SCHEMA,
     EstimatorsEntry,
-    KindEntry,
     ModelCard,
     ModelError,
     feature_entries,
@@ -27,7 +25,7 @@ from agentsim.risk.modelcard import (
     read_card,
     training_run,
 )
-from agentsim.risk.modelfile import dump_estimators, load_estimators
+from agentsim.risk.modelfile import dump_fitted, load_fitted
 from agentsim.risk.states import KINDS, EntityKind
 from agentsim.run import Run
 from agentsim.run.files import replacing
@@ -39,24 +37,11 @@ _LEAST_ENTITIES, _LEAST_TREES = 30, 3
 _FEW_ENTITIES = 10_000
 
 
-def default_detectors(kind: EntityKind, seed: int) -> Combined:
-    """The detectors of one kind of entity: what won on simulated attacks of seeds that no report uses."""
-    if kind != "grant":
-        # They have no words to be surprised at, and beside the one feature that is far out a forest only adds noise.
-        return Combined(seed, [Deviating()])
-    members: list[Detector] = [Deviating(), DeviationForest(seed), Novelty(), Novelty(order=True)]
-    return Combined(seed, members, largest=2)
-
-
 @dataclass(frozen=True)
 class Model:
-    """Fitted detectors, by kind of entity (grant, tree, agent), and their card.
+    """What was learned from a Run, and its card."""
 
-    A score is a rank: -log10 of the share of benign entities of the kind that score as high, so that one
-    threshold may serve all kinds.
-    """
-
-    detectors: dict[EntityKind, Combined]
+    fitted: Fitted
     card: ModelCard
 
     def score(self, run: Run) -> pd.DataFrame:
@@ -68,11 +53,13 @@ class Model:
         ``role``, ``score``, and each detector's own rank under its name.
         """
         tables = []
-        for kind, evidence, tenant in _by_kind(run):
-            scores = self.score_evidence(evidence)
+        behaviour = read_behaviour(run)
+        for kind in self.fitted.detectors:
+            evidence = gather(behaviour, kind, self.fitted.peers)
+            scores = self.score_evidence(kind, evidence)
             about = {
                 "kind": kind,
-                "tenant": tenant,
+                "tenant": evidence.tenant,
                 "entity": scores.index,
                 "tree": evidence.tree,
                 "role": evidence.role,
@@ -80,9 +67,9 @@ class Model:
             tables.append(pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1))
         return pd.concat(tables, ignore_index=True)
 
-    def score_evidence(self, evidence: Evidence) -> pd.DataFrame:
+    def score_evidence(self, kind: EntityKind, evidence: Evidence) -> pd.DataFrame:
         """``score`` and each detector's own rank of the rows of some evidence, in its order and with its index."""
-        return pd.DataFrame(self.detectors[evidence.kind].ranks(evidence), index=evidence.features.index)
+        return pd.DataFrame(self.fitted.detectors[kind].ranks(evidence), index=evidence.features.index)
 
     def save(self, path: Path) -> ModelCard:
         """Write the model as a directory of two files; one that is there is replaced.
@@ -94,7 +81,7 @@ class Model:
         """
         if path.exists() and not (path.is_dir() and ((path / CARD).exists() or not any(path.iterdir()))):
             raise ModelError(f"{path}: is there already and no model; choose another name")
-        data = dump_estimators(self.detectors)
+        data = dump_fitted(self.fitted)
         entry = EstimatorsEntry(file=ESTIMATORS, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         card = self.card.model_copy(update={"estimators": entry})
         path.mkdir(parents=True, exist_ok=True)
@@ -120,21 +107,21 @@ def train(reference: Run, *, name: str, seed: int = 0) -> Model:
         If the Run holds too few entities to learn from.
     """
     warnings = _doubts(reference)
-    detectors: dict[EntityKind, Combined] = {}
-    kinds: dict[EntityKind, KindEntry] = {}
-    for kind, evidence, _ in _by_kind(reference):
-        trees = len(np.unique(evidence.tree))
-        if len(evidence) < _LEAST_ENTITIES or trees < _LEAST_TREES:
+    behaviour = read_behaviour(reference)
+    evidence = {kind: gather(behaviour, kind) for kind in KINDS}
+    for kind, each in evidence.items():
+        trees = len(np.unique(each.tree))
+        if len(each) < _LEAST_ENTITIES or trees < _LEAST_TREES:
             raise ModelError(
-                f"{reference.path}: {len(evidence)} {kind}s in {trees} trees are too few to learn from; "
+                f"{reference.path}: {len(each)} {kind}s in {trees} trees are too few to learn from; "
                 f"a model needs {_LEAST_ENTITIES} in {_LEAST_TREES}, and {_FEW_ENTITIES:,} to be good"
             )
-        if len(evidence) < _FEW_ENTITIES:
+        if len(each) < _FEW_ENTITIES:
             warnings.append(
-                f"{len(evidence):,} {kind}s: what one in {len(evidence):,} does, or fewer, is extrapolated"
+                f"{len(each):,} {kind}s: what one in {len(each):,} does, or fewer, is extrapolated"
             )
-        detectors[kind] = default_detectors(kind, seed).fit(evidence)
-        kinds[kind] = kind_entry(detectors[kind], evidence)
+    fitted = fit(evidence, learn_peers(behaviour), seed)
+    kinds = {kind: kind_entry(fitted.detectors[kind], each) for kind, each in evidence.items()}
     card = ModelCard(
         schema=SCHEMA,
         name=name,
@@ -146,7 +133,7 @@ def train(reference: Run, *, name: str, seed: int = 0) -> Model:
         versions=library_versions(),
         warnings=tuple(warnings),
     )
-    return Model(detectors, card)
+    return Model(fitted, card)
 
 
 def load(path: Path) -> Model:
@@ -179,28 +166,14 @@ def load(path: Path) -> Model:
             f"agentsim model train RUN -o {path}"
         )
     try:
-        detectors = load_estimators(data)
+        fitted = load_fitted(data)
     except ModelError as exc:
         raise ModelError(f"{file}: {exc}") from exc
-    if set(detectors) != set(card.kinds):
+    if set(fitted.detectors) != set(card.kinds):
         raise ModelError(
-            f"{file}: holds detectors of {sorted(detectors)}, its card speaks of {sorted(card.kinds)}"
+            f"{file}: holds detectors of {sorted(fitted.detectors)}, its card speaks of {sorted(card.kinds)}"
         )
-    return Model(detectors, card)
-
-
-def _by_kind(run: Run) -> Iterator[tuple[EntityKind, Evidence, Ints]]:
-    """Kinds of entities, the evidence of each, and the tenant of each of its rows."""
-    behaviour = read_behaviour(run)
-    grants, agents = behaviour.grants, behaviour.agents
-    tenants = {
-        "grant": grants["tenant"],
-        "tree": grants.drop_duplicates("tree").set_index("tree")["tenant"],
-        "agent": agents["tenant"],
-    }
-    for kind in KINDS:
-        evidence = gather(behaviour, kind)
-        yield kind, evidence, tenants[kind].loc[evidence.features.index].to_numpy(np.int64)
+    return Model(fitted, card)
 
 
 def _doubts(reference: Run) -> list[str]:

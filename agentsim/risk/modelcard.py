@@ -24,7 +24,7 @@ from agentsim.run.provenance import versions
 SCHEMA = 1
 
 INTENDED_USE = (
-    "Ranks grants, lineage trees and agents of the organisation that the training Run is of by how unusual they are, for people who look "
+    "Ranks grants of the organisation that the training Run is of by how unusual they are, for people who look "
     "at alerts and for thresholds chosen on Runs of other seeds."
 )
 LIMITS = (
@@ -182,7 +182,7 @@ def read_card(file: Path) -> ModelCard:
 
 
 def _features(member: Detector) -> list[str]:
-    return member.encoder_.columns_ if isinstance(member, Deviating | DeviationForest) else []
+    return member.encoder_.names_ if isinstance(member, Deviating | DeviationForest) else []
 
 
 def _entry(member: Detector) -> DetectorEntry:

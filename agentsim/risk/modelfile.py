@@ -28,9 +28,10 @@ from agentsim.risk.detectors import (
     RobustZ,
     RoleEncoder,
 )
+from agentsim.risk.fitted import Fitted
 from agentsim.risk.items import ItemEncoder
 from agentsim.risk.modelcard import ModelError
-from agentsim.risk.states import KINDS, EntityKind
+from agentsim.risk.peers import Habits, Peers
 from agentsim.risk.surprise import ContextualSurprise
 
 _OURS = (
@@ -39,9 +40,12 @@ _OURS = (
     ContextualSurprise,
     Deviating,
     DeviationForest,
+    Fitted,
+    Habits,
     ItemEncoder,
     Novelty,
     PeerTables,
+    Peers,
     RankCurve,
     RobustZ,
     RoleEncoder,
@@ -56,13 +60,13 @@ _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def dump_estimators(detectors: dict[EntityKind, Combined]) -> bytes:
-    """The bytes of fitted detectors, by kind of entity."""
-    return _canonical(skops.io.dumps(detectors))
+def dump_fitted(fitted: Fitted) -> bytes:
+    """The bytes of what was learned."""
+    return _canonical(skops.io.dumps(fitted))
 
 
-def load_estimators(data: bytes) -> dict[EntityKind, Combined]:
-    """Fitted detectors from their bytes.
+def load_fitted(data: bytes) -> Fitted:
+    """What was learned, from its bytes.
 
     Raises
     ------
@@ -79,10 +83,8 @@ def load_estimators(data: bytes) -> dict[EntityKind, Combined]:
     except Exception as exc:
         # Whoever made the file chose in which way it is wrong.
         raise ModelError(f"is no model's file: {type(exc).__name__}: {exc}") from exc
-    if not isinstance(loaded, dict) or not all(
-        kind in KINDS and isinstance(each, Combined) for kind, each in loaded.items()
-    ):
-        raise ModelError("holds no detectors by kind of entity")
+    if not isinstance(loaded, Fitted):
+        raise ModelError("holds nothing that training leaves")
     for part in _parts(loaded):
         _check_indices(part)
     return loaded

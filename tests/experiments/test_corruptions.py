@@ -29,7 +29,15 @@ def made(rows, *, seed=0, words=("use read #1", "use send #1"), trees=10):
     role, task = np.full(rows, "clerk", object), np.full(rows, "post", object)
     items = Items(np.arange(rows), np.arange(rows) % len(words), words, tuple(role), tuple(task))
     return Evidence(
-        "grant", features, role, task, items, items, np.arange(rows) % trees, np.zeros(rows, bool)
+        "grant",
+        np.zeros(rows, np.int64),
+        features,
+        role,
+        task,
+        items,
+        items,
+        np.arange(rows) % trees,
+        np.zeros(rows, bool),
     )
 
 
@@ -95,7 +103,7 @@ def test_irrelevant_features_are_read_and_tell_nothing():
     source = extra[0].split("_", 2)[2]
     assert sorted(first.features[extra[0]]) == sorted(first.features[source])
     detector = Deviating().fit(first)
-    assert detector.encoder_.columns_[-2:] == extra
+    assert detector.encoder_.names_[-2:] == extra
     assert (detector.score(second) >= Deviating().fit(reference).score(judged) - 1e-12).all()
 
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from agentsim.risk import FEATURES, gather
 from agentsim.risk.model import ModelError, load, train
-from agentsim.risk.modelfile import dump_estimators
+from agentsim.risk.modelfile import dump_fitted
 
 
 def bureau(world, grants=90):
@@ -65,8 +65,8 @@ def test_a_saved_model_gives_the_same_scores(trained, saved, reference):
 
 def test_the_same_run_and_seed_give_the_same_bytes(trained, reference):
     once, again = (
-        dump_estimators(trained.detectors),
-        dump_estimators(train(reference, name="again", seed=3).detectors),
+        dump_fitted(trained.fitted),
+        dump_fitted(train(reference, name="again", seed=3).fitted),
     )
     assert once == again
 
@@ -161,7 +161,7 @@ def test_a_file_of_something_else_is_refused(saved, tmp_path):
     harmless = skops.io.dumps(made)
     hostile = skops.io.dumps({"grant": partial(print, "owned")})
     cases = {
-        "no detectors by kind": harmless,
+        "nothing that training leaves": harmless,
         "types that are not trusted: .*partial": hostile,
         "is no model's file": pickle.dumps(made),
         "is no model's": b"",
@@ -197,10 +197,10 @@ def matrix_that_leads_out(detectors):
     "harm", [leads_out, leads_back, asks_for_no_column, forest_of_other_width, matrix_that_leads_out]
 )
 def test_indices_that_lead_out_of_their_arrays_are_refused(harm, saved):
-    detectors = load(saved).detectors
-    harm(detectors)
+    fitted = load(saved).fitted
+    harm(fitted.detectors)
     with pytest.raises(ModelError, match="damaged"):
-        load(rewritten(saved, dump_estimators(detectors)))
+        load(rewritten(saved, dump_fitted(fitted)))
 
 
 def test_another_scikit_learn_is_told_and_how_to_mend_it(saved):

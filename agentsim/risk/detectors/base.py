@@ -11,7 +11,7 @@ from agentsim.risk.behaviour import Floats
 from agentsim.risk.catalogue import FEATURES, families
 from agentsim.risk.evidence import Evidence
 
-#: The plain features: what it did and had, without its peers. Outcomes are left out: whoever calls a tool
+#: The plain features: what a grant did and had, without its peers. Outcomes are left out: whoever calls a tool
 #: reports them, and an attacker who does not bother would be known by that alone.
 COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "identity", "timing")
 
@@ -35,35 +35,34 @@ class RoleEncoder:
 
     Parameters
     ----------
-    wanted : families of features.
+    wanted : features, or families of them.
 
     Attributes
     ----------
-    columns_ : the features of these families that the evidence had in fitting, and those of a caller's own, in the
-        order of the matrix.
+    names_ : features that the evidence of fitting has, in the order of the columns.
     """
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self.wanted = list(wanted)
 
     def fit(self, evidence: Evidence) -> RoleEncoder:
-        """Learn which features and which roles there are."""
-        self.columns_ = columns(evidence, self.wanted)
+        """Learn which roles and features there are."""
         self.roles_ = {role: code for code, role in enumerate(sorted(set(evidence.role)), start=1)}
+        self.names_ = present(evidence, self.wanted)
         return self
 
     def transform(self, evidence: Evidence) -> Floats:
         """The matrix, shape (rows, 1 + features); a feature that the evidence does not have is NaN."""
         code = [self.roles_.get(role, 0) for role in evidence.role]
-        return np.column_stack([np.array(code, np.float64), matrix(evidence, self.columns_)])
+        return np.column_stack([np.array(code, np.float64), features(evidence, self.names_)])
 
 
-def columns(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
-    """The features of some families that the evidence has, and after them what the catalogue does not know."""
-    known = [name for name in families(*wanted) if name in evidence.features.columns]
-    return known + [name for name in evidence.features.columns if name not in FEATURES]
+def present(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
+    """The features that the evidence has, of those that are named or whose family is, and a caller's own."""
+    chosen = {*wanted, *families(*wanted)}
+    return [name for name in evidence.features.columns if name in chosen or name not in FEATURES]
 
 
-def matrix(evidence: Evidence, names: Sequence[str]) -> Floats:
-    """The named features, shape (rows, features); NaN where the evidence does not have one (times of a replay)."""
-    return evidence.features.reindex(columns=list(names)).to_numpy(np.float64)
+def features(evidence: Evidence, wanted: Sequence[str]) -> Floats:
+    """The wanted features, shape (rows, features); NaN where the evidence does not have one (times of a replay)."""
+    return evidence.features.reindex(columns=list(wanted)).to_numpy(np.float64)

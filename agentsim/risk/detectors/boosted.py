@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
 from agentsim.risk.behaviour import Flags, Floats
-from agentsim.risk.detectors.base import COUNTS, RoleEncoder, matrix
+from agentsim.risk.detectors.base import COUNTS, RoleEncoder, features
 from agentsim.risk.detectors.novelty import Novelty
 from agentsim.risk.detectors.robust import RobustZ
 from agentsim.risk.evidence import Evidence
@@ -65,7 +65,7 @@ class Boosted:
         rows = self.encoder_.transform(evidence)
         profiles = [novelty.profile(evidence) for novelty in self.novelty_]
         return np.hstack(
-            [matrix(evidence, self.encoder_.columns_), self.surprise_.surprises(rows), *profiles]
+            [features(evidence, self.encoder_.names_), self.surprise_.surprises(rows), *profiles]
         )
 
 

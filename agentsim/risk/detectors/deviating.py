@@ -34,5 +34,5 @@ class Deviating:
         return -self.estimator_.score_samples(self.encoder_.transform(evidence))
 
     def deviations(self, evidence: Evidence) -> Deviations:
-        """Each row's features beside those of its role; columns in the order of ``encoder_.columns_``."""
+        """Each row's features beside those of its role; columns in the order of ``encoder_.names_``."""
         return self.estimator_.deviations(self.encoder_.transform(evidence))

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.detectors.base import COUNTS, RoleEncoder, columns, matrix
+from agentsim.risk.detectors.base import COUNTS, RoleEncoder, features, present
 from agentsim.risk.detectors.peertables import signed_log
 from agentsim.risk.detectors.robust import RobustZ
 from agentsim.risk.evidence import Evidence
@@ -43,13 +43,16 @@ class Counts:
 
     def fit(self, evidence: Evidence) -> Counts:
         """Learn the usual features."""
-        self.columns_ = columns(evidence, self.wanted)
-        self.estimator_.fit(matrix(evidence, self.columns_))
+        self.names_ = present(evidence, self.wanted)
+        self.estimator_.fit(self._matrix(evidence))
         return self
 
     def score(self, evidence: Evidence) -> Floats:
         """Minus the forest's own score: near 1 for what is cut off at once."""
-        return -_scores(self.estimator_, matrix(evidence, self.columns_))
+        return -_scores(self.estimator_, self._matrix(evidence))
+
+    def _matrix(self, evidence: Evidence) -> Floats:
+        return features(evidence, self.names_)
 
 
 class DeviationForest:
@@ -70,8 +73,8 @@ class DeviationForest:
 
     def fit(self, evidence: Evidence) -> DeviationForest:
         """Learn what each role does, then how far its rows usually lie outside."""
-        rows = self.encoder_.fit(evidence).transform(evidence)
-        surprises = self.surprise_.fit(rows).surprises(rows)
+        matrix = self.encoder_.fit(evidence).transform(evidence)
+        surprises = self.surprise_.fit(matrix).surprises(matrix)
         self.estimator_.set_params(max_samples=min(_SAMPLES, len(surprises)))
         self.estimator_.fit(surprises)
         return self
@@ -81,5 +84,5 @@ class DeviationForest:
         return -_scores(self.estimator_, self.surprise_.surprises(self.encoder_.transform(evidence)))
 
 
-def _scores(estimator: Any, rows: Floats) -> Floats:
-    return np.asarray(estimator.score_samples(rows), dtype=np.float64)
+def _scores(estimator: Any, matrix: Floats) -> Floats:
+    return np.asarray(estimator.score_samples(matrix), dtype=np.float64)

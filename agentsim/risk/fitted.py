@@ -48,7 +48,7 @@ def fit(evidence: dict[EntityKind, Evidence], peers: Peers, seed: int) -> Fitted
     peers : what the grants of that Run did.
     seed : of what is drawn in training: folds, and the cuts of forests.
     """
-    at_once = Combined(seed, [Deviating(wanted=GROWING, top=2)], name="at once")
+    at_once = Combined(seed, [Deviating(wanted=GROWING, top=3)], name="at once")
     return Fitted(
         detectors={kind: default_detectors(seed, kind).fit(each) for kind, each in evidence.items()},
         at_once=at_once.fit(evidence["grant"]),

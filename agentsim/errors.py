@@ -6,6 +6,7 @@
     ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
     ├── ModelError      agentsim.risk        a saved model was changed, is foreign, or does not fit this version
     ├── SweepError      agentsim.experiments no such cell, or a directory holds no sweep
+    ├── CorruptionError agentsim.experiments evidence cannot be spoiled as was asked for
     ├── ForkError       agentsim.simulation  a Run cannot be forked, or plays its beginning otherwise
     ├── BenchError      agentsim.experiments a server did not come up, or a request was not granted
     └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have

@@ -4,6 +4,7 @@ Each wraps scikit-learn estimators, kept in attributes that end in an underscore
 """
 
 from agentsim.risk.detectors.base import COUNTS, TELLING, Detector, RoleEncoder, present
+from agentsim.risk.detectors.boosted import Boosted, leave_kinds_out
 from agentsim.risk.detectors.deviating import Deviating
 from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
 from agentsim.risk.detectors.novelty import Novelty, explain
@@ -15,6 +16,7 @@ from agentsim.risk.detectors.supervised import Supervised
 __all__ = [
     "COUNTS",
     "TELLING",
+    "Boosted",
     "CalibratedRanks",
     "Combined",
     "Counts",
@@ -31,5 +33,6 @@ __all__ = [
     "Supervised",
     "count_forest",
     "explain",
+    "leave_kinds_out",
     "present",
 ]

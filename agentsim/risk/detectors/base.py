@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.catalogue import families
+from agentsim.risk.catalogue import FEATURES, families
 from agentsim.risk.evidence import Evidence
 
 #: The plain features: what a grant did and had, without its peers. Outcomes are left out: whoever calls a tool
@@ -80,9 +80,9 @@ class RoleEncoder:
 
 
 def present(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
-    """The features that the evidence has, of those that are named or whose family is."""
+    """The features that the evidence has, of those that are named or whose family is, and a caller's own."""
     chosen = {*wanted, *families(*wanted)}
-    return [name for name in evidence.features.columns if name in chosen]
+    return [name for name in evidence.features.columns if name in chosen or name not in FEATURES]
 
 
 def features(evidence: Evidence, wanted: Sequence[str]) -> Floats:

@@ -16,7 +16,7 @@ class Deviating:
     Parameters
     ----------
     wanted : features, or families of them.
-    top : how many features count.
+    top : how many features count. Features go up and down together: more than one hides what is odd in one alone.
     """
 
     def __init__(self, *, wanted: Sequence[str] = TELLING, top: int = 1) -> None:

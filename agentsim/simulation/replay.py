@@ -69,11 +69,12 @@ class _Kind(IntEnum):
 
 
 def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = False) -> Run:
-    """Replay a trace table into a Run.
+    """Replay traces into a Run.
 
     Parameters
     ----------
-    traces : Parquet file in the long format of :mod:`agentsim.simulation.traces`.
+    traces : Parquet file in the long format of :mod:`agentsim.simulation.traces`, or OpenTelemetry spans as
+        :mod:`agentsim.simulation.otlp` reads them.
     out : directory of the Run.
     batch_size : operations in one call of the server at most; changes nothing but the wall time.
     progress : show a bar.
@@ -81,7 +82,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
     Raises
     ------
     TraceError
-        If the table cannot be used.
+        If the traces cannot be used.
     RunError
         If the directory cannot be.
     """
@@ -97,6 +98,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
             "runs": int((read.grants["parent"] < 0).sum()),
             "calls": len(read.calls),
             "timing": read.timing,
+            **read.source,
         },
         policy=_POLICY.model_dump(mode="json"),
         reproduce=shlex.join(["agentsim", "replay", str(traces), "--out", str(out)]),

@@ -267,11 +267,16 @@ class _Replay:
             tool=self._calls["tool"][call],
             resource=grant.allowed_resources[0],
             outcome="error" if self._calls["error"][call] else "success",
-            args_digest=self._calls["args_digest"][call],
+            args_digest=_text(self._calls["args_digest"][call]),
             n_args=_plain(self._calls["n_args"][call]),
             arg_chars=_plain(self._calls["arg_chars"][call]),
             result_chars=_plain(self._calls["result_chars"][call]),
         )
+
+
+def _text(value: Any) -> str | None:
+    # What is missing in a column of texts is a float there.
+    return value if isinstance(value, str) else None
 
 
 def _plain(value: Any) -> int | None:

@@ -127,7 +127,9 @@ def test_who_was_handed_over_to_works_for_who_did_it(otlp):
 
 def test_calls_of_who_was_handed_over_to_are_enough(otlp):
     path = otlp.file(
-        otlp.execute(1, 1, "to_refunds", gen_ai__agent__name="triage", gen_ai__transfer__target__name="refunds"),
+        otlp.execute(
+            1, 1, "to_refunds", gen_ai__agent__name="triage", gen_ai__transfer__target__name="refunds"
+        ),
         otlp.execute(2, 2, "pay", gen_ai__agent__name="refunds"),
     )
     assert tasks(path) == {"triage": None, "refunds": "triage"}

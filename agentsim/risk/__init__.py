@@ -13,9 +13,11 @@ from agentsim.risk.detectors import (
 )
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
 from agentsim.risk.evidence import Evidence, gather
+from agentsim.risk.exports import ALERT, ExportError, export
 from agentsim.risk.features import grant_features
 from agentsim.risk.heldout import HeldOut, leave_one_suite_out
 from agentsim.risk.metrics import Estimate
+from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
     Threshold,
@@ -26,6 +28,7 @@ from agentsim.risk.thresholds import (
 )
 
 __all__ = [
+    "ALERT",
     "FEATURES",
     "REFUSALS",
     "Behaviour",
@@ -36,10 +39,13 @@ __all__ = [
     "Estimate",
     "EvaluationError",
     "Evidence",
+    "ExportError",
     "Feature",
     "HeldOut",
+    "Match",
     "Novelty",
     "Supervised",
+    "Suppression",
     "Threshold",
     "ThresholdReport",
     "Truth",
@@ -47,12 +53,15 @@ __all__ = [
     "choose_threshold",
     "count_forest",
     "explain",
+    "export",
     "families",
     "figures",
     "gather",
     "grant_features",
     "leave_one_suite_out",
+    "load_suppressions",
     "read_behaviour",
     "read_truth",
     "report_threshold",
+    "suppress",
 ]

@@ -47,11 +47,13 @@ def read_spans(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         With everything that is wrong with the file.
     """
     held = read_file(path)
-    works = Works(held.spans, places(held.spans, held.parents))
+    # In which order exporters write is chance, and must not decide anything.
+    spans = sorted(held.spans, key=lambda span: (span.start, span.kind.name, span.trace, span.span))
+    works = Works(spans, places(spans, held.parents))
     if not works.works:
         told = f"there is no agent at work in its {len(held.parents)} spans"
         raise TraceError(path, [f"{told}: spans of gen_ai.operation.name or mcp.method.name are needed"])
-    rows = _Rows(held.spans, works)
+    rows = _Rows(spans, works)
     faults = rows.faults()
     if faults:
         raise TraceError(path, faults)

@@ -74,7 +74,9 @@ def name(value: Any) -> str | None:
 
 def printable(text: str) -> str | None:
     """A text as one printable line of bounded length, None for an empty one."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
+    line = text[:_LONGEST]
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else " " for letter in line)
     return line.strip() or None
 
 

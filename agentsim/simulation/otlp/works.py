@@ -35,7 +35,7 @@ class Call:
 
 
 class Works:
-    """All works and calls of a file's spans, ``calls`` in order of time; ``runs`` has the run of each span."""
+    """All works and calls of spans in order of time; ``runs`` has the run of each span."""
 
     def __init__(self, spans: Sequence[Span], places: Sequence[Place]) -> None:
         self._spans, self._places = spans, places
@@ -47,26 +47,31 @@ class Works:
         self._handed: dict[tuple[str, str], list[Work]] = defaultdict(list)
         self.works: list[Work] = []
         self.calls: list[Call] = []
-        order = sorted(
-            range(len(spans)),
-            key=lambda n: (spans[n].start, spans[n].kind.name, spans[n].trace, spans[n].span),
-        )
-        for number in order:
-            if places[number].counts:
+        for number, place in enumerate(places):
+            if place.counts:
                 if spans[number].kind is Kind.INVOKE:
                     self._work(number)
                 else:
                     self._call(number)
-        self._idle(order)
+        self._idle()
 
     def _work(self, number: int) -> Work:
         """The work that a span begins."""
-        if number not in self._begun:
-            span, run = self._spans[number], self.runs[number]
-            work = self._begun[number] = Work(run, span.agent, span.start)
-            work.above = self._handed_by(run, span.agent) or self._around(number) or self._caller(run, span)
-            self._add(work)
+        waiting = []
+        upper = number
+        while upper >= 0 and upper not in self._begun:
+            waiting.append(upper)
+            upper = self._places[upper].around
+        # Works above it may begin later, by another clock.
+        while waiting:
+            self._begin(waiting.pop())
         return self._begun[number]
+
+    def _begin(self, number: int) -> None:
+        span, run = self._spans[number], self.runs[number]
+        work = self._begun[number] = Work(run, span.agent, span.start)
+        work.above = self._handed_by(run, span.agent) or self._around(number) or self._caller(run, span)
+        self._add(work)
 
     def _call(self, number: int) -> None:
         span, run = self._spans[number], self.runs[number]
@@ -111,11 +116,10 @@ class Works:
         self._last[work.run, work.agent.name or ""] = work
         return work
 
-    def _idle(self, order: Sequence[int]) -> None:
+    def _idle(self) -> None:
         """Runs that only ask a model: no tool was called, and no agent's work is told of."""
         known = {work.run for work in self.works}
-        for number in order:
-            run, span = self.runs[number], self._spans[number]
+        for run, span in zip(self.runs, self._spans, strict=True):
             if span.kind is Kind.MODEL and run not in known:
                 known.add(run)
                 self._add(Work(run, span.agent, span.start))

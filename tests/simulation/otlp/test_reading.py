@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -193,8 +194,43 @@ def test_any_json_is_traces_or_one_clear_error(otlp, objects):
     else:
         told = ""
         assert len(traces.grants) >= 1
-        assert (traces.grants["parent"] < range(len(traces.grants))).all()
+        assert (traces.grants["parent"] < np.arange(len(traces.grants))).all()
     assert not told or told.startswith(f"{path}: ")
+
+
+WORK = st.builds(
+    lambda span, operation, named: (
+        span
+        | {
+            "attributes": [
+                {"key": key, "value": {"stringValue": value}}
+                for key, value in {"gen_ai.operation.name": operation, **named}.items()
+            ]
+        }
+    ),
+    SPAN,
+    st.sampled_from(["execute_tool", "invoke_agent", "chat"]),
+    st.dictionaries(
+        KEYS.filter(lambda key: key != "gen_ai.operation.name"), st.sampled_from("abc"), max_size=4
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(WORK, min_size=1, max_size=12, unique_by=lambda span: (span["traceId"], span["spanId"])))
+def test_any_tree_of_works_and_calls_is_traces(otlp, spans):
+    traces = read_traces(otlp.file(*spans))
+    tools = sum(span["attributes"][0]["value"]["stringValue"] == "execute_tool" for span in spans)
+    assert len(traces.calls) <= tools
+    assert (len(traces.calls) > 0) == (tools > 0)
+    assert (traces.grants["parent"] < np.arange(len(traces.grants))).all()
+    assert (np.diff(traces.calls["time"]) >= 0).all()
+    issued = traces.grants["issued"].to_numpy()
+    assert (issued[traces.calls["grant"]] < traces.calls["time"]).all()
+    # The order in which exporters write is nobody's matter.
+    turned = read_traces(otlp.file(*reversed(spans)))
+    assert turned.calls.equals(traces.calls)
+    assert turned.grants.equals(traces.grants)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

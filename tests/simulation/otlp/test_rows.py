@@ -264,6 +264,15 @@ def test_spans_above_each_other_in_a_circle_stand_alone(otlp):
     assert len(read_traces(path).grants) == 4
 
 
+def test_very_many_works_within_each_other_may_have_clocks_that_run_back(otlp):
+    path = otlp.file(
+        *[otlp.invoke(n, 3_000 - n, f"agent-{n}", parent=n - 1 if n > 1 else None) for n in range(1, 2_500)]
+    )
+    told = tasks(path)
+    assert told["agent-1"] is None
+    assert told["agent-2000"] == "agent-1999"
+
+
 def test_the_version_of_the_conventions_is_told(otlp):
     one, other = "https://opentelemetry.io/schemas/1.37.0", "https://opentelemetry.io/schemas/gen-ai/0.1.0"
     plain = otlp.request(otlp.execute(1, 0, "pay"))

@@ -1,22 +1,28 @@
 """Features, detectors, thresholds and their evaluation, over a finished Run."""
 
 from agentsim.risk.behaviour import Behaviour, read_behaviour
-from agentsim.risk.catalogue import FEATURES, REFUSALS, Feature, families
+from agentsim.risk.catalogue import FEATURES, Feature, families
 from agentsim.risk.detectors import (
+    CalibratedRanks,
     Combined,
     Counts,
     Detector,
+    Deviating,
+    DeviationForest,
     Novelty,
+    PeerLookup,
+    RobustZ,
     Supervised,
     count_forest,
     explain,
 )
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
-from agentsim.risk.evidence import Evidence, gather
+from agentsim.risk.evidence import Evidence, gather, learn_peers
 from agentsim.risk.exports import ALERT, ExportError, export
-from agentsim.risk.features import grant_features
+from agentsim.risk.features import features
 from agentsim.risk.heldout import HeldOut, leave_one_suite_out
 from agentsim.risk.metrics import Estimate
+from agentsim.risk.reasons import REFUSALS
 from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
@@ -32,10 +38,13 @@ __all__ = [
     "FEATURES",
     "REFUSALS",
     "Behaviour",
+    "CalibratedRanks",
     "Combined",
     "ContextualSurprise",
     "Counts",
     "Detector",
+    "Deviating",
+    "DeviationForest",
     "Estimate",
     "EvaluationError",
     "Evidence",
@@ -44,6 +53,8 @@ __all__ = [
     "HeldOut",
     "Match",
     "Novelty",
+    "PeerLookup",
+    "RobustZ",
     "Supervised",
     "Suppression",
     "Threshold",
@@ -55,9 +66,10 @@ __all__ = [
     "explain",
     "export",
     "families",
+    "features",
     "figures",
     "gather",
-    "grant_features",
+    "learn_peers",
     "leave_one_suite_out",
     "load_suppressions",
     "read_behaviour",

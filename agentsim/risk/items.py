@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import sparse
 
 from agentsim.risk.behaviour import Behaviour, Flags, Ints, ordinal
-from agentsim.risk.peers import changes, codes, transitions
+from agentsim.risk.sequences import changes, codes, transitions
 
 #: A move to another host is one change; a stolen token goes to and fro.
 CHANGES = 4
@@ -108,7 +108,9 @@ def _resources(behaviour: Behaviour) -> _Words:
 
 def _refusals(behaviour: Behaviour) -> _Words:
     events = behaviour.events
-    refused = events[~events["granted"] & (events["kind"] != "execute") & events["reason"].notna()]
+    refused = events[
+        ~events["granted"] & (events["kind"] != "execute") & events["reason"].notna() & (events["grant"] >= 0)
+    ]
     return _numbered(refused["grant"], codes(refused["reason"]), refused["reason"], "refused")
 
 
@@ -179,7 +181,10 @@ class ItemEncoder:
         often = Counter(zip(items.role, items.task, strict=True))
         exact = {pair for pair, count in often.items() if pair[1] and count >= self.min_task}
         kinds = {(role, task_kind(task)) for role, task in often if task and (role, task) not in exact}
-        self.tasks_ = {pair: i + 1 for i, pair in enumerate(sorted(exact | kinds))}
+        # Not by pairs: a saved model holds dictionaries by text alone.
+        self.tasks_: dict[str, dict[str, int]] = {role: {} for role in self.roles_}
+        for code, (role, task) in enumerate(sorted(exact | kinds), start=1):
+            self.tasks_[role][task] = code
         return self
 
     def transform(self, items: Items) -> sparse.csr_array:
@@ -199,7 +204,8 @@ class ItemEncoder:
         return matrix
 
     def _task(self, role: str, task: str) -> int:
-        return self.tasks_.get((role, task)) or self.tasks_.get((role, task_kind(task)), 0)
+        known = self.tasks_.get(role, {})
+        return known.get(task) or known.get(task_kind(task), 0)
 
     def unknown(self, items: Items) -> dict[int, list[str]]:
         """The words of each grant that fitting has not met."""

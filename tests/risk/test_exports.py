@@ -139,6 +139,9 @@ def test_each_line_is_a_detection_finding(tmp_path):
     assert first["unmapped"]["root_grant_id"] == str(BIG - 7)
     assert [resource["uid"] for resource in first["resources"]] == [str(BIG), str(BIG - 7), "5"]
     assert "risk_score" not in lines[2]
+    observed = [line["anomaly_analyses"][0]["anomalies"][0]["observations"] for line in lines]
+    assert observed[0] == [{"value": reason} for reason in make_alert()["reasons"]]
+    assert observed[1] == [{"value": "score 3.25, threshold 3.0"}]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class ScopeEscalation(Attacker):
         "refused_beyond_registration",
         "excess_asked",
         "refused_share",
-        "self_delegation",
+        "own_children",
     )
     deviation = "asks for a scope that its grant does not have"
     #: What it is after when it is loud, in the order in which it asks.
@@ -53,7 +53,20 @@ class UnscopedInheritance(Holding):
 
     kind = "unscoped_inheritance"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("tools_of_parent", "used_tools_share", "tools", "tool_entropy", "siblings", "self_delegation")
+    signals = (
+        "tools_of_parent",
+        "used_tools_share",
+        "tools",
+        "tool_entropy",
+        "elder_siblings",
+        "own_children",
+        "grants",
+        "count",
+        "executions",
+        "diversity",
+        "timing",
+        "scope",
+    )
     deviation = "its child holds all of its parent's scope and uses one tool of it"
     loud = 20
 
@@ -80,7 +93,20 @@ class RunawayFanout(Attacker):
 
     kind = "runaway_fanout"
     tags = ("ASI08", "ASI10", "T4", "AML.T0034.002")
-    signals = ("children", "descendants", "siblings", "tree_size", "refused_limit", "self_delegation")
+    signals = (
+        "children",
+        "grants",
+        "elder_siblings",
+        "refused_limit",
+        "own_children",
+        "count",
+        "executions",
+        "executions_per_verify",
+        "diversity",
+        "timing",
+        "scope",
+        "caller",
+    )
     deviation = "has more children than its role has"
     loud = 60
 
@@ -117,7 +143,15 @@ class ConfusedDeputy(Attacker):
 
     kind = "confused_deputy"
     tags = ("ASI03", "ASI07", "T9", "T12")
-    signals = ("tools_new_task", "tools_rare_task", "transitions_new_task", "refused_beyond_registration")
+    signals = (
+        "tools_new_task",
+        "tools_rare_task",
+        "transitions_new_task",
+        "refused_beyond_registration",
+        "excess_asked",
+        "children",
+        "scope",
+    )
     deviation = "its parent's token is used for what only the child's task wants"
     kin = True
 
@@ -150,7 +184,14 @@ class Cascade(Attacker):
 
     kind = "cascade"
     tags = ("ASI08", "T5")
-    signals = ("refused_ended", "siblings", "revoked_by_parent")
+    signals = (
+        "refused_ended",
+        "elder_siblings",
+        "ended_others",
+        "children",
+        "refused_share",
+        "executions_per_verify",
+    )
     deviation = "revokes grants of children that are at work"
     kin = True
 

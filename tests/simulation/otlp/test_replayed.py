@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from agentsim.cli import main
 from agentsim.lineage import check
-from agentsim.risk import grant_features
+from agentsim.risk import gather
 from agentsim.run import Run
 from agentsim.simulation import replay
 
@@ -64,9 +65,10 @@ def test_spans_become_a_run_with_grants_and_features(spans, tmp_path):
         "select (max(timestamp) - min(timestamp)) / 1e6 s from audit where event_type = 'token_verified'"
     )
     assert pace["s"][0] == pytest.approx(5)
-    features = grant_features(run)
-    assert len(features) == 6
-    assert features.notna().all(axis=None)
+    for kind, count in (("grant", 6), ("tree", 3), ("agent", 2)):
+        features = gather(run, kind).features
+        assert len(features) == count
+        assert np.isfinite(features.to_numpy()).all()
     labels = run.frame("labels")
     assert labels["label"].tolist() == [0] * 6
     assert set(labels["detail"]) == {"presumed benign"}

@@ -4,6 +4,7 @@
     ├── RunError        agentsim.run         a directory is no Run, or a damaged or newer one
     ├── SettingsError   agentsim.settings    all mistakes of a scenario or policy at once, each with its path
     ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
+    ├── ExportError     agentsim.risk        alerts cannot be written in that form, or to that place
     ├── ModelError      agentsim.risk        a saved model was changed, is foreign, or does not fit this version
     ├── SweepError      agentsim.experiments no such cell, or a directory holds no sweep
     ├── CorruptionError agentsim.experiments evidence cannot be spoiled as was asked for

@@ -99,7 +99,11 @@ def simulate(
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
 def replay(
     traces: Annotated[
-        Path, typer.Argument(help="Tool calls of agents, one row each, as Parquet.", metavar="TRACES")
+        Path,
+        typer.Argument(
+            help="Tool calls of agents: a row each, as Parquet, or OpenTelemetry spans, as OTLP JSON.",
+            metavar="TRACES",
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/FILE")] = None,
     batch_size: _BatchSize = 1000,
@@ -107,7 +111,9 @@ def replay(
 ) -> None:
     """Replay real agent traces through the token server; gives the same kind of Run as a simulation.
 
-    The columns that hold answers (was it an attack, did it succeed) become labels and nothing else.
+    OpenTelemetry spans of agents (GenAI and MCP conventions) are read as OTLP JSON, an object a line or one in the whole
+    file, gzipped or not: `agentsim replay spans.jsonl.gz`. Prompts, arguments and results in them are not kept, only
+    digests and lengths. In a table, the columns that hold answers (was it an attack, did it succeed) become labels and nothing else.
     """
     from agentsim.simulation import replay as run_replay
 

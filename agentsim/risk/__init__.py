@@ -18,10 +18,12 @@ from agentsim.risk.detectors import (
 )
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
 from agentsim.risk.evidence import Evidence, gather, learn_peers
+from agentsim.risk.exports import ALERT, ExportError, export
 from agentsim.risk.features import features
 from agentsim.risk.heldout import HeldOut, leave_one_suite_out
 from agentsim.risk.metrics import Estimate
 from agentsim.risk.reasons import REFUSALS
+from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
     Threshold,
@@ -32,6 +34,7 @@ from agentsim.risk.thresholds import (
 )
 
 __all__ = [
+    "ALERT",
     "FEATURES",
     "REFUSALS",
     "Behaviour",
@@ -45,12 +48,15 @@ __all__ = [
     "Estimate",
     "EvaluationError",
     "Evidence",
+    "ExportError",
     "Feature",
     "HeldOut",
+    "Match",
     "Novelty",
     "PeerLookup",
     "RobustZ",
     "Supervised",
+    "Suppression",
     "Threshold",
     "ThresholdReport",
     "Truth",
@@ -58,13 +64,16 @@ __all__ = [
     "choose_threshold",
     "count_forest",
     "explain",
+    "export",
     "families",
     "features",
     "figures",
     "gather",
     "learn_peers",
     "leave_one_suite_out",
+    "load_suppressions",
     "read_behaviour",
     "read_truth",
     "report_threshold",
+    "suppress",
 ]

@@ -7,6 +7,7 @@
     ├── SweepError      agentsim.experiments no such cell, or a directory holds no sweep
     ├── ForkError       agentsim.simulation  a Run cannot be forked, or plays its beginning otherwise
     ├── BenchError      agentsim.experiments a server did not come up, or a request was not granted
+    ├── ThresholdError  agentsim.risk        no threshold can be chosen so, or a file of thresholds does not fit
     └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have
 
 The command line prints such an error as one message and exits with status 2. What the token server refuses

@@ -11,24 +11,34 @@ from agentsim.risk.detectors import (
     count_forest,
     explain,
 )
-from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
+from agentsim.risk.evaluation import Attacks, EvaluationError, Truth, figures, read_attacks, read_truth
 from agentsim.risk.evidence import Evidence, gather
 from agentsim.risk.features import grant_features
 from agentsim.risk.heldout import HeldOut, leave_one_suite_out
 from agentsim.risk.metrics import Estimate
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
-    Threshold,
+    Case,
+    Choice,
+    ThresholdError,
+    ThresholdFile,
+    ThresholdPolicy,
     ThresholdReport,
+    alert_budget,
     budget_curve,
-    choose_threshold,
-    report_threshold,
+    choose,
+    load_thresholds,
+    make_case,
+    report,
 )
 
 __all__ = [
     "FEATURES",
     "REFUSALS",
+    "Attacks",
     "Behaviour",
+    "Case",
+    "Choice",
     "Combined",
     "ContextualSurprise",
     "Counts",
@@ -40,11 +50,14 @@ __all__ = [
     "HeldOut",
     "Novelty",
     "Supervised",
-    "Threshold",
+    "ThresholdError",
+    "ThresholdFile",
+    "ThresholdPolicy",
     "ThresholdReport",
     "Truth",
+    "alert_budget",
     "budget_curve",
-    "choose_threshold",
+    "choose",
     "count_forest",
     "explain",
     "families",
@@ -52,7 +65,10 @@ __all__ = [
     "gather",
     "grant_features",
     "leave_one_suite_out",
+    "load_thresholds",
+    "make_case",
+    "read_attacks",
     "read_behaviour",
     "read_truth",
-    "report_threshold",
+    "report",
 ]

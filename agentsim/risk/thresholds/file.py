@@ -1,0 +1,264 @@
+"""``thresholds.yaml``: from which scores on what is done, how that was chosen, and until when it may be used.
+
+It is made by ``agentsim tune`` and read by what scores while the server works. What an organisation allows its agents
+is another file, and another matter.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PlainSerializer, model_validator
+
+from agentsim.risk.thresholds.case import KINDS, ThresholdError
+from agentsim.risk.thresholds.cut import Cut
+from agentsim.risk.thresholds.policy import ThresholdPolicy
+from agentsim.settings.faults import Fault, SettingsError
+from agentsim.settings.mending import validate
+from agentsim.settings.strict import Fault as Place
+from agentsim.settings.strict import Strict, raise_faults
+from agentsim.settings.yamlfile import format_yaml, read_yaml
+
+#: How long a choice holds: agents change, and thresholds do not notice.
+VALID_DAYS = 90
+
+Kind = Literal["grant", "tree", "agent"]
+#: What may be done about an alert, the mildest first.
+Action = Literal["log", "step_up", "revoke_task", "revoke_tree", "disable_agent"]
+ACTIONS: tuple[Action, ...] = ("log", "step_up", "revoke_task", "revoke_tree", "disable_agent")
+
+_Number = Annotated[float, Field(strict=True)]
+_Text = Annotated[str, Field(min_length=1)]
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Date = Annotated[datetime.date, PlainSerializer(lambda day: day, return_type=Any)]
+
+
+class ModelFile(Strict):
+    """A saved model."""
+
+    file: Annotated[_Text, Field(description="Where it is, as seen from the file of thresholds.")]
+    sha256: Annotated[_Digest, Field(description="What it must be.")]
+
+
+class Expected(Strict):
+    """What the thresholds did on a Run that they were not chosen on; nothing where it could not be told."""
+
+    alerts_per_day: _Number | None = None
+    interval: Annotated[
+        tuple[_Number, _Number] | None, Field(description="Of alerts a day, 95 %, resampling trees.")
+    ] = None
+    false_alarms_per_1000: Annotated[
+        _Number | None, Field(description="False alarms per thousand honest tasks.")
+    ] = None
+    precision: Annotated[_Number | None, Field(description="Share of the alerts that were attacks.")] = None
+    recall: Annotated[
+        dict[str, _Number], Field(description="Share of the attacks of each kind that were found.")
+    ] = Field(default_factory=dict)
+
+
+class Source(Strict):
+    """A Run that the file comes from."""
+
+    used: Annotated[
+        Literal["learned", "calibrated", "chosen", "reported"], Field(description="What it was used for.")
+    ]
+    scenario: str
+    seed: Annotated[int | None, Field(strict=True)] = None
+    digest: Annotated[_Digest, Field(description="Of the Run's tables.")]
+
+
+class Provenance(Strict):
+    """Where the file comes from."""
+
+    agentsim: Annotated[str, Field(description="Version that made it.")]
+    runs: tuple[Source, ...]
+
+
+class ThresholdFile(Strict):
+    """A file of thresholds."""
+
+    format: Annotated[
+        Literal[1], Field(alias="schema", description="Version of this format: 1.", examples=[1])
+    ]
+    made: Annotated[_Date, Field(description="Day on which it was made.")]
+    expires: Annotated[_Date, Field(description="Last day on which it may be used.")]
+    detector: Annotated[_Text, Field(description="What gives the scores.")]
+    model: Annotated[ModelFile | None, Field(description="The saved model that gives them.")] = None
+    thresholds: Annotated[
+        dict[Kind, _Number | None],
+        Field(
+            min_length=1,
+            description="From which score on a grant, a tree, an agent is an alert; nothing: never.",
+        ),
+    ]
+    roles: Annotated[
+        dict[str, dict[Kind, _Number | None]],
+        Field(description="The same for roles that differ from the others."),
+    ] = Field(default_factory=dict)
+    actions: Annotated[
+        dict[Action, _Number], Field(description="From which score on what is done about an alert.")
+    ] = Field(default_factory=dict)
+    chosen: Annotated[ThresholdPolicy, Field(description="How the thresholds were chosen.")]
+    expected: Expected
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ThresholdFile:
+        raise_faults("ThresholdFile", self._faults())
+        return self
+
+    @property
+    def cut(self) -> Cut:
+        """From which score on an entity is an alert."""
+        return Cut(_plain(self.thresholds), {role: _plain(kinds) for role, kinds in self.roles.items()})
+
+    def action(self, score: float) -> Action | None:
+        """What is done about an alert with this score: the strongest that begins at or below it."""
+        return next((name for name in reversed(ACTIONS) if score >= self.actions.get(name, np.inf)), None)
+
+    def require_valid(self, path: Path, today: datetime.date) -> None:
+        """Refuse a file that has expired.
+
+        Raises
+        ------
+        ThresholdError
+            If ``today`` is after the last day on which it may be used.
+        """
+        if today > self.expires:
+            raise ThresholdError(
+                f"{path}: expired on {self.expires}; agents have changed since, so choose anew with 'agentsim tune'"
+            )
+
+    def require_model(self, path: Path, sha256: str) -> None:
+        """Refuse a model that the thresholds were not chosen for.
+
+        Raises
+        ------
+        ThresholdError
+            If it is another one, or the file names none.
+        """
+        if self.model is None:
+            raise ThresholdError(
+                f"{path}: names no model, so nothing can be scored; 'agentsim tune --model' names one"
+            )
+        if self.model.sha256 != sha256:
+            raise ThresholdError(
+                f"{path}: chosen for the model {self.model.sha256[:12]}…, but {self.model.file} is {sha256[:12]}…; "
+                "scores of another model mean something else, so choose anew with 'agentsim tune'"
+            )
+
+    def _faults(self) -> Iterable[Place]:
+        if self.expires < self.made:
+            yield ("expires",), f"is before the day on which it was made, {self.made}", self.expires
+        lowest = self.cut.lowest
+        for name, score in self.actions.items():
+            if score < lowest:
+                yield ("actions", name), f"begins at {score:g}, but no alert is below {lowest:g}", score
+
+
+def thresholds_of(cut: Cut) -> dict[str, Any]:
+    """The fields ``thresholds`` and ``roles`` of a file."""
+    return {
+        "thresholds": {kind: _written(cut.kinds.get(kind, np.inf)) for kind in KINDS},
+        "roles": {role: {k: _written(v) for k, v in kinds.items()} for role, kinds in cut.roles.items()},
+    }
+
+
+def read_thresholds(path: Path) -> ThresholdFile:
+    """Read a file of thresholds, expired or not.
+
+    Raises
+    ------
+    SettingsError
+        With everything that is wrong, each fault with its path.
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict) or "thresholds" not in data:
+        raise SettingsError(path, [Fault("", "not a file of thresholds; 'agentsim tune' makes one")])
+    if isinstance(written := data.get("schema"), int) and written > 1:
+        raise SettingsError(
+            path, [Fault("schema", f"written in format {written}, this version reads 1; update agentsim")]
+        )
+    file, faults = validate(ThresholdFile, data)
+    if file is None:
+        raise SettingsError(path, faults)
+    return file
+
+
+def load_thresholds(path: Path, today: datetime.date | None = None) -> ThresholdFile:
+    """Read a file of thresholds to work with.
+
+    Parameters
+    ----------
+    today : the day; that of the clock when None.
+
+    Raises
+    ------
+    SettingsError
+        With everything that is wrong, each fault with its path.
+    ThresholdError
+        If it has expired.
+    """
+    file = read_thresholds(path)
+    file.require_valid(path, today or datetime.date.today())
+    return file
+
+
+def write_thresholds(file: ThresholdFile, path: Path) -> None:
+    """Write a file of thresholds with comments, all of it or nothing; one that is there is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(format_thresholds(file), encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def format_thresholds(file: ThresholdFile) -> str:
+    """A file of thresholds as YAML with comments."""
+    data = file.model_dump(mode="json", by_alias=True) | {"made": file.made, "expires": file.expires}
+    parts = [_HEAD]
+    for comment, keys in _SECTIONS:
+        parts.append(
+            "".join(f"# {line}\n" for line in comment.splitlines()) + format_yaml({k: data[k] for k in keys})
+        )
+    return "\n".join(parts)
+
+
+_HEAD = """\
+# From which score on a grant, a delegation tree or an agent is an alert, and what is done about it.
+# Made by 'agentsim tune'; 'agentsim tune --compare OLD NEW RUN' shows what a change gains and loses.
+"""
+_SECTIONS = (
+    (
+        "Not to be used after the day on which it expires: agents change, and thresholds do not notice.",
+        ("schema", "made", "expires"),
+    ),
+    ("What gives the scores. Those of any other model mean something else.", ("detector", "model")),
+    (
+        "An alert is what scores at least this; null: never. Under roles, where a role differs from the others.",
+        ("thresholds", "roles"),
+    ),
+    (
+        "What is done about an alert, from which score on; the strongest that is reached. Mildest first:\n"
+        "log, step_up (refuse until authorised anew), revoke_task, revoke_tree, disable_agent.",
+        ("actions",),
+    ),
+    ("How the thresholds were chosen.", ("chosen",)),
+    ("What they did on a run that they were not chosen on.", ("expected",)),
+    ("The runs behind all that.", ("provenance",)),
+)
+
+
+def _plain(kinds: dict[Kind, float | None]) -> dict[str, float]:
+    return {kind: np.inf if value is None else value for kind, value in kinds.items()}
+
+
+def _written(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -9,6 +9,7 @@ from agentsim.cli import (  # noqa: I001
     attacks,
     calibrate,
     exposure,
+    tune,
     reports,
     serve,
     policy,
@@ -40,4 +41,5 @@ __all__ = [
     "runs",
     "serve",
     "sweep",
+    "tune",
 ]

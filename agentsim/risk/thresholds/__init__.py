@@ -13,7 +13,7 @@ from agentsim.risk.thresholds.file import (
     read_thresholds,
     write_thresholds,
 )
-from agentsim.risk.thresholds.policy import Costs, ThresholdPolicy, alert_budget
+from agentsim.risk.thresholds.policy import Costs, ThresholdPolicy, alert_budget, read_costs
 from agentsim.risk.thresholds.report import ThresholdReport, report
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "load_thresholds",
     "make_case",
+    "read_costs",
     "read_thresholds",
     "report",
     "write_thresholds",

@@ -82,6 +82,8 @@ def choose(
             _need_attacks(case)
             assert policy.floors is not None
             cut, warnings = one_for_all(_keeping(policy.floors, case.worst)), []
+    scored = set(case.scored["kind"].unique())
+    cut = Cut({kind: value for kind, value in cut.kinds.items() if kind in scored}, cut.roles)
     alerts = int(cut.alerts(case.scored).sum())
     if alerts < FEW_ALERTS and policy.by != "fixed":
         warnings.append(

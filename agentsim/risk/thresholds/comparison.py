@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ class Comparison:
     by_attack : index attack kind: ``attacks``, and of them found by ``old``, ``new``, ``gained``, ``lost``.
     gained, lost : examples, highest scores first: ``kind``, ``tenant``, ``entity``, ``role``, ``old_score``,
         ``new_score``, ``attacked``.
+    warnings : what weakens the comparison.
     """
 
     old: ThresholdReport
@@ -35,6 +38,22 @@ class Comparison:
     by_attack: pd.DataFrame
     gained: pd.DataFrame
     lost: pd.DataFrame
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        tables = {
+            "by_role": self.by_role.reset_index(),
+            "by_attack": self.by_attack.reset_index(),
+            "gained": self.gained,
+            "lost": self.lost,
+        }
+        return {
+            "old": self.old.as_dict(),
+            "new": self.new.as_dict(),
+            **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
+            "warnings": list(self.warnings),
+        }
 
 
 def compare(old: Cut, old_case: Case, new: Cut, new_case: Case) -> Comparison:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, PlainSerializer, model_validator
+import yaml
+from pydantic import Field, model_validator
 
-from agentsim.risk.thresholds.case import KINDS, ThresholdError
+from agentsim.risk.thresholds.case import ThresholdError
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.policy import ThresholdPolicy
 from agentsim.settings.faults import Fault, SettingsError
@@ -35,7 +36,7 @@ ACTIONS: tuple[Action, ...] = ("log", "step_up", "revoke_task", "revoke_tree", "
 _Number = Annotated[float, Field(strict=True)]
 _Text = Annotated[str, Field(min_length=1)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Date = Annotated[datetime.date, PlainSerializer(lambda day: day, return_type=Any)]
+_Date = Annotated[datetime.date, Field(strict=True)]
 
 
 class ModelFile(Strict):
@@ -158,13 +159,14 @@ class ThresholdFile(Strict):
         lowest = self.cut.lowest
         for name, score in self.actions.items():
             if score < lowest:
-                yield ("actions", name), f"begins at {score:g}, but no alert is below {lowest:g}", score
+                below = f"{lowest:g}" if np.isfinite(lowest) else "anything: there are none"
+                yield ("actions", name), f"begins at {score:g}, but no alert is below {below}", score
 
 
 def thresholds_of(cut: Cut) -> dict[str, Any]:
     """The fields ``thresholds`` and ``roles`` of a file."""
     return {
-        "thresholds": {kind: _written(cut.kinds.get(kind, np.inf)) for kind in KINDS},
+        "thresholds": {kind: _written(value) for kind, value in cut.kinds.items()},
         "roles": {role: {k: _written(v) for k, v in kinds.items()} for role, kinds in cut.roles.items()},
     }
 
@@ -222,13 +224,21 @@ def write_thresholds(file: ThresholdFile, path: Path) -> None:
 
 def format_thresholds(file: ThresholdFile) -> str:
     """A file of thresholds as YAML with comments."""
-    data = file.model_dump(mode="json", by_alias=True) | {"made": file.made, "expires": file.expires}
+    data = file.model_dump(mode="json", by_alias=True)
+    # Dates as dates, so that YAML writes them without quotes.
+    data |= {"made": file.made, "expires": file.expires, "chosen": file.chosen.arguments()}
     parts = [_HEAD]
     for comment, keys in _SECTIONS:
-        parts.append(
-            "".join(f"# {line}\n" for line in comment.splitlines()) + format_yaml({k: data[k] for k in keys})
-        )
+        lines = [f"# {line}\n" for line in comment.splitlines()]
+        parts.append("".join([*lines, *(_entry(key, data[key]) for key in keys)]))
     return "\n".join(parts)
+
+
+def _entry(key: str, value: Any) -> str:
+    """One key with its value; a single value in a line of its own, not in braces."""
+    if isinstance(value, dict | list):
+        return format_yaml({key: value})
+    return yaml.safe_dump({key: value}, default_flow_style=False, allow_unicode=True, width=108)
 
 
 _HEAD = """\

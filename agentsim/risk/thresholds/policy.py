@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from agentsim.settings import faults
 from agentsim.settings.durations import parse_rate
+from agentsim.settings.mending import validate
 from agentsim.settings.strict import Count, Fault, Share, Strict, raise_faults
+from agentsim.settings.yamlfile import read_yaml
 
 Way = Literal["fixed", "budget", "fdr", "cost", "recall"]
 #: What each way needs, and what else it takes.
@@ -35,8 +39,11 @@ def parse_per_day(value: Any) -> float:
     ValueError
         If it is no rate.
     """
-    # Twelve digits: a division by seconds and back would leave 50.00000000000001.
-    return float(f"{parse_rate(value) * 86_400:.12g}")
+    try:
+        # Twelve digits: a division by seconds and back would leave 50.00000000000001.
+        return float(f"{parse_rate(value) * 86_400:.12g}")
+    except ValueError:
+        raise ValueError(f"not a rate: {value!r}; write for example 50/day or 2/hour") from None
 
 
 def format_per_day(per_day: float) -> str:
@@ -79,6 +86,23 @@ class Costs(Strict):
     def of_missing(self, kind: str) -> float:
         """The cost of an attack of a kind that is not found."""
         return self.missed.get(kind, self.missed_otherwise)
+
+
+def read_costs(path: Path) -> Costs:
+    """Read a file of costs.
+
+    Raises
+    ------
+    SettingsError
+        With everything that is wrong, each fault with its path.
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise faults.SettingsError(path, [faults.Fault("", "costs are a mapping of names to values")])
+    costs, found = validate(Costs, data)
+    if costs is None:
+        raise faults.SettingsError(path, found)
+    return costs
 
 
 class ThresholdPolicy(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,27 @@ class ThresholdReport:
         """Recall over attacks of all kinds."""
         return share(self.found, self.attacks)
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values; what cannot be told is None."""
+        return {
+            "alerts": self.alerts,
+            "by_kind": self.by_kind,
+            **{
+                name: {part: _told(value) for part, value in estimate._asdict().items()}
+                for name, estimate in (
+                    ("alerts_per_day", self.alerts_per_day),
+                    ("precision", self.precision),
+                    ("false_alarms_per_1000", self.false_alarms),
+                )
+            },
+            "recall": {
+                str(kind): {name: _told(value) for name, value in row.items()}
+                for kind, row in self.recall.to_dict("index").items()
+            },
+            "cost_per_day": self.cost_per_day,
+            "warnings": list(self.warnings),
+        }
+
 
 def report(
     cut: Cut, case: Case, *, costs: Costs | None = None, chosen_on: Case | None = None
@@ -87,6 +109,10 @@ def report(
         cost_per_day=spent / case.days if spent is not None and case.days > 0 else spent,
         warnings=tuple(_warnings(case, recall, chosen_on)),
     )
+
+
+def _told(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def recall_by_kind(found: pd.Series) -> pd.DataFrame:

@@ -86,9 +86,11 @@ class ThresholdFile(Strict):
     format: Annotated[
         Literal[1], Field(alias="schema", description="Version of this format: 1.", examples=[1])
     ]
-    made: Annotated[_Date, Field(description="Day on which it was made.")]
+    made: Annotated[
+        _Date, Field(description="Day on which it was made.", examples=[datetime.date(2026, 1, 1)])
+    ]
     expires: Annotated[_Date, Field(description="Last day on which it may be used.")]
-    detector: Annotated[_Text, Field(description="What gives the scores.")]
+    detector: Annotated[_Text, Field(description="What gives the scores.", examples=["combined"])]
     model: Annotated[ModelFile | None, Field(description="The saved model that gives them.")] = None
     thresholds: Annotated[
         dict[Kind, _Number | None],
@@ -104,9 +106,16 @@ class ThresholdFile(Strict):
     actions: Annotated[
         dict[Action, _Number], Field(description="From which score on what is done about an alert.")
     ] = Field(default_factory=dict)
-    chosen: Annotated[ThresholdPolicy, Field(description="How the thresholds were chosen.")]
-    expected: Expected
-    provenance: Provenance
+    chosen: Annotated[
+        ThresholdPolicy,
+        Field(description="How the thresholds were chosen.", examples=[{"by": "fixed", "score": 1.0}]),
+    ]
+    expected: Annotated[
+        Expected, Field(description="What they did where they were not chosen.", examples=[{}])
+    ]
+    provenance: Annotated[
+        Provenance, Field(description="Where they come from.", examples=[{"agentsim": "1", "runs": []}])
+    ]
 
     @model_validator(mode="after")
     def _fits_together(self) -> ThresholdFile:

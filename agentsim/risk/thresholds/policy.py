@@ -112,7 +112,7 @@ class ThresholdPolicy(Strict):
     conformal p-values. ``cost``: the least expected cost. ``recall``: named attacks are found at least so often.
     """
 
-    by: Annotated[Way, Field(description="fixed, budget, fdr, cost or recall.", examples=["fixed"])]
+    by: Annotated[Way, Field(description="fixed, budget, fdr, cost or recall.")]
     score: Annotated[
         float | None, Field(strict=True, description="fixed: the score from which on an entity is an alert.")
     ] = None

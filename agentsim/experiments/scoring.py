@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from agentsim.risk import Behaviour, Combined, Novelty, gather, read_behaviour
-from agentsim.risk.behaviour import Floats, Ints
+from agentsim.risk import Behaviour, Combined, Evidence, Novelty, gather, read_behaviour
+from agentsim.risk.behaviour import Floats
 from agentsim.run import Run
 
 
@@ -44,29 +44,41 @@ class Learned:
     def score(self, run: Run) -> pd.DataFrame:
         """A table of scores of the grants."""
         behaviour = read_behaviour(run)
-        return grant_scores(behaviour, self._combined.score(gather(behaviour)))
+        evidence = gather(behaviour)
+        return grant_scores(behaviour, evidence, self._combined.score(evidence))
 
 
-def grant_scores(behaviour: Behaviour, score: Floats) -> pd.DataFrame:
-    """Scores of grants as a table of scores."""
-    grants = behaviour.grants
+def grant_scores(behaviour: Behaviour, evidence: Evidence, score: Floats) -> pd.DataFrame:
+    """Scores of the grants of a Run as a table of scores."""
     return pd.DataFrame(
         {
             "kind": "grant",
-            "tenant": grants["tenant"].to_numpy(np.int64),
-            "entity": grants.index.to_numpy(np.int64),
-            "tree": grants.groupby("tree", sort=False).ngroup().to_numpy(np.int64),
-            "role": grants["role"].to_numpy(object),
+            "tenant": behaviour.grants["tenant"].to_numpy(np.int64),
+            "entity": evidence.features.index.to_numpy(np.int64),
+            "tree": evidence.tree,
+            "role": evidence.role,
             "score": score,
-            "raised_at": _last_events(behaviour),
         }
     )
 
 
-def _last_events(behaviour: Behaviour) -> Ints:
-    """When each grant had the score that it has at the end of the Run: at its last event."""
-    last = behaviour.grants["issued_at"].to_numpy(np.int64).copy()
-    np.maximum.at(
-        last, behaviour.events["grant"].to_numpy(np.int64), behaviour.events["timestamp"].to_numpy(np.int64)
+def with_times(run: Run, scored: pd.DataFrame) -> pd.DataFrame:
+    """A table of scores with ``raised_at``: the last event of each entity, for a score that counts all that it did."""
+    last = run.sql(_LAST)
+    return scored.merge(last, on=["tenant", "kind", "entity"], how="left").astype({"raised_at": "Int64"})
+
+
+# What is done about an alarm comes after the last event of the entity itself.
+_LAST = """
+    WITH events AS (
+        SELECT tenant, grant_id, coalesce(root_grant_id, grant_id) AS tree, client_id, timestamp FROM audit
+        WHERE event_type IN ('token_issued', 'child_token_issued', 'token_refreshed', 'token_verified',
+                             'token_introspected', 'task_execution')
     )
-    return last
+    SELECT tenant, kind, entity, max(timestamp) AS raised_at FROM (
+        SELECT tenant, 'grant' AS kind, grant_id AS entity, timestamp FROM events
+        UNION ALL SELECT tenant, 'tree', tree, timestamp FROM events
+        UNION ALL SELECT tenant, 'agent', client_id, timestamp FROM events
+    )
+    WHERE entity IS NOT NULL GROUP BY ALL
+"""

@@ -93,7 +93,7 @@ class _Run(NamedTuple):
     days: float
 
     def case(self, score: Floats, days: float) -> Case:
-        return Case(grant_scores(self.behaviour, score), self.attacks, days)
+        return Case(grant_scores(self.behaviour, self.evidence, score), self.attacks, days)
 
 
 class _Trial(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from agentsim.experiments.companions import Purpose, make_companion
-from agentsim.experiments.scoring import Learned, Scorer
+from agentsim.experiments.scoring import Learned, Scorer, with_times
 from agentsim.risk import (
     Choice,
     ThresholdError,
@@ -118,7 +118,7 @@ def tune(
             )
         calibration = scorer.score(calibrated)
     used["reported"] = reported = others.reported or others.companion(run, "reported")
-    choosing, judged = make_case(run, scorer.score(run)), make_case(reported, scorer.score(reported))
+    choosing, judged = _case(run, scorer), _case(reported, scorer)
     choice = choose(policy, choosing, calibration=calibration)
     told = report(choice.cut, judged, costs=policy.costs, chosen_on=choosing)
     made = today or datetime.date.today()
@@ -160,7 +160,7 @@ def compare_files(old: Path, new: Path, run: Run, *, runs: Runs | None = None) -
             raise ThresholdError(
                 f"{path}: chosen for the detector {file.detector!r}, which is not {scorer.detector!r}"
             )
-    case = make_case(run, scorer.score(run))
+    case = _case(run, scorer)
     today = datetime.date.today()
     expired = [
         f"{path}: expired on {file.expires}"
@@ -168,6 +168,10 @@ def compare_files(old: Path, new: Path, run: Run, *, runs: Runs | None = None) -
         if today > file.expires
     ]
     return replace(compare(files[0].cut, case, files[1].cut, case), warnings=tuple(expired))
+
+
+def _case(run: Run, scorer: Scorer) -> Case:
+    return make_case(run, with_times(run, scorer.score(run)))
 
 
 def _known_actions(wanted: Mapping[str, float | None]) -> Mapping[str, float | None]:

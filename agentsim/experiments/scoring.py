@@ -73,7 +73,7 @@ _LAST = """
     WITH events AS (
         SELECT tenant, grant_id, coalesce(root_grant_id, grant_id) AS tree, client_id, timestamp FROM audit
         WHERE event_type IN ('token_issued', 'child_token_issued', 'token_refreshed', 'token_verified',
-                             'token_introspected', 'task_execution')
+                             'token_introspected', 'task_execution', 'agent_registered', 'agent_updated')
     )
     SELECT tenant, kind, entity, max(timestamp) AS raised_at FROM (
         SELECT tenant, 'grant' AS kind, grant_id AS entity, timestamp FROM events

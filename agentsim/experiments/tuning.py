@@ -14,6 +14,7 @@ import numpy as np
 from agentsim.experiments.companions import Purpose, make_companion
 from agentsim.experiments.scoring import Learned, Scorer, with_times
 from agentsim.risk import (
+    Case,
     Choice,
     ThresholdError,
     ThresholdFile,
@@ -145,29 +146,33 @@ def tune(
     return Tuned(file, choice, told, (*choice.warnings, *told.warnings, *_exceeded(policy, told)))
 
 
-def compare_files(old: Path, new: Path, run: Run, *, runs: Runs | None = None) -> Comparison:
+def compare_files(
+    old: Path, new: Path, run: Run, *, runs: Runs | None = None, today: datetime.date | None = None
+) -> Comparison:
     """What changes on a Run where one file of thresholds takes the place of another.
+
+    Parameters
+    ----------
+    today : the day; that of the clock when None. A file that has expired is compared all the same, and it is told.
 
     Raises
     ------
     SettingsError
-        If one of them cannot be used, with everything that is wrong with it. It may have expired.
+        If one of them cannot be used, with everything that is wrong with it.
+    ThresholdError
+        If one of them was chosen for another detector.
     """
-    files = [read_thresholds(path) for path in (old, new)]
+    files = {path: read_thresholds(path) for path in (old, new)}
     scorer = Learned((runs or Runs()).companion(run, "reference"))
-    for path, file in zip((old, new), files, strict=True):
+    for path, file in files.items():
         if file.detector != scorer.detector:
             raise ThresholdError(
                 f"{path}: chosen for the detector {file.detector!r}, which is not {scorer.detector!r}"
             )
     case = _case(run, scorer)
-    today = datetime.date.today()
-    expired = [
-        f"{path}: expired on {file.expires}"
-        for path, file in zip((old, new), files, strict=True)
-        if today > file.expires
-    ]
-    return replace(compare(files[0].cut, case, files[1].cut, case), warnings=tuple(expired))
+    day = today or datetime.date.today()
+    expired = (f"{path}: expired on {file.expires}" for path, file in files.items() if day > file.expires)
+    return replace(compare(files[old].cut, case, files[new].cut, case), warnings=tuple(expired))
 
 
 def _case(run: Run, scorer: Scorer) -> Case:

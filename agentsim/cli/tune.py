@@ -172,6 +172,8 @@ def _pairs(option: str, words: list[str] | None, *, optional: bool = False) -> d
     found: dict[str, float | None] = {}
     for word in words:
         name, equals, number = word.partition("=")
+        if name in found:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
         try:
             found[name] = float(number) if equals or not optional else None
         except ValueError:

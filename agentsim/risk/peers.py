@@ -72,6 +72,13 @@ class Peers:
                     result[f"{what}_{how}_{whose}"] = tally(things.holder[unusual], len(states))
         return result
 
+    def oddities(self) -> dict[tuple[str, str], dict[int, dict[int, int]]]:
+        """For one look-up at a time: by what and whose, context and thing: 1 where it is rare, 0 where it is not.
+
+        What a context does not have there is new to it; contexts without peers are left out.
+        """
+        return {name: _oddities(table) for name, table in self.tables.items()}
+
 
 def context_codes(roles: Sequence[str], tasks: Sequence[str]) -> dict[str, Ints]:
     """A number per entity for its role and for its task; the same words under another role are another task."""
@@ -122,6 +129,17 @@ def _share(table: _Table, things: Marks, context: Ints, *, among: bool) -> Float
     share = np.ones(len(things.holder))
     np.divide(having - among, others, out=share, where=others > 0)
     return share
+
+
+def _oddities(table: _Table) -> dict[int, dict[int, int]]:
+    result: dict[int, dict[int, int]] = {context: {} for context in table.contexts.tolist()}
+    place, thing = np.divmod(table.keys, max(len(table.things), 1))
+    rare = table.counts / table.sizes[place] < RARE
+    for context, code, is_rare in zip(
+        table.contexts[place].tolist(), table.things[thing].tolist(), rare.tolist(), strict=True
+    ):
+        result[context][code] = int(is_rare)
+    return result
 
 
 def _find(ordered: Ints, wanted: Ints) -> tuple[Ints, np.ndarray]:

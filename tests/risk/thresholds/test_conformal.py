@@ -93,14 +93,15 @@ def test_each_role_is_judged_by_its_own_kind(make_case, make_scores):
 
 
 def test_a_large_tree_counts_once(make_scores):
-    # One benign tree of a thousand grants that score high, and ninety-nine trees of one that score low.
-    scored = make_scores([9.0] * 1000 + [0.0] * 99, tree=[0] * 1000 + list(range(1, 100)))
-    cut, _ = by_discovery_rate(0.5, make_scores([10.0] + [0.0] * 9), scored, expected=1)
-    assert cut.at("grant", "worker") <= 10
-    every, _ = by_discovery_rate(
-        0.5, make_scores([9.0] + [0.0] * 9), make_scores([9.0] * 1000 + [0.0] * 99), expected=1
-    )
-    assert every.at("grant", "worker") == np.inf
+    # One benign tree of a thousand grants that score 9, and ninety-nine of one grant that score 0.
+    benign = [9.0] * 1000 + [0.0] * 99
+    judged = make_scores([9.0] + [0.0] * 9)
+    one_tree = make_scores(benign, tree=[0] * 1000 + list(range(1, 100)))
+    cut, _ = by_discovery_rate(0.5, judged, one_tree, expected=1)
+    assert cut.alerts(judged).sum() == 1
+    # Were they a thousand trees, nine would be nothing unusual.
+    cut, _ = by_discovery_rate(0.5, judged, make_scores(benign), expected=1)
+    assert cut.alerts(judged).sum() == 0
 
 
 def test_a_role_that_was_never_seen_is_judged_like_all_others(make_case, make_scores):

@@ -60,6 +60,13 @@ def test_what_was_missed_and_what_was_false_is_the_cost_of_a_day(make_case):
     assert report(one_for_all(7), case, costs=costs).cost_per_day == 2 * (2 * 3 + 100)
 
 
+def test_attacks_count_as_often_as_tasks_are_attacked(make_case):
+    case = make_case([9, 8, 7, 1], theft_1=[0], hijack_1=[3])
+    costs = Costs(missed_otherwise=10.0, false_alarm=1.0, prevalence=0.2)
+    # Beside two honest tasks, a prevalence of one in five is half an attack, and there were two.
+    assert report(one_for_all(99), case, costs=costs).cost_per_day == pytest.approx(0.25 * 20)
+
+
 def test_all_faults_of_a_file_of_costs_are_told(tmp_path):
     path = tmp_path / "costs.yaml"
     path.write_text("missed: {token_theft: -5}\nfalse_alarms: 2\nprevalence: 1.5\n")

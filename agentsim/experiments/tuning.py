@@ -27,7 +27,8 @@ from agentsim.risk import (
 )
 from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.cut import Cut
-from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, read_thresholds, thresholds_of
+from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, thresholds_of
+from agentsim.risk.thresholds.reading import read_thresholds
 from agentsim.run import Run
 from agentsim.settings.faults import SettingsError, suggestion
 from agentsim.settings.mending import validate

@@ -5,16 +5,11 @@ from agentsim.risk.thresholds.choosing import Choice, choose
 from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.curve import budget_curve
 from agentsim.risk.thresholds.cut import Cut
-from agentsim.risk.thresholds.file import (
-    ACTIONS,
-    VALID_DAYS,
-    ThresholdFile,
-    load_thresholds,
-    read_thresholds,
-    write_thresholds,
-)
+from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ThresholdFile
 from agentsim.risk.thresholds.policy import Costs, ThresholdPolicy, alert_budget, read_costs
+from agentsim.risk.thresholds.reading import load_thresholds, read_thresholds
 from agentsim.risk.thresholds.report import ThresholdReport, report
+from agentsim.risk.thresholds.writing import write_thresholds
 
 __all__ = [
     "ACTIONS",

@@ -7,23 +7,17 @@ is another file, and another matter.
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import Field, model_validator
 
 from agentsim.risk.thresholds.case import ThresholdError
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.policy import ThresholdPolicy
-from agentsim.settings.faults import Fault, SettingsError
-from agentsim.settings.mending import validate
-from agentsim.settings.strict import Fault as Place
-from agentsim.settings.strict import Strict, raise_faults
-from agentsim.settings.yamlfile import format_yaml, read_yaml
+from agentsim.settings.strict import Fault, Strict, raise_faults
 
 #: How long a choice holds: agents change, and thresholds do not notice.
 VALID_DAYS = 90
@@ -162,7 +156,7 @@ class ThresholdFile(Strict):
                 "scores of another model mean something else, so choose anew with 'agentsim tune'"
             )
 
-    def _faults(self) -> Iterable[Place]:
+    def _faults(self) -> Iterable[Fault]:
         if self.expires < self.made:
             yield ("expires",), f"is before the day on which it was made, {self.made}", self.expires
         lowest = self.cut.lowest
@@ -178,101 +172,6 @@ def thresholds_of(cut: Cut) -> dict[str, Any]:
         "thresholds": {kind: _written(value) for kind, value in cut.kinds.items()},
         "roles": {role: {k: _written(v) for k, v in kinds.items()} for role, kinds in cut.roles.items()},
     }
-
-
-def read_thresholds(path: Path) -> ThresholdFile:
-    """Read a file of thresholds, expired or not.
-
-    Raises
-    ------
-    SettingsError
-        With everything that is wrong, each fault with its path.
-    """
-    data = read_yaml(path)
-    if not isinstance(data, dict) or "thresholds" not in data:
-        raise SettingsError(path, [Fault("", "not a file of thresholds; 'agentsim tune' makes one")])
-    if isinstance(written := data.get("schema"), int) and written > 1:
-        raise SettingsError(
-            path, [Fault("schema", f"written in format {written}, this version reads 1; update agentsim")]
-        )
-    file, faults = validate(ThresholdFile, data)
-    if file is None:
-        raise SettingsError(path, faults)
-    return file
-
-
-def load_thresholds(path: Path, today: datetime.date | None = None) -> ThresholdFile:
-    """Read a file of thresholds to work with.
-
-    Parameters
-    ----------
-    today : the day; that of the clock when None.
-
-    Raises
-    ------
-    SettingsError
-        With everything that is wrong, each fault with its path.
-    ThresholdError
-        If it has expired.
-    """
-    file = read_thresholds(path)
-    file.require_valid(path, today or datetime.date.today())
-    return file
-
-
-def write_thresholds(file: ThresholdFile, path: Path) -> None:
-    """Write a file of thresholds with comments, all of it or nothing; one that is there is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(format_thresholds(file), encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def format_thresholds(file: ThresholdFile) -> str:
-    """A file of thresholds as YAML with comments."""
-    data = file.model_dump(mode="json", by_alias=True)
-    # Dates as dates, so that YAML writes them without quotes.
-    data |= {"made": file.made, "expires": file.expires, "chosen": file.chosen.arguments()}
-    parts = [_HEAD]
-    for comment, keys in _SECTIONS:
-        lines = [f"# {line}\n" for line in comment.splitlines()]
-        parts.append("".join([*lines, *(_entry(key, data[key]) for key in keys)]))
-    return "\n".join(parts)
-
-
-def _entry(key: str, value: Any) -> str:
-    """One key with its value; a single value in a line of its own, not in braces."""
-    if isinstance(value, dict | list):
-        return format_yaml({key: value})
-    return yaml.safe_dump({key: value}, default_flow_style=False, allow_unicode=True, width=108)
-
-
-_HEAD = """\
-# From which score on a grant, a delegation tree or an agent is an alert, and what is done about it.
-# Made by 'agentsim tune'; 'agentsim tune --compare OLD NEW RUN' shows what a change gains and loses.
-"""
-_SECTIONS = (
-    (
-        "Not to be used after the day on which it expires: agents change, and thresholds do not notice.",
-        ("schema", "made", "expires"),
-    ),
-    ("What gives the scores. Those of any other model mean something else.", ("detector", "model")),
-    (
-        "An alert is what scores at least this; null: never. Under roles, where a role differs from the others.",
-        ("thresholds", "roles"),
-    ),
-    (
-        "What is done about an alert, from which score on; the strongest that is reached. Mildest first:\n"
-        "log, step_up (refuse until authorised anew), revoke_task, revoke_tree, disable_agent.",
-        ("actions",),
-    ),
-    ("How the thresholds were chosen.", ("chosen",)),
-    ("What they did on a run that they were not chosen on.", ("expected",)),
-    ("The runs behind all that.", ("provenance",)),
-)
 
 
 def _plain(kinds: dict[Kind, float | None]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from agentsim.risk.thresholds.case import ThresholdError
 from agentsim.risk.thresholds.cut import Cut
-from agentsim.risk.thresholds.policy import ThresholdPolicy
+from agentsim.risk.thresholds.policy import OneLine, ThresholdPolicy
 from agentsim.settings.strict import Fault, Strict, raise_faults
 
 #: How long a choice holds: agents change, and thresholds do not notice.
@@ -28,7 +28,7 @@ Action = Literal["log", "step_up", "revoke_task", "revoke_tree", "disable_agent"
 ACTIONS: tuple[Action, ...] = ("log", "step_up", "revoke_task", "revoke_tree", "disable_agent")
 
 _Number = Annotated[float, Field(strict=True)]
-_Text = Annotated[str, Field(min_length=1)]
+_Text = Annotated[OneLine, Field(min_length=1)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Date = Annotated[datetime.date, Field(strict=True)]
 
@@ -52,7 +52,7 @@ class Expected(Strict):
     ] = None
     precision: Annotated[_Number | None, Field(description="Share of the alerts that were attacks.")] = None
     recall: Annotated[
-        dict[str, _Number], Field(description="Share of the attacks of each kind that were found.")
+        dict[OneLine, _Number], Field(description="Share of the attacks of each kind that were found.")
     ] = Field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ class Source(Strict):
     used: Annotated[
         Literal["learned", "calibrated", "chosen", "reported"], Field(description="What it was used for.")
     ]
-    scenario: str
+    scenario: OneLine
     seed: Annotated[int | None, Field(strict=True)] = None
     digest: Annotated[_Digest, Field(description="Of the Run's tables.")]
 
@@ -70,7 +70,7 @@ class Source(Strict):
 class Provenance(Strict):
     """Where the file comes from."""
 
-    agentsim: Annotated[str, Field(description="Version that made it.")]
+    agentsim: Annotated[OneLine, Field(description="Version that made it.")]
     runs: tuple[Source, ...]
 
 
@@ -94,7 +94,7 @@ class ThresholdFile(Strict):
         ),
     ]
     roles: Annotated[
-        dict[str, dict[Kind, _Number | None]],
+        dict[OneLine, dict[Kind, _Number | None]],
         Field(description="The same for roles that differ from the others."),
     ] = Field(default_factory=dict)
     actions: Annotated[

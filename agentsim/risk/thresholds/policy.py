@@ -27,6 +27,9 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 #: Minutes that an analyst looks at alerts in a day.
 _WORKING_DAY = 8 * 60
 
+#: Text without control characters and line breaks, of which YAML has more than one would think.
+OneLine = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]*$")]
+
 _Cost = Annotated[float, Field(strict=True, ge=0)]
 _Positive = Annotated[float, Field(strict=True, gt=0)]
 
@@ -64,7 +67,7 @@ class Costs(Strict):
     """What it costs to be wrong, in any one unit."""
 
     missed: Annotated[
-        dict[str, _Cost],
+        dict[OneLine, _Cost],
         Field(description="Of an attack of a kind that is not found.", examples=[{"token_theft": 5000}]),
     ] = Field(default_factory=dict)
     missed_otherwise: Annotated[
@@ -134,7 +137,7 @@ class ThresholdPolicy(Strict):
     ] = None
     costs: Annotated[Costs | None, Field(description="cost: what it costs to be wrong.")] = None
     floors: Annotated[
-        dict[str, Share] | None,
+        dict[OneLine, Share] | None,
         Field(min_length=1, description="recall: share of the attacks of each kind to be found at least."),
     ] = None
 

@@ -9,8 +9,8 @@ from agentsim.risk.thresholds import ACTIONS, KINDS, read_thresholds, write_thre
 from agentsim.settings.faults import SettingsError
 
 DIGEST = st.text("0123456789abcdef", min_size=64, max_size=64)
-# YAML has no words for lone surrogates.
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+# What stands in one line; YAML has no words for lone surrogates.
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 SCORE = st.floats(-1e6, 1e6)
 DATES = st.tuples(st.dates(), st.dates()).map(sorted)
@@ -193,6 +193,12 @@ def test_another_file_is_told_from_one_of_thresholds(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(SettingsError, match=message):
         read_thresholds(path)
+
+
+@pytest.mark.parametrize("breaks", ["\n", "\x85", "\u2028", "\x00"])
+def test_names_stand_in_one_line(tmp_path, breaks):
+    with pytest.raises(ValueError, match="detector"):
+        written(tmp_path, detector=f"com{breaks}bined")
 
 
 def test_a_missing_file_is_told(tmp_path):

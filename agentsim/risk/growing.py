@@ -82,7 +82,7 @@ class Growing:
         for what in WHAT:
             for whose, context in zip(WHOSE, contexts, strict=True):
                 new = rare = 0
-                table = self._oddities[what, whose].get(context)
+                table = self._oddities[f"{what}_{whose}"].get(context)
                 # Where there are no peers, nothing can be new.
                 if table is not None:
                     for thing in things[what]:

@@ -11,7 +11,6 @@ from agentsim.cli.app import Json, app, print_json, progress
 from agentsim.cli.tuned import print_comparison, print_tuned
 
 if TYPE_CHECKING:
-    from agentsim.experiments.tuning import Runs
     from agentsim.risk import ThresholdPolicy
 
 _WAYS = "--budget (or --analysts with --minutes), --fdr, --cost, --recall or --fixed"
@@ -53,6 +52,14 @@ def tune(
         ),
     ] = None,
     fixed: Annotated[float | None, typer.Option(metavar="SCORE", help="This score.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The saved model that gives the scores.",
+            show_default="trained on the scenario of RUN without attackers",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -101,7 +108,7 @@ def tune(
     """
     from agentsim.experiments.tuning import Runs
     from agentsim.experiments.tuning import tune as choose_for
-    from agentsim.risk.thresholds import read_costs, write_thresholds
+    from agentsim.risk.thresholds import read_costs
     from agentsim.run import Run
 
     others = Runs(
@@ -118,29 +125,31 @@ def tune(
         "fixed": {"score": fixed},
     }
     if compare is not None:
-        if any(value is not None for way in ways.values() for value in way.values()) or out or act:
+        if any(value is not None for way in ways.values() for value in way.values()) or out or act or model:
             raise typer.BadParameter(
                 "chooses nothing: leave out what is about choosing", param_hint="--compare"
             )
-        _compare(compare, run, others, as_json)
+        _compare(compare, run, as_json)
         return
     policy, actions = _policy(ways), _pairs("--act", act, optional=True)
-    tuned = choose_for(Run(run), policy, runs=others, actions=actions, valid_days=valid)
+    tuned = choose_for(Run(run), policy, model=model, runs=others, actions=actions, valid_days=valid)
     if out is not None:
-        write_thresholds(tuned.file, out)
+        tuned = tuned.write(out)
     if as_json:
         print_json({"file": str(out) if out else None, **tuned.as_dict()})
         return
     print_tuned(tuned)
     if out is not None:
-        typer.echo(f"\nWritten: {out}; to be used until {tuned.file.expires}")
+        typer.echo(
+            f"\nWritten: {out}, for the model {tuned.model_path}; to be used until {tuned.file.expires}"
+        )
 
 
-def _compare(files: tuple[Path, Path], run: Path, others: Runs, as_json: bool) -> None:
+def _compare(files: tuple[Path, Path], run: Path, as_json: bool) -> None:
     from agentsim.experiments.tuning import compare_files
     from agentsim.run import Run
 
-    compared = compare_files(*files, Run(run), runs=others)
+    compared = compare_files(*files, Run(run))
     if as_json:
         print_json(compared.as_dict())
         return

@@ -1,60 +1,21 @@
-"""What scores the entities of a Run: detectors that have learned from another one."""
+"""Tables of scores: what thresholds are chosen on."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
 import pandas as pd
 
-from agentsim.risk import Behaviour, Combined, Evidence, Novelty, gather, read_behaviour
+from agentsim.risk import Evidence
 from agentsim.risk.behaviour import Floats
 from agentsim.run import Run
 
 
-class Scorer(Protocol):
-    """Gives scores; a saved model is one.
-
-    Attributes
-    ----------
-    detector : its name.
-    sha256 : of the saved model.
-    """
-
-    @property
-    def detector(self) -> str: ...
-
-    @property
-    def sha256(self) -> str | None: ...
-
-    def score(self, run: Run) -> pd.DataFrame:
-        """A table of scores, columns :data:`agentsim.risk.thresholds.COLUMNS`."""
-        ...
-
-
-class Learned:
-    """The combined detector, learned from a Run without attacks and not saved."""
-
-    sha256 = None
-
-    def __init__(self, reference: Run) -> None:
-        self._combined = Combined(0, [Novelty(), Novelty(order=True)]).fit(gather(reference))
-        self.detector = self._combined.name
-
-    def score(self, run: Run) -> pd.DataFrame:
-        """A table of scores of the grants."""
-        behaviour = read_behaviour(run)
-        evidence = gather(behaviour)
-        return grant_scores(behaviour, evidence, self._combined.score(evidence))
-
-
-def grant_scores(behaviour: Behaviour, evidence: Evidence, score: Floats) -> pd.DataFrame:
-    """Scores of the grants of a Run as a table of scores."""
+def scores_of(evidence: Evidence, score: Floats) -> pd.DataFrame:
+    """Scores of the entities of some evidence as a table of scores."""
     return pd.DataFrame(
         {
-            "kind": "grant",
-            "tenant": behaviour.grants["tenant"].to_numpy(np.int64),
-            "entity": evidence.features.index.to_numpy(np.int64),
+            "kind": evidence.kind,
+            "tenant": evidence.tenant,
+            "entity": evidence.features.index.to_numpy(),
             "tree": evidence.tree,
             "role": evidence.role,
             "score": score,

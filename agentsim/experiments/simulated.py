@@ -11,10 +11,9 @@ import pandas as pd
 
 from agentsim.experiments.companions import Companions, make_companions
 from agentsim.experiments.result import DetectionResult, KeyNumber, percent, share_text
-from agentsim.experiments.scoring import grant_scores
+from agentsim.experiments.scoring import scores_of
 from agentsim.risk import (
     Attacks,
-    Behaviour,
     Case,
     Choice,
     Combined,
@@ -30,7 +29,6 @@ from agentsim.risk import (
     figures,
     gather,
     read_attacks,
-    read_behaviour,
     read_truth,
     report,
 )
@@ -86,14 +84,13 @@ def detectors(seed: int) -> tuple[Detector, ...]:
 class _Run(NamedTuple):
     """A run to be scored: its evidence, its truth, its attacks, and how long it lasts in days."""
 
-    behaviour: Behaviour
     evidence: Evidence
     truth: Truth
     attacks: Attacks
     days: float
 
     def case(self, score: Floats, days: float) -> Case:
-        return Case(grant_scores(self.behaviour, self.evidence, score), self.attacks, days)
+        return Case(scores_of(self.evidence, score), self.attacks, days)
 
 
 class _Trial(NamedTuple):
@@ -108,10 +105,9 @@ class _Trial(NamedTuple):
 
 
 def _opened(run: Run) -> _Run:
-    behaviour = read_behaviour(run)
-    evidence = gather(behaviour)
+    evidence = gather(run)
     days = (run.manifest.end - run.manifest.start) / _DAY
-    return _Run(behaviour, evidence, read_truth(run, evidence.features.index), read_attacks(run), days)
+    return _Run(evidence, read_truth(run, evidence.features.index), read_attacks(run), days)
 
 
 def _trials(reference: Evidence, choosing: _Run, judged: _Run, budget: float) -> Iterator[_Trial]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agentsim.experiments.companions import Purpose, make_companion
-from agentsim.experiments.scoring import Learned, Scorer, with_times
+from agentsim.experiments.scoring import with_times
 from agentsim.risk import (
     Case,
     Choice,
@@ -25,10 +26,13 @@ from agentsim.risk import (
     read_attacks,
     report,
 )
+from agentsim.risk.model import Model, load, train
 from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.cut import Cut
-from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, thresholds_of
+from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ModelFile, thresholds_of
+from agentsim.risk.thresholds.opening import digest, open_model
 from agentsim.risk.thresholds.reading import read_thresholds
+from agentsim.risk.thresholds.writing import write_thresholds
 from agentsim.run import Run
 from agentsim.settings.faults import SettingsError, suggestion
 from agentsim.settings.mending import validate
@@ -60,12 +64,33 @@ class Runs:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Thresholds, how they were chosen, and what they do on another Run."""
+    """Thresholds, how they were chosen, and what they do on another Run.
+
+    Attributes
+    ----------
+    file : names the model where that is saved.
+    model, model_path : what gives the scores, and where it is saved; None where it was trained for this.
+    """
 
     file: ThresholdFile
+    model: Model
+    model_path: Path | None
     choice: Choice
     report: ThresholdReport
     warnings: tuple[str, ...]
+
+    def write(self, path: Path) -> Tuned:
+        """Write the file of thresholds, and beside it the model where that is not saved yet; those that are there are replaced."""
+        place = self.model_path or path.with_name(f"{path.stem}-model")
+        sha256 = digest(self.model)
+        if self.model_path is None:
+            card = self.model.save(place)
+            assert card.estimators is not None
+            sha256 = card.estimators.sha256
+        named = ModelFile(file=Path(os.path.relpath(place, path.parent)).as_posix(), sha256=sha256)
+        written = replace(self, file=self.file.model_copy(update={"model": named}), model_path=place)
+        write_thresholds(written.file, path)
+        return written
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,6 +106,7 @@ def tune(
     run: Run,
     policy: ThresholdPolicy,
     *,
+    model: Path | None = None,
     runs: Runs | None = None,
     actions: Mapping[str, float | None] | None = None,
     valid_days: int = VALID_DAYS,
@@ -92,6 +118,7 @@ def tune(
     ----------
     run : what they are chosen on; its labels are read where the way needs them.
     policy : the way in which they are chosen.
+    model : a saved one; trained on a simulated Run without attacks when None.
     runs : the other Runs.
     actions : what is done about an alert, from which score on; None for every alert. All alerts are logged when left out.
     valid_days : days after which the file expires.
@@ -108,9 +135,8 @@ def tune(
     """
     wanted = _known_actions(actions or {"log": None})
     others = runs or Runs()
-    learned = others.companion(run, "reference")
-    scorer: Scorer = Learned(learned)
-    used = {"learned": learned, "chosen": run}
+    scorer = load(model) if model else train(others.companion(run, "reference"), name=run.manifest.name)
+    used = {"chosen": run}
     calibration = None
     if policy.by == "fdr":
         used["calibrated"] = calibrated = others.calibrated or others.companion(run, "calibration")
@@ -130,7 +156,7 @@ def tune(
             "schema": 1,
             "made": made,
             "expires": made + datetime.timedelta(days=valid_days),
-            "detector": scorer.detector,
+            "detector": _detector(scorer),
             "model": None,
             **thresholds_of(choice.cut),
             "actions": _actions(wanted, choice.cut),
@@ -138,19 +164,19 @@ def tune(
             "expected": _expected(told),
             "provenance": {
                 "agentsim": version("agentsim"),
-                "runs": [_source(*each) for each in used.items()],
+                "runs": [*_learned(scorer), *(_source(*each) for each in used.items())],
             },
         },
     )
     if file is None:
         raise SettingsError("thresholds", faults)
-    return Tuned(file, choice, told, (*choice.warnings, *told.warnings, *_exceeded(policy, told)))
+    return Tuned(
+        file, scorer, model, choice, told, (*choice.warnings, *told.warnings, *_exceeded(policy, told))
+    )
 
 
-def compare_files(
-    old: Path, new: Path, run: Run, *, runs: Runs | None = None, today: datetime.date | None = None
-) -> Comparison:
-    """What changes on a Run where one file of thresholds takes the place of another.
+def compare_files(old: Path, new: Path, run: Run, *, today: datetime.date | None = None) -> Comparison:
+    """What changes on a Run where one file of thresholds takes the place of another, each with its own model.
 
     Parameters
     ----------
@@ -161,23 +187,33 @@ def compare_files(
     SettingsError
         If one of them cannot be used, with everything that is wrong with it.
     ThresholdError
-        If one of them was chosen for another detector.
+        If one of them names no model, or another one is where it says.
     """
     files = {path: read_thresholds(path) for path in (old, new)}
-    scorer = Learned((runs or Runs()).companion(run, "reference"))
-    for path, file in files.items():
-        if file.detector != scorer.detector:
-            raise ThresholdError(
-                f"{path}: chosen for the detector {file.detector!r}, which is not {scorer.detector!r}"
-            )
-    case = _case(run, scorer)
+    models = {path: open_model(file, path) for path, file in files.items()}
+    # The same model gives the same scores.
+    distinct = {digest(model): model for model in models.values()}
+    scored = {sha256: _case(run, model) for sha256, model in distinct.items()}
+    first, second = (scored[digest(models[path])] for path in (old, new))
     day = today or datetime.date.today()
     expired = (f"{path}: expired on {file.expires}" for path, file in files.items() if day > file.expires)
-    return replace(compare(files[old].cut, case, files[new].cut, case), warnings=tuple(expired))
+    return replace(compare(files[old].cut, first, files[new].cut, second), warnings=tuple(expired))
 
 
-def _case(run: Run, scorer: Scorer) -> Case:
-    return make_case(run, with_times(run, scorer.score(run)))
+def _case(run: Run, model: Model) -> Case:
+    return make_case(run, with_times(run, model.score(run)))
+
+
+def _detector(model: Model) -> str:
+    return " and ".join(sorted({detector.name for detector in model.fitted.detectors.values()}))
+
+
+def _learned(model: Model) -> list[dict[str, Any]]:
+    """The Runs that a model has learned from, as its card has them."""
+    return [
+        {"used": "learned", "scenario": run.name, "seed": run.seed, "digest": run.digest}
+        for run in model.card.training
+    ]
 
 
 def _known_actions(wanted: Mapping[str, float | None]) -> Mapping[str, float | None]:

@@ -138,24 +138,6 @@ class ThresholdFile(Strict):
                 f"{path}: expired on {self.expires}; agents have changed since, so choose anew with 'agentsim tune'"
             )
 
-    def require_model(self, path: Path, sha256: str) -> None:
-        """Refuse a model that the thresholds were not chosen for.
-
-        Raises
-        ------
-        ThresholdError
-            If it is another one, or the file names none.
-        """
-        if self.model is None:
-            raise ThresholdError(
-                f"{path}: names no model, so nothing can be scored; 'agentsim tune --model' names one"
-            )
-        if self.model.sha256 != sha256:
-            raise ThresholdError(
-                f"{path}: chosen for the model {self.model.sha256[:12]}…, but {self.model.file} is {sha256[:12]}…; "
-                "scores of another model mean something else, so choose anew with 'agentsim tune'"
-            )
-
     def _faults(self) -> Iterable[Fault]:
         if self.expires < self.made:
             yield ("expires",), f"is before the day on which it was made, {self.made}", self.expires

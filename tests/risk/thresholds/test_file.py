@@ -113,16 +113,6 @@ def test_it_holds_on_its_last_day_and_is_refused_on_the_next(tmp_path):
         load_thresholds(path, datetime.date(2026, 4, 2))
 
 
-def test_another_model_than_it_was_chosen_for_is_refused(tmp_path):
-    path = written(tmp_path)
-    read_thresholds(path).require_model(path, "ab" * 32)
-    with pytest.raises(ThresholdError, match=r"chosen for the model abababababab….* is cdcdcdcdcdcd"):
-        read_thresholds(path).require_model(path, "cd" * 32)
-    path = written(tmp_path, model=None)
-    with pytest.raises(ThresholdError, match="names no model"):
-        read_thresholds(path).require_model(path, "cd" * 32)
-
-
 def test_thresholds_are_those_of_the_role_where_it_has_its_own(tmp_path):
     cut = read_thresholds(written(tmp_path)).cut
     assert cut.at("grant", "planner") == 5

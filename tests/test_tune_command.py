@@ -5,7 +5,10 @@ import json
 import pytest
 
 from agentsim.cli import main
+from agentsim.experiments.companions import make_companion
+from agentsim.risk.model import train
 from agentsim.risk.thresholds import read_thresholds
+from agentsim.run import Run
 from agentsim.simulation import Scenario, simulate
 
 SCENARIO = {
@@ -22,6 +25,15 @@ COSTS = "missed: {scope_escalation: 500}\nmissed_otherwise: 100\nfalse_alarm: 5\
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return simulate(Scenario.model_validate(SCENARIO), tmp_path_factory.mktemp("runs") / "tiny").path
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    """A model, so that not every story trains one."""
+    reference, _ = make_companion(Run(run), "reference", agents=250)
+    place = run.with_name("model")
+    train(reference, name="tiny").save(place)
+    return place
 
 
 @pytest.fixture
@@ -43,6 +55,7 @@ def test_it_writes_a_file_and_tells_what_it_finds(cli, run, tmp_path):
     file = read_thresholds(tmp_path / "thresholds.yaml")
     assert file.chosen.alerts == 2000
     assert list(file.actions) == ["step_up"]
+    assert (tmp_path / file.model.file / "card.json").is_file()
     assert "scope escalation" in out
     assert "alerts a day" in out
     assert f"to be used until {file.expires}" in out
@@ -59,9 +72,9 @@ def test_it_writes_a_file_and_tells_what_it_finds(cli, run, tmp_path):
     ],
     ids=lambda words: words[0],
 )
-def test_programs_get_every_way_as_json(cli, run, tmp_path, way):
+def test_programs_get_every_way_as_json(cli, run, model, tmp_path, way):
     (tmp_path / "costs.yaml").write_text(COSTS)
-    status, out, err = cli(run, *way, "--json")
+    status, out, err = cli(run, *way, "--model", model, "--json")
     assert (status, err) == (0, "")
     told = json.loads(out)
     assert told["file"] is None
@@ -70,9 +83,9 @@ def test_programs_get_every_way_as_json(cli, run, tmp_path, way):
     assert (told["cost_per_day"] is not None) == (way[0] == "--cost")
 
 
-def test_two_files_are_compared(cli, run):
-    cli(run, "--budget", "1000/day", "-o", "old.yaml")
-    cli(run, "--budget", "3000/day", "-o", "new.yaml")
+def test_two_files_are_compared(cli, run, model):
+    cli(run, "--budget", "1000/day", "--model", model, "-o", "old.yaml")
+    cli(run, "--budget", "3000/day", "--model", model, "-o", "new.yaml")
     status, out, _ = cli("--compare", "old.yaml", "new.yaml", run)
     assert status == 0
     assert "Gained, the highest:" in out
@@ -98,12 +111,14 @@ def test_two_files_are_compared(cli, run):
         (["--fixed", "3", "--act", "log=1"], ["actions.log", "below 3"]),
         (["--fixed", "3", "--report", "nowhere"], ["nowhere", "no Run here"]),
         (["--compare", "a.yaml", "b.yaml", "--fixed", "3"], ["--compare", "leave out"]),
+        (["--fixed", "3", "--model", "nowhere"], ["nowhere"]),
         (["--compare", "a.yaml", "b.yaml"], ["a.yaml", "no such file"]),
     ],
     ids=" ".join,
 )
-def test_a_mistake_gives_one_message(cli, run, words, named):
-    status, out, err = cli(run, *words)
+def test_a_mistake_gives_one_message(cli, run, model, words, named):
+    with_model = [] if "--compare" in words or "--model" in words else ["--model", model]
+    status, out, err = cli(run, *words, *with_model)
     assert (status, out) == (2, "")
     assert err.startswith("agentsim: ")
     assert "Traceback" not in err

@@ -10,6 +10,7 @@ from agentsim.cli import (  # noqa: I001
     calibrate,
     exposure,
     features,
+    tune,
     reports,
     serve,
     policy,
@@ -44,4 +45,5 @@ __all__ = [
     "runs",
     "serve",
     "sweep",
+    "tune",
 ]

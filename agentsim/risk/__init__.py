@@ -16,7 +16,7 @@ from agentsim.risk.detectors import (
     count_forest,
     explain,
 )
-from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
+from agentsim.risk.evaluation import Attacks, EvaluationError, Truth, figures, read_attacks, read_truth
 from agentsim.risk.evidence import Evidence, gather, learn_peers
 from agentsim.risk.exports import ALERT, ExportError, export
 from agentsim.risk.features import features
@@ -26,19 +26,29 @@ from agentsim.risk.reasons import REFUSALS
 from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
-    Threshold,
+    Case,
+    Choice,
+    ThresholdError,
+    ThresholdFile,
+    ThresholdPolicy,
     ThresholdReport,
+    alert_budget,
     budget_curve,
-    choose_threshold,
-    report_threshold,
+    choose,
+    load_thresholds,
+    make_case,
+    report,
 )
 
 __all__ = [
     "ALERT",
     "FEATURES",
     "REFUSALS",
+    "Attacks",
     "Behaviour",
     "CalibratedRanks",
+    "Case",
+    "Choice",
     "Combined",
     "ContextualSurprise",
     "Counts",
@@ -57,11 +67,14 @@ __all__ = [
     "RobustZ",
     "Supervised",
     "Suppression",
-    "Threshold",
+    "ThresholdError",
+    "ThresholdFile",
+    "ThresholdPolicy",
     "ThresholdReport",
     "Truth",
+    "alert_budget",
     "budget_curve",
-    "choose_threshold",
+    "choose",
     "count_forest",
     "explain",
     "export",
@@ -72,8 +85,12 @@ __all__ = [
     "learn_peers",
     "leave_one_suite_out",
     "load_suppressions",
+    "load_thresholds",
+    "make_case",
+    "read_attacks",
     "read_behaviour",
     "read_truth",
+    "report",
     "report_threshold",
     "suppress",
 ]

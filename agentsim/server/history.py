@@ -1,15 +1,15 @@
-"""What a grant has done so far: a small state per grant, and the seam to whoever judges it."""
+"""What a grant has done so far: a small state per grant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
-from agentsim.server.operations import Verify
-
 #: How many different tools a state counts by name; the rest count as ``other``.
 MOST_TOOLS = 32
+#: What is no pattern of what a grant does.
+_NOT_TOLD = frozenset(("held_at", "reauthorized_at"))
 
 
 @dataclass(slots=True)
@@ -24,6 +24,9 @@ class GrantState:
     first_at: int = 0
     last_at: int = 0
     tools: dict[str, int] = field(default_factory=dict)
+    #: Since when it may not be used until somebody re-authorises it, and when somebody did; 0: it is not held, nobody has.
+    held_at: int = 0
+    reauthorized_at: int = 0
 
     @classmethod
     def from_json(cls, text: str) -> "GrantState":
@@ -46,20 +49,5 @@ class GrantState:
 
     def patterns(self) -> dict[str, Any]:
         """As answered under ``execution_patterns``."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"tools": dict(self.tools)}
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What a matcher says of a grant: the document's three members."""
-
-    historical_pattern_match: bool
-    execution_pattern: str
-    risk_assessment: str
-
-
-class PatternMatcher(Protocol):
-    """Judges a grant by its state. The server knows nobody who does; it is handed one, or none."""
-
-    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
-        """Judge the grant of an agent of this role, as it asks for this (None: as it stands)."""
+        told = {name: getattr(self, name) for name in self.__slots__ if name not in _NOT_TOLD}
+        return told | {"tools": dict(self.tools)}

@@ -11,6 +11,7 @@ from agentsim.server.operations import (
     Deny,
     Disable,
     Enable,
+    Hold,
     Introspect,
     Issue,
     IssueChild,
@@ -20,6 +21,7 @@ from agentsim.server.operations import (
     NoteSignIn,
     Operation,
     ReadAgent,
+    Reauthorize,
     RecordExecution,
     Redeem,
     Refresh,
@@ -69,7 +71,7 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
         case Redeem(by=by, code=code):
             _collect_caller(by, needs)
             _add(needs.codes, parse_keyed_token("ac", code))
-        case Withdraw(grant_id=grant_id):
+        case Withdraw(grant_id=grant_id) | Hold(grant_id=grant_id) | Reauthorize(grant_id=grant_id):
             _add(needs.tokens, grant_id)
         case Confirm(registration_token=token):
             _add(needs.clients, parse_keyed_token("reg", token))
@@ -87,8 +89,9 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
             _collect_caller(by, needs)
             _add(needs.tokens, parse_keyed_token("rt", token))
             _collect_token(codec, token, needs, with_role=with_role, logs=history)
-        case Revoke(by=by, token=revoked, client_id=client_id):
+        case Revoke(by=by, token=revoked, client_id=client_id, grant_id=grant_id):
             _collect_caller(by, needs)
+            _add(needs.tokens, grant_id)
             if revoked is not None:
                 _add(needs.tokens, parse_keyed_token("rt", revoked))
             if client_id is not None:

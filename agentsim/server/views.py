@@ -23,7 +23,9 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
     ended : the revocation that ended it, if one did.
     now : microseconds; tells what has expired.
     """
-    expired = now >= row["grant_expires_at"]
+    state: View = orjson.loads(row["state"]) if row["state"] is not None else {}
+    held = bool(state.pop("held_at", 0))
+    state.pop("reauthorized_at", None)
     return {
         "grant_id": str(row["grant_id"]),
         "parent_grant_id": _text(row["parent_grant_id"]),
@@ -41,12 +43,20 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
         "level": row["max_scope_level"],
         "audience": row["audience"].split(),
         "budget": row["budget"],
-        "status": "revoked" if ended is not None else "expired" if expired else "active",
+        "status": _status(row, ended, now, held=held),
         "revocation_id": _text(ended),
         "issued_at": _moment(row["issued_at"]),
         "grant_expires_at": _moment(row["grant_expires_at"]),
-        "usage": _usage(row["state"]),
+        "usage": _usage(state),
     }
+
+
+def _status(row: Row, ended: int | None, now: int, *, held: bool) -> str:
+    if ended is not None:
+        return "revoked"
+    if now >= row["grant_expires_at"]:
+        return "expired"
+    return "held" if held else "active"
 
 
 def agent_view(row: Row) -> View:
@@ -74,9 +84,8 @@ def audit_view(row: Row) -> View:
     }
 
 
-def _usage(state: str | None) -> View:
+def _usage(usage: View) -> View:
     """How a grant is used: its state's counts, and when it was verified first and last."""
-    usage: View = orjson.loads(state) if state is not None else {}
     for name in ("first_at", "last_at"):
         usage[name] = _moment(usage[name]) if usage.get(name) else None
     return usage

@@ -35,6 +35,7 @@ from agentsim.server import (
     SigningKey,
     Store,
     TokenGrant,
+    Use,
     Verification,
     Verify,
 )
@@ -218,8 +219,8 @@ def world(make_world: Callable[..., World]) -> World:
 class StrictMatcher:
     """Believes in agents of the role that it knows, for their first verification."""
 
-    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
-        match = role == "reviewer" and state.verifications == 0
+    def assess(self, use: Use, state: GrantState) -> Assessment:
+        match = use.role == "reviewer" and state.verifications == 0
         return Assessment(match, "normal" if match else "unusual", "low" if match else "high")
 
 

@@ -26,6 +26,9 @@ def assess(
     """What the matcher says of a use, before any of it is noted; None where none is at work."""
     if batch.matcher is None:
         return None
+    state = batch.grant_state(claims.grant_id)
+    if state.held_at:
+        return HELD
     use = Use(
         role=batch.loaded.agents[claims.client_id]["role"],
         task_id=claims.task_id,
@@ -34,7 +37,7 @@ def assess(
         request=request,
         refusal=refusal,
     )
-    return batch.matcher.assess(use, batch.grant_state(claims.grant_id))
+    return batch.matcher.assess(use, state)
 
 
 def heed(batch: Batch, entry: Entry, claims: Claims, assessment: Assessment | None) -> None:

@@ -18,7 +18,7 @@ from agentsim.server.errors import (
     InvalidToken,
     OAuthError,
 )
-from agentsim.server.holds import HELD, STEP_UP_REQUIRED, assess, check_held, heed, told_reasons
+from agentsim.server.holds import assess, check_held, heed, told_reasons
 from agentsim.server.operations import RecordExecution, Verify
 from agentsim.server.rules import check_agents
 from agentsim.server.throttling import charge
@@ -155,8 +155,6 @@ def _assess_refused(
     batch: Batch, request: Verify, entry: Entry, claims: Claims, refusal: OAuthError
 ) -> Assessment | None:
     """What is made of a use that is refused anyway: the refusal stays, but the grant may be held for it."""
-    if refusal.reason == STEP_UP_REQUIRED:
-        return HELD if batch.matcher is not None else None
     assessment = assess(batch, claims, entry.timestamp, request, refusal.reason)
     with suppress(InsufficientUserAuthentication):
         heed(batch, entry, claims, assessment)

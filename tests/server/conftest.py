@@ -24,6 +24,7 @@ from agentsim.server import (
     ManualClock,
     OAuthError,
     Operation,
+    PatternMatcher,
     Policy,
     Refresh,
     Register,
@@ -55,8 +56,15 @@ class World:
     """A server, the clock that it asks, and the administrator of its organisation."""
 
     def __init__(
-        self, database: Path | str | None = None, *, seed: bytes = b"test", now: int = NOW, **policy: Any
+        self,
+        database: Path | str | None = None,
+        *,
+        seed: bytes = b"test",
+        now: int = NOW,
+        matcher: PatternMatcher | None = None,
+        **policy: Any,
     ) -> None:
+        self.matcher = matcher
         self.database = database
         self.seed = seed
         self.policy = Policy(**policy)
@@ -72,7 +80,7 @@ class World:
             clock=self.clock,
             secrets=secrets,
             keyring=self.keyring,
-            **others,
+            **({"matcher": self.matcher} | others),
         )
 
     def reopen(self, **others: Any) -> None:

@@ -106,7 +106,18 @@ class Manifest(BaseModel):
 
     def continues(self, other: Manifest) -> bool:
         """Whether the other Run's finished tenants are this one's: of the same input and the same code."""
-        names = ("format", "kind", "name", "seed", "source", "policy", "fork", "thresholds", "versions", "code")
+        names = (
+            "format",
+            "kind",
+            "name",
+            "seed",
+            "source",
+            "policy",
+            "fork",
+            "thresholds",
+            "versions",
+            "code",
+        )
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def digests(self) -> dict[str, str]:

@@ -19,7 +19,6 @@ from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
 from agentsim.server.operations import Grounds
 from agentsim.server.policy import Policy
-from agentsim.server.purposes import Purposes
 from agentsim.server.tokens import TokenCodec
 from agentsim.server.watch import Action, PatternMatcher
 
@@ -67,7 +66,6 @@ class Batch:
     #: What may still be asked, and the clients that have authenticated themselves or whose token was good, by id.
     buckets: Draft
     met: dict[int, Row] = field(default_factory=dict)
-    purposes: Purposes = field(default_factory=Purposes)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
         default_factory=lambda: {
@@ -98,15 +96,6 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
-
-    def purpose(self, grant_id: int) -> str:
-        """What a grant is for, in words; only where a matcher is at work."""
-        known = self.purposes.get(grant_id)
-        if known is None:
-            # What this batch has issued is in no database yet.
-            row = self.loaded.tokens.get(grant_id)
-            known = "" if row is None else row["task_description"]
-        return known
 
     def first_issue(self, grant_id: int | None) -> Row | None:
         """The row of a grant's first token, where there is such a grant."""

@@ -33,7 +33,6 @@ from agentsim.server.needs import Needs, collect
 from agentsim.server.operations import NotePolicy, Operation
 from agentsim.server.parties import Admin
 from agentsim.server.policy import Policy
-from agentsim.server.purposes import Purposes
 from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.throttling import too_many
@@ -81,7 +80,6 @@ class Server:
         self.keyring = keyring or KeyRing(SigningKey.generate())
         self._codec = TokenCodec(self.policy.issuer, self.policy.audiences, self.keyring)
         self.matcher = matcher
-        self._purposes = Purposes()
         self._due: list[Action] = []
         self._writer = writer
         self._head: Head | None = self.store.head(writer)
@@ -308,15 +306,12 @@ class Server:
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
                 collect(self._codec, operation, needs, with_role=with_role)
-        if self.matcher is not None:
-            self._purposes.learn(self.store.purposes(connection, self._purposes.unknown(needs.purposes)))
         return Batch(
             policy=self.policy,
             codec=self._codec,
             secrets=self._secrets,
             ids=self._ids,
             matcher=self.matcher,
-            purposes=self._purposes,
             old_marks=self._marks,
             loaded=self.store.load(connection, needs),
             trail=Trail(head, self._ids),

@@ -32,7 +32,6 @@ def assess(
     use = Use(
         role=batch.loaded.agents[claims.client_id]["role"],
         task_id=claims.task_id,
-        purpose=batch.purpose(claims.grant_id),
         depth=claims.depth,
         now=now,
         request=request,

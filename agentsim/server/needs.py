@@ -48,8 +48,6 @@ class Needs:
     #: Clients and owners whose previous tasks, and grants whose execution logs, are wanted.
     task_history_of: set[tuple[int, str]] = field(default_factory=set)
     logs_of: set[int] = field(default_factory=set)
-    #: Grants of which a matcher must know what they are for.
-    purposes: set[int] = field(default_factory=set)
     codes: set[int] = field(default_factory=set)
     #: Grants whose budgets are wanted.
     budgets: set[int] = field(default_factory=set)
@@ -130,7 +128,6 @@ def _collect_token(
         needs.clients.update(client for _, client, _ in claims.lineage)
     if with_role:
         needs.clients.add(claims.client_id)
-        needs.purposes.add(claims.grant_id)
     if tasks:
         needs.task_history_of.add((claims.client_id, claims.owner))
     if logs:

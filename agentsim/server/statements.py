@@ -113,9 +113,6 @@ class Statements:
                 (CODES, CODES.c.code_id),
             )
         }
-        self.purposes = select(TOKENS.c.token_id, TOKENS.c.task_description).where(
-            database.among(TOKENS.c.token_id)
-        )
         self.put_tasks = database.upsert(ENDED_TASKS, "revocation_id")
         self.end_tokens = (
             update(TOKENS)

@@ -239,16 +239,6 @@ class Store:
             loaded.logs[grant] = rows_of(connection, NEWEST_LOGS, grant=grant)
         return loaded
 
-    def purposes(self, connection: Connection, grants: set[int]) -> dict[int, str]:
-        """The descriptions of the tasks that grants were given for; those that there are not yet are left out."""
-        ordered = sorted(grants)
-        found: dict[int, str] = {}
-        for start in range(0, len(ordered), _CHUNK):
-            keys = {"keys": ordered[start : start + _CHUNK]}
-            rows = connection.execute(self._statements.purposes, keys)
-            found.update({row.token_id: row.task_description for row in rows})
-        return found
-
     def budgets(self, connection: Connection, grants: set[int]) -> list[Budget]:
         """The budgets of grants; those without one are left out."""
         return [Budget(**row) for row in self._by_key(connection, BUDGETS, grants)]

@@ -75,7 +75,7 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
     """Keep how a tool call went. The token may have expired or been revoked since: what happened, happened."""
-    claims = _decode(batch, request.token, entry)
+    _decode(batch, request.token, entry)
     check_text(tool=request.tool, resource=request.resource, args_digest=request.args_digest)
     if request.outcome not in OUTCOMES:
         raise InvalidRequest(
@@ -92,7 +92,6 @@ def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> Ex
         "result_chars": request.result_chars,
     }
     entry.details = {name: value for name, value in measured.items() if value is not None}
-    batch.change_grant(claims.grant_id).executions += 1
     return ExecutionReceipt(log_id=0)
 
 
@@ -190,14 +189,11 @@ def _answer(
         answer.task_context_valid = error is None or not error.reason.endswith("task_mismatch")
         if assessment is not None:
             answer.historical_pattern_match = assessment.historical_pattern_match
-    state = batch.change_grant(claims.grant_id)
     if request.include_history and is_told:
         answer.previous_tasks = batch.previous_tasks(claims)
-        answer.execution_patterns = state.patterns()
+        answer.execution_patterns = batch.grant_state(claims.grant_id).patterns()
         if assessment is not None:
             answer.execution_pattern = assessment.execution_pattern
             answer.risk_assessment = assessment.risk_assessment
             answer.risk_reasons = told_reasons(request.by, assessment)
-    # As the audit row has them: cut to a size, and what others rebuild from the rows is the same.
-    state.note_verification(entry.timestamp, entry.details["tools"], granted=error is None)
     return answer

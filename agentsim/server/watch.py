@@ -32,7 +32,7 @@ class Use:
     Attributes
     ----------
     role : of the grant's agent, as it was registered.
-    task_id, purpose : the task that the token is bound to, and what it is for, in the words of whoever asked for the grant.
+    task_id : that the token is bound to; what it is for in words, the grant's state says.
     depth : of the grant in its tree; 0 for a root.
     request : what is asked; None where the grant is only looked at (introspection).
     refusal : why it will be refused, whatever is made of it; None where the token holds for this.
@@ -40,7 +40,6 @@ class Use:
 
     role: str
     task_id: str
-    purpose: str
     depth: int
     now: int
     request: Verify | None = None

@@ -14,7 +14,6 @@ from agentsim.server import (
     Hold,
     Introspect,
     Introspection,
-    Issue,
     IssueChild,
     Noted,
     Person,
@@ -190,7 +189,7 @@ def test_a_matcher_is_told_of_the_use_and_of_what_was_before_it(world: Any) -> N
     class Curious:
         def assess(self, use: Any, state: Any) -> Assessment:
             seen.append(
-                (use.role, use.task_id, use.purpose, use.depth, use.now, use.refusal, dict(state.tools))
+                (use.role, use.task_id, state.task, use.depth, use.now, use.refusal, dict(state.tools))
             )
             return Assessment(True, "normal", "low")
 
@@ -209,24 +208,3 @@ def test_a_matcher_is_told_of_the_use_and_of_what_was_before_it(world: Any) -> N
     world.revoke(child)
     world.verify(child)
     assert len(seen) == 2
-
-
-def test_what_a_grant_is_for_is_known_even_in_the_batch_that_issues_it(world: Any) -> None:
-    seen = []
-
-    class Curious:
-        def assess(self, use: Any, state: Any) -> Assessment:
-            seen.append(use.purpose)
-            return Assessment(True, "normal", "low")
-
-    agent = world.agent()
-    asked = Issue(by=agent, task_id="t", scope="file_read:github", task_description="read")
-    script, at = [asked], world.clock.now()
-    token = world.root(agent, "t", task_description="read").access_token
-    other = type(world)(seed=world.seed, matcher=Curious())
-    registered = other.agent()
-    asked.by = registered
-    # The same ids and secrets on a server of the same seed: the token that will be issued is known beforehand.
-    other.server.execute([*script, Verify(token=token)], at=[at, at])
-    assert seen == ["read"]
-    other.server.close()

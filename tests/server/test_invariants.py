@@ -514,7 +514,7 @@ class Story:
             expected = "tool_not_granted"
         if expected not in ("revoked", "expired") and self.strikes(token.grant, tools):
             token.grant.held, expected = True, expected or "step_up_required"
-        token.grant.writes += "write" in tools
+        token.grant.writes += "write" in tools and expected is None
         token.grant.refusals += expected is not None
         assert (answer.error.reason if answer.error else None) == expected
 

@@ -13,13 +13,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from agentsim.errors import UserError
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.run import Run
 from agentsim.server.history import GrantState
-from agentsim.server.watch import ActionKind, Assessment, Use, Watcher
+from agentsim.server.watch import ActionKind, Assessment, Use, Watch, Watcher
+
+
+class OnlineError(UserError):
+    """Thresholds that cannot be put to work in a server; the message says why."""
+
 
 #: From this share of the threshold on a use is a medium risk.
 _MEDIUM = 0.5
@@ -119,3 +126,14 @@ def _words(behaviour: Behaviour) -> list[set[_Word]]:
         found[grant].add(("tool", str(tool)))
         found[grant].update(("resource", name) for name in str(resources).split())
     return found
+
+
+def load_watch(path: Path) -> Watch:
+    """What judges by a file of thresholds.
+
+    Raises
+    ------
+    OnlineError
+        If nothing that it names can judge a use while it is verified.
+    """
+    raise OnlineError(f"{path}: names no model that can judge a use while it is verified")

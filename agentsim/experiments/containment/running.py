@@ -80,7 +80,9 @@ def contain(
 
 
 def _command(plan: Plan, folder: Path, source: Path | str | None) -> Sequence[str]:
+    scenario = plan.played
     return [
-        *("agentsim", "contain", str(source or f"{plan.played.name}.yaml")),
+        *("agentsim", "contain", str(source or f"{scenario.name}.yaml")),
+        *("--agents", str(scenario.population.agents), "--seed", str(scenario.seed)),
         *("--points", str(len(plan.thresholds)), "--action", plan.action, "--out", str(folder)),
     ]

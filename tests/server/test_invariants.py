@@ -140,7 +140,7 @@ class Grant:
     dead_alone: bool = False
     children: int = 0
     #: What a matcher goes by, and what has become of the grant for it.
-    writes: int = 0
+    uses: int = 0
     refusals: int = 0
     held: bool = False
     vouched: bool = False
@@ -151,14 +151,13 @@ class Grant:
 
 
 class Wary:
-    """Holds a grant that writes twice, and wants the tree of one ended that was refused three times."""
+    """Holds a grant that is used a third time, and wants the tree of one ended that was refused three times."""
 
     def assess(self, use: Use, state: GrantState) -> Assessment:
-        asked = use.request.required_tools if use.request else ()
         if state.refusals >= 3:
             return Assessment(False, "unusual", "high", 2.5, ("refused again and again",), "revoke_tree")
-        if "write" in asked and state.tools.get("write"):
-            return Assessment(False, "unusual", "high", 1.5, ("writes again",), "step_up")
+        if use.request and state.verifications >= 2:
+            return Assessment(False, "unusual", "high", 1.5, ("used again",), "step_up")
         return Assessment(True, "normal", "low")
 
 
@@ -512,17 +511,17 @@ class Story:
             expected = "step_up_required"
         if expected is None and not set(tools) <= set(token.answer.allowed_tools):
             expected = "tool_not_granted"
-        if expected not in ("revoked", "expired") and self.strikes(token.grant, tools):
+        if expected not in ("revoked", "expired") and self.strikes(token.grant):
             token.grant.held, expected = True, expected or "step_up_required"
-        token.grant.writes += "write" in tools and expected is None
+        token.grant.uses += 1
         token.grant.refusals += expected is not None
         assert (answer.error.reason if answer.error else None) == expected
 
-    def strikes(self, grant: Grant, tools: list[str]) -> bool:
+    def strikes(self, grant: Grant) -> bool:
         """Whether the matcher, where there is one, lets a grant be held for this."""
         if self.world.matcher is None or grant.held:
             return False
-        return grant.refusals >= 3 or ("write" in tools and grant.writes > 0 and not grant.vouched)
+        return grant.refusals >= 3 or (grant.uses >= 2 and not grant.vouched)
 
     def introspect(self, token: Token, how: int, *_: int) -> None:
         answer = self.ask(Introspect(token=token.answer.access_token, include_task_history=how > 2))

@@ -5,6 +5,7 @@ both work on the same rows; the writer takes ``inserts``, ``consumed`` and ``con
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +67,8 @@ class Batch:
     #: What may still be asked, and the clients that have authenticated themselves or whose token was good, by id.
     buckets: Draft
     met: dict[int, Row] = field(default_factory=dict)
+    #: The role of an agent that an earlier batch has met.
+    remembered_role: Callable[[int], str | None] = field(default=lambda _: None)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
         default_factory=lambda: {
@@ -96,6 +99,12 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def role(self, client_id: int) -> str:
+        """The role of the agent of a token that is verified or introspected, where a matcher is at work."""
+        agent = self.loaded.agents.get(client_id)
+        known = self.remembered_role(client_id) if agent is None else agent["role"]
+        return known or ""
 
     def first_issue(self, grant_id: int | None) -> Row | None:
         """The row of a grant's first token, where there is such a grant."""

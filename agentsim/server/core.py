@@ -302,21 +302,27 @@ class Server:
         head: Head,
     ) -> Batch:
         needs = Needs(with_lineage=lists_agents(self.policy))
-        with_role = self.matcher is not None or bool(self.policy.limits.classes)
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
-                collect(self._codec, operation, needs, with_role=with_role)
+                collect(self._codec, operation, needs, with_agent=self._wants_agent)
         return Batch(
             policy=self.policy,
             codec=self._codec,
             secrets=self._secrets,
             ids=self._ids,
             matcher=self.matcher,
+            remembered_role=self.acquaintances.role,
             old_marks=self._marks,
             loaded=self.store.load(connection, needs),
             trail=Trail(head, self._ids),
             buckets=self._buckets.draft(self.policy.limits),
         )
+
+    def _wants_agent(self, client_id: int) -> bool:
+        """Whether the agent of a token is to be loaded: for its class, or for its role where that is not remembered."""
+        if self.policy.limits.classes:
+            return True
+        return self.matcher is not None and self.acquaintances.role(client_id) is None
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
         began = perf_counter_ns()

@@ -30,7 +30,7 @@ def assess(
     if state.held_at:
         return HELD
     use = Use(
-        role=batch.loaded.agents[claims.client_id]["role"],
+        role=batch.role(claims.client_id),
         task_id=claims.task_id,
         depth=claims.depth,
         now=now,

@@ -1,5 +1,6 @@
 """Needs: the keys of the rows that operations lead to, so that one load serves a whole batch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agentsim.server.assertions import peek
@@ -55,13 +56,20 @@ class Needs:
     assertions: set[bytes] = field(default_factory=set)
 
 
-def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
-    """Add the keys that an operation leads to."""
+def collect(
+    codec: TokenCodec, operation: Operation, needs: Needs, *, with_agent: Callable[[int], bool]
+) -> None:
+    """Add the keys that an operation leads to.
+
+    Parameters
+    ----------
+    with_agent : whether the agent of a token that is asked about is wanted, too.
+    """
     match operation:
         # What comes most often comes first.
         case Verify(by=by, token=token, include_history=history):
             _collect_caller(by, needs)
-            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
+            _collect_token(codec, token, needs, with_agent=with_agent, tasks=history)
         case RecordExecution(token=token):
             _collect_token(codec, token, needs)
         case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
@@ -88,7 +96,7 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
         case Introspect(by=by, token=token, include_task_history=history):
             _collect_caller(by, needs)
             _add(needs.tokens, parse_keyed_token("rt", token))
-            _collect_token(codec, token, needs, with_role=with_role, logs=history)
+            _collect_token(codec, token, needs, with_agent=with_agent, logs=history)
         case Revoke(by=by, token=revoked, client_id=client_id, grant_id=grant_id):
             _collect_caller(by, needs)
             _add(needs.tokens, grant_id)
@@ -113,7 +121,7 @@ def _collect_token(
     token: str,
     needs: Needs,
     *,
-    with_role: bool = False,
+    with_agent: Callable[[int], bool] | None = None,
     tasks: bool = False,
     logs: bool = False,
 ) -> None:
@@ -126,7 +134,7 @@ def _collect_token(
         needs.budgets.add(claims.grant_id)
     if needs.with_lineage:
         needs.clients.update(client for _, client, _ in claims.lineage)
-    if with_role:
+    if with_agent is not None and with_agent(claims.client_id):
         needs.clients.add(claims.client_id)
     if tasks:
         needs.task_history_of.add((claims.client_id, claims.owner))

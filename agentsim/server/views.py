@@ -8,6 +8,7 @@ import orjson
 
 from agentsim.server.batch import Row
 from agentsim.server.credentials import client_name
+from agentsim.server.history import GrantState
 from agentsim.server.lineage import unpack
 from agentsim.server.metadata import profile_of
 
@@ -23,9 +24,7 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
     ended : the revocation that ended it, if one did.
     now : microseconds; tells what has expired.
     """
-    state: View = orjson.loads(row["state"]) if row["state"] is not None else {}
-    held = bool(state.pop("held_at", 0))
-    state.pop("reauthorized_at", None)
+    state = GrantState() if row["state"] is None else GrantState.from_json(row["state"])
     return {
         "grant_id": str(row["grant_id"]),
         "parent_grant_id": _text(row["parent_grant_id"]),
@@ -43,11 +42,11 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
         "level": row["max_scope_level"],
         "audience": row["audience"].split(),
         "budget": row["budget"],
-        "status": _status(row, ended, now, held=held),
+        "status": _status(row, ended, now, held=bool(state.held_at)),
         "revocation_id": _text(ended),
         "issued_at": _moment(row["issued_at"]),
         "grant_expires_at": _moment(row["grant_expires_at"]),
-        "usage": _usage(state),
+        "usage": _usage(state.patterns()),
     }
 
 

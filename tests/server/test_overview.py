@@ -128,7 +128,8 @@ def test_a_grant_tells_who_gave_what_to_whom_and_how_it_is_used(world: Any) -> N
 def test_a_grant_that_nobody_used_has_no_usage(world: Any) -> None:
     world.root(world.agent())
     (view,) = overview(world).grants()["grants"]
-    assert view["usage"] == {"first_at": None, "last_at": None}
+    assert (view["usage"]["verifications"], view["usage"]["tools"]) == (0, {})
+    assert (view["usage"]["first_at"], view["usage"]["last_at"]) == (None, None)
 
 
 @pytest.mark.on_both

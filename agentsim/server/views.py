@@ -84,7 +84,7 @@ def audit_view(row: Row) -> View:
 
 
 def _usage(usage: View) -> View:
-    """How a grant is used: its state's counts, and when it was verified first and last."""
+    """How a grant is used: its state's counts, and when something was asked about it first and last."""
     for name in ("first_at", "last_at"):
         usage[name] = _moment(usage[name]) if usage.get(name) else None
     return usage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter
 
 from agentsim.reporting import words
 from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
@@ -48,9 +47,9 @@ def containment_curve(frame: pd.DataFrame) -> Picture | Note:
             )
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda share, _: "none" if share <= least else f"{100 * share:g} %")
-        )
+        decades = [share for share in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) if share > 2 * least]
+        axes.set_xticks([least, *decades], ["none", *(f"{100 * share:g} %" for share in decades)])
+        axes.set_xlim(least / 1.5, max(1.5 * float(killed.max()), 0.1))
         axes.set_xlabel("honest tasks killed")
         axes.set_ylabel("attackers' operations honoured,\n% of those when nobody acts")
     return Picture(figure, _finding(points), _alt(points), _table(frame))

@@ -1,4 +1,4 @@
-"""What a grant has done so far: a small state of integers and capped sets, and the seam to whoever judges it.
+"""What a grant has done so far: a small state of integers and capped sets.
 
 The state is a fold of audit rows: whoever reads the rows later can make the same one again. Whole trees and agents have
 such a state, too, where somebody follows the rows; the server keeps those of grants.
@@ -10,8 +10,6 @@ from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 import orjson
-
-from agentsim.server.operations import Verify
 
 #: How many different tools a state counts by name; the rest count together. No tool has a blank in its name.
 MOST_TOOLS = 32
@@ -106,6 +104,10 @@ class GrantState:
     namesakes: int = 0
     withdrawn_uses: int = 0
     ended_others: int = 0
+    #: Since when the grant may not be used until somebody re-authorises it, and when somebody did; 0: it is not held,
+    #: nobody has. No part of what it does.
+    held_at: int = 0
+    reauthorized_at: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     tools: dict[str, int] = field(default_factory=dict)
     #: Executions of tools that failed.
@@ -258,19 +260,3 @@ _Name = TypeVar("_Name", int, str)
 def _remember(known: list[_Name], name: _Name, most: int) -> None:
     if name not in known and len(known) < most:
         known.append(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What a matcher says of a grant: the document's three members."""
-
-    historical_pattern_match: bool
-    execution_pattern: str
-    risk_assessment: str
-
-
-class PatternMatcher(Protocol):
-    """Judges a grant by its state. The server knows nobody who does; it is handed one, or none."""
-
-    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
-        """Judge the grant of an agent of this role, as it asks for this (None: as it stands)."""

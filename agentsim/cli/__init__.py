@@ -12,6 +12,7 @@ from agentsim.cli import (  # noqa: I001
     exposure,
     features,
     tune,
+    alerts,
     reports,
     serve,
     policy,
@@ -28,6 +29,7 @@ from agentsim.cli.app import app, main
 __all__ = [
     "account",
     "admin",
+    "alerts",
     "app",
     "attacks",
     "bench",

@@ -1,5 +1,6 @@
 """Features, detectors, thresholds and their evaluation, over a finished Run."""
 
+from agentsim.risk.alerts import alerts, raise_alerts
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.catalogue import FEATURES, Feature, families
 from agentsim.risk.detectors import (
@@ -73,6 +74,7 @@ __all__ = [
     "ThresholdReport",
     "Truth",
     "alert_budget",
+    "alerts",
     "budget_curve",
     "choose",
     "count_forest",
@@ -87,6 +89,7 @@ __all__ = [
     "load_suppressions",
     "load_thresholds",
     "make_case",
+    "raise_alerts",
     "read_attacks",
     "read_behaviour",
     "read_truth",

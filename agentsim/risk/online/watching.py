@@ -85,7 +85,7 @@ def load_watch(path: Path) -> ModelWatch:
         If nothing would ever be done.
     """
     file = load_thresholds(path)
-    actions: dict[ActionKind, float] = {**file.actions}
+    actions: dict[ActionKind, float] = {name: score for name, score in file.actions.items()}
     rules = Rules(file.cut, actions)
     if not rules.actions:
         raise OnlineError(

@@ -14,7 +14,7 @@ from agentsim.risk.detectors import (
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
 from agentsim.risk.evidence import Evidence, gather
 from agentsim.risk.features import grant_features
-from agentsim.risk.heldout import HeldOut, leave_one_suite_out
+from agentsim.risk.heldout import HeldOut, hold_out
 from agentsim.risk.metrics import Estimate
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
@@ -51,7 +51,7 @@ __all__ = [
     "figures",
     "gather",
     "grant_features",
-    "leave_one_suite_out",
+    "hold_out",
     "read_behaviour",
     "read_truth",
     "report_threshold",

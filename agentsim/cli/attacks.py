@@ -49,12 +49,14 @@ def _print_one(kind: str, *, as_json: bool) -> None:
 
 
 def _meaning(signal: str) -> str:
-    """What a signal is: a feature of grants, or something else that the server's rows hold."""
+    """What a signal is: a feature, or something else that the server's rows hold."""
     from agentsim.risk.catalogue import FEATURES
     from agentsim.simulation.attacks import SIGNALS
 
     feature = FEATURES.get(signal)
-    return SIGNALS.get(signal, "") if feature is None else f"{feature.meaning} (a feature of grants)"
+    if feature is None:
+        return SIGNALS.get(signal, "")
+    return f"{feature.meaning} (a feature of {', '.join(f'{kind}s' for kind in feature.kinds)})"
 
 
 def _everything() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Features, detectors, thresholds and their evaluation, over a finished Run."""
 
 from agentsim.risk.behaviour import Behaviour, read_behaviour
-from agentsim.risk.catalogue import FEATURES, REFUSALS, Feature, families
+from agentsim.risk.catalogue import FEATURES, Feature, families
 from agentsim.risk.detectors import (
     Combined,
     Counts,
@@ -12,10 +12,11 @@ from agentsim.risk.detectors import (
     explain,
 )
 from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
-from agentsim.risk.evidence import Evidence, gather
-from agentsim.risk.features import grant_features
+from agentsim.risk.evidence import Evidence, gather, learn_peers
+from agentsim.risk.features import features
 from agentsim.risk.heldout import HeldOut, hold_out
 from agentsim.risk.metrics import Estimate
+from agentsim.risk.reasons import REFUSALS
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
     Threshold,
@@ -48,10 +49,11 @@ __all__ = [
     "count_forest",
     "explain",
     "families",
+    "features",
     "figures",
     "gather",
-    "grant_features",
     "hold_out",
+    "learn_peers",
     "read_behaviour",
     "read_truth",
     "report_threshold",

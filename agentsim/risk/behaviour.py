@@ -1,6 +1,6 @@
-"""What each grant of a Run did, read from its audit rows once for everything that follows.
+"""What grants and agents of a Run did, read from its audit rows once for everything that follows.
 
-Three tables: the grants, the decisions about each (*events*), and the tools each turned to (*uses*).
+Four tables: the grants, the agents, the decisions about each (*events*), and the tools each turned to (*uses*).
 Ids serve to join and are then replaced by positions: no value that a detector sees is an id, a name of an
 agent or its model. The ``labels`` table is not read here, nor anywhere else under ``risk`` but in
 :mod:`agentsim.risk.evaluation`.
@@ -8,14 +8,18 @@ agent or its model. The ``labels`` table is not read here, nor anywhere else und
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from agentsim.risk.identities import namesakes, withdrawn_uses
 from agentsim.run import Run
+from agentsim.server.history import RESOURCE_TEXT
 
 Ints: TypeAlias = npt.NDArray[np.integer[Any]]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,72 +33,53 @@ KINDS = {
     "token_refreshed": "refresh",
     "child_token_issued": "delegate",
     "token_introspected": "introspect",
+    # Refused roots have no grant: they are an agent's alone.
+    "token_issued": "ask",
 }
 
-# The grant an event belongs to: a granted child counts for the parent that delegated, a refused one was
-# already written under the parent's grant. What was too much may also be a depth or a task: then no names are counted.
-_EVENTS = """
-    SELECT CASE WHEN event_type = 'child_token_issued' AND status = 'granted'
-                THEN parent_grant_id ELSE grant_id END AS grant_id,
-           event_type, status = 'granted' AS granted, reason, source_ip, timestamp,
-           details ->> '$.caller' AS caller, json_array_length(details, '$.excess') AS excess
-    FROM audit
-    WHERE event_type IN ({kinds}) AND grant_id IS NOT NULL
-    ORDER BY timestamp, log_id
-"""
-
-_USES = """
-    SELECT grant_id, timestamp, unnest(d.tools) AS tool, array_to_string(list_sort(d.resources), ' ') AS resource
+# A granted child counts for the parent that delegated; a refused one was already written under the parent's grant.
+# What was too much may also be a depth or a task: then no names are counted.
+_ROWS = """
+    SELECT tenant, log_id, client_id, grant_id, parent_grant_id, root_grant_id, event_type, timestamp,
+           status = 'granted' AS granted, reason, source_ip, d.caller AS caller, d.cost AS cost,
+           d.by_parent AS by_parent, d.outcome AS outcome, d.tool AS executed, d.task AS task,
+           d.agent_name AS agent_name, d.tools AS tools, len(d.resources) AS resources,
+           CASE WHEN event_type = 'token_verified' THEN array_to_string(list_sort(d.resources), ' ') END AS resource,
+           CASE WHEN status = 'refused' THEN json_array_length(details, '$.excess') END AS excess,
+           d.by = 'agent_' || client_id AS by_agent
     FROM (
-        SELECT grant_id, timestamp, log_id,
-               json_transform(details, '{"tools": ["VARCHAR"], "resources": ["VARCHAR"]}') AS d
+        SELECT *, json_transform(details, '{"caller": "VARCHAR", "cost": "BIGINT", "by_parent": "BOOLEAN",
+            "outcome": "VARCHAR", "tool": "VARCHAR", "task": "VARCHAR", "agent_name": "VARCHAR",
+            "tools": ["VARCHAR"], "resources": ["VARCHAR"], "by": "VARCHAR"}') AS d
         FROM audit
-        WHERE event_type = 'token_verified' AND status = 'granted' AND grant_id IS NOT NULL
+        WHERE event_type IN ('token_verified', 'task_execution', 'token_refreshed', 'child_token_issued',
+            'token_introspected', 'token_issued', 'agent_registered', 'agent_updated', 'token_revoked')
     )
-    ORDER BY timestamp, log_id, tool
-"""
-
-_OUTCOMES = """
-    SELECT grant_id, details ->> '$.tool' AS tool, coalesce(details ->> '$.outcome', '') = 'error' AS failed
-    FROM audit
-    WHERE event_type = 'task_execution' AND grant_id IS NOT NULL
-    ORDER BY timestamp, log_id
-"""
-
-# Roots first seen are listed in the order in which they were made, so that no row's place depends on an id.
-_GRANTS = """
-    SELECT a.tenant, a.grant_id, a.client_id, coalesce(a.parent_grant_id, -1) AS parent_grant_id,
-           coalesce(a.root_grant_id, a.grant_id) AS root_grant_id, a.timestamp AS issued_at,
-           len(a.d.tools) AS granted_tools, len(a.d.resources) AS granted_resources,
-           coalesce(g.role, '') AS role, coalesce(t.task_description, '') AS task
-    FROM (
-        SELECT *, json_transform(details, '{"tools": ["VARCHAR"], "resources": ["VARCHAR"]}') AS d
-        FROM audit
-        WHERE event_type IN ('token_issued', 'child_token_issued') AND status = 'granted'
-    ) a
-    LEFT JOIN agents g USING (client_id)
-    LEFT JOIN (SELECT token_id, task_description FROM tokens WHERE token_id = grant_id) t
-           ON t.token_id = a.grant_id
-    ORDER BY a.tenant, a.timestamp, a.log_id
 """
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Grants, events and uses of a Run.
+    """Grants, agents, events and uses of a Run. Events and uses are in the order of the audit rows.
 
     Attributes
     ----------
     grants : one row per grant, index ``grant_id``, in the order of issue: ``tenant``, ``tree`` (root grant),
-        ``parent`` (position of the parent, -1 for a root), ``role``, ``task`` (what the grant was for, in
-        words: the same text is the same task), ``issued_at``, ``granted_tools``, ``granted_resources`` (counts).
-    events : one row per decision about a grant, in order of time: ``grant`` (position), ``kind``,
-        ``granted``, ``reason``, ``caller``, ``source_ip``, ``excess`` (names asked for and not allowed), ``timestamp``.
-    uses : one row per tool of a granted verification, in order of time: ``grant``, ``tool``, ``resource``, ``ok``.
+        ``parent`` (position of the parent, -1 for a root), ``client`` (position of its agent, -1 if unknown), ``role``,
+        ``task`` (what the grant was for, in words: the same text is the same task), ``issued_at``, ``granted_tools``,
+        ``granted_resources`` (counts).
+    agents : one row per agent, index ``client_id``: ``tenant``, ``role``, ``namesakes``, ``withdrawn_uses``,
+        ``ended_others`` (counts; see :data:`agentsim.risk.catalogue.FEATURES`).
+    events : one row per decision about a grant or by an agent: ``grant`` (position, -1 for none), ``client`` (position of
+        the agent, -1 for none), ``kind``, ``granted``, ``reason``, ``caller``, ``source_ip``, ``excess`` (names asked for
+        and not allowed), ``cost``, ``by_parent`` (a child that the grant's own agent asked for), ``failed`` (an
+        execution), ``executed`` (its tool), ``timestamp``.
+    uses : one row per tool of a granted verification: ``grant``, ``event`` (position), ``tool``, ``resource``, ``ok``.
     timing : whether the Run's times mean anything.
     """
 
     grants: pd.DataFrame
+    agents: pd.DataFrame
     events: pd.DataFrame
     uses: pd.DataFrame
     timing: bool
@@ -102,40 +87,37 @@ class Behaviour:
     def __len__(self) -> int:
         return len(self.grants)
 
-    def take(self, mask: Flags) -> Behaviour:
-        """The grants where ``mask`` holds, with their events and uses; parents left out count as absent."""
-        place = np.where(mask, np.cumsum(mask) - 1, -1)
-        grants = self.grants[mask]
-        parent = grants["parent"].to_numpy()
-        grants = grants.assign(parent=np.where(parent >= 0, place[parent], -1))
-
-        def kept(rows: pd.DataFrame) -> pd.DataFrame:
-            chosen: pd.DataFrame = rows[mask[rows["grant"].to_numpy()]]
-            return chosen.assign(grant=place[chosen["grant"].to_numpy()])
-
-        return replace(self, grants=grants, events=kept(self.events), uses=kept(self.uses))
-
 
 def read_behaviour(run: Run) -> Behaviour:
-    """Read what each grant of a Run did, from audit rows, roles and the tasks' descriptions."""
-    grants = run.sql(_GRANTS)
-    ids = grants["grant_id"].to_numpy(np.int64)
-    order = np.argsort(ids, kind="stable")
-    grants["parent"] = _positions(ids, order, grants["parent_grant_id"].to_numpy(np.int64))
-    events = _placed(run.sql(_EVENTS.format(kinds=", ".join(f"'{kind}'" for kind in KINDS))), ids, order)
-    events["kind"] = events.pop("event_type").map(KINDS).astype("category")
-    events["excess"] = events["excess"].fillna(0).astype(np.int64)
-    for column in ("reason", "caller", "source_ip"):
-        events[column] = events[column].astype("category")
-    uses = _placed(run.sql(_USES), ids, order)
-    uses["ok"] = ~_failed(uses, _placed(run.sql(_OUTCOMES), ids, order))
-    for column in ("tool", "resource"):
-        uses[column] = uses[column].astype("category")
-    grants = grants.rename(columns={"root_grant_id": "tree"}).set_index("grant_id")
-    for column in ("granted_tools", "granted_resources"):
-        grants[column] = grants[column].fillna(0).astype(np.int64)
-    timing = bool(run.manifest.source.get("timing", True))
-    return Behaviour(grants.drop(columns=["parent_grant_id", "client_id"]), events, uses, timing)
+    """Read what each grant and agent of a Run did."""
+    rows = _in_order(run.arrow(_ROWS))
+    kind = pc.cast(rows["event_type"], pa.string()).to_numpy(zero_copy_only=False).astype("U24")
+    granted = rows["granted"].to_numpy()
+    agents = run.frame("agents", ["tenant", "client_id", "role"]).drop_duplicates("client_id")
+    agents = agents.set_index(agents.pop("client_id").astype(np.int64))
+    client = _positions(agents.index.to_numpy(), _ids(rows["client_id"]))
+    issued = granted & np.isin(kind, ("token_issued", "child_token_issued"))
+    grants = _grants(rows.filter(issued), client[issued], agents)
+    ids = grants.index.to_numpy()
+    delegated = granted & (kind == "child_token_issued")
+    subject = np.where(delegated, _ids(rows["parent_grant_id"]), _ids(rows["grant_id"]))
+    grant = _positions(ids, subject)
+    is_event = np.isin(kind, tuple(KINDS)) & ~(granted & (kind == "token_issued"))
+    # What is about a grant that the Run does not have is nobody's.
+    is_event &= (grant >= 0) | ((subject < 0) & (client >= 0) & ~granted)
+    events = _events(rows.filter(is_event), kind[is_event], grant[is_event], client[is_event])
+    uses = _uses(rows.filter(is_event), events)
+    return Behaviour(
+        grants=grants,
+        agents=agents.assign(
+            namesakes=namesakes(rows, kind, client, agents),
+            withdrawn_uses=withdrawn_uses(rows, kind, client, len(agents)),
+            ended_others=_ended_others(rows, kind, client, grant, grants, len(agents)),
+        ),
+        events=events,
+        uses=uses,
+        timing=bool(run.manifest.source.get("timing", True)),
+    )
 
 
 def tally(place: Ints | pd.Series[Any], size: int, weights: npt.NDArray[Any] | None = None) -> Floats:
@@ -156,26 +138,125 @@ def ordinal(keys: Ints) -> Ints:
     return result
 
 
-def _positions(ids: Ints, order: Ints, wanted: Ints) -> Ints:
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Rows by tenant and time of decision: the order of their ids within a chain."""
+    tenant, log_id = rows["tenant"].to_numpy(), rows["log_id"].to_numpy()
+    step = np.diff(log_id)
+    if ((step > 0) | (np.diff(tenant) > 0)).all() and (np.diff(tenant) >= 0).all():
+        return rows
+    return rows.take(np.lexsort((log_id, tenant)))
+
+
+def _ids(column: pa.ChunkedArray) -> Ints:
+    """Ids, -1 where there is none."""
+    return np.asarray(pc.fill_null(column, -1).to_numpy(), np.int64)
+
+
+def _counts(column: pa.ChunkedArray) -> Ints:
+    return np.asarray(pc.fill_null(column, 0).to_numpy(), np.int64)
+
+
+def _words(column: pa.ChunkedArray | pa.Array) -> pd.Series[Any]:
+    """A column of text as categories, which are in alphabetical order."""
+    encoded = pc.dictionary_encode(column)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+        encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    words = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
+    place = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    order = np.argsort(words, kind="stable")
+    rank = np.empty(len(words) + 1, np.int32)
+    rank[order], rank[-1] = np.arange(len(words)), -1
+    return pd.Series(pd.Categorical.from_codes(rank[place], categories=pd.Index(words[order], dtype=object)))
+
+
+def _positions(ids: Ints, wanted: Ints) -> Ints:
     """Where each wanted id stands in ``ids``; -1 where it does not."""
-    if not len(ids):
-        return np.full(len(wanted), -1, np.int64)
-    found = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    return np.where(ids[found] == wanted, found, -1)
+    return np.asarray(pd.Index(ids).get_indexer(pd.Index(wanted)), np.int64)
 
 
-def _placed(rows: pd.DataFrame, ids: Ints, order: Ints) -> pd.DataFrame:
-    """Replace grant ids by positions, dropping rows of grants whose issue is not in the Run."""
-    rows["grant"] = _positions(ids, order, rows.pop("grant_id").to_numpy(np.int64))
-    return rows[rows["grant"] >= 0].reset_index(drop=True)
+def _grants(rows: pa.Table, client: Ints, agents: pd.DataFrame) -> pd.DataFrame:
+    ids, parent = _ids(rows["grant_id"]), _ids(rows["parent_grant_id"])
+    root = _ids(rows["root_grant_id"])
+    role = np.append(agents["role"].fillna("").to_numpy(object), "")
+    return pd.DataFrame(
+        {
+            "tenant": rows["tenant"].to_numpy(),
+            "tree": np.where(root < 0, ids, root),
+            "parent": _positions(ids, parent),
+            "client": client,
+            "role": role[client],
+            "task": pc.fill_null(rows["task"], "").to_numpy(zero_copy_only=False),
+            "issued_at": rows["timestamp"].to_numpy(),
+            "granted_tools": _counts(pc.list_value_length(rows["tools"])),
+            "granted_resources": _counts(rows["resources"]),
+        },
+        index=pd.Index(ids, name="grant_id"),
+    )
 
 
-def _failed(uses: pd.DataFrame, outcomes: pd.DataFrame) -> Flags:
+def _events(rows: pa.Table, kind: npt.NDArray[np.str_], grant: Ints, client: Ints) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "grant": grant,
+            "client": client,
+            "kind": pd.Categorical(pd.Series(kind).map(KINDS), categories=sorted(KINDS.values())),
+            "granted": rows["granted"].to_numpy(),
+            "reason": _words(rows["reason"]),
+            "caller": _words(rows["caller"]),
+            "source_ip": _words(rows["source_ip"]),
+            "excess": _counts(rows["excess"]),
+            "cost": _counts(rows["cost"]),
+            "by_parent": pc.fill_null(rows["by_parent"], False).to_numpy(zero_copy_only=False),
+            "failed": pc.fill_null(pc.equal(rows["outcome"], "error"), False).to_numpy(zero_copy_only=False),
+            "executed": _words(rows["executed"]),
+            "timestamp": rows["timestamp"].to_numpy(),
+        }
+    )
+
+
+def _uses(rows: pa.Table, events: pd.DataFrame) -> pd.DataFrame:
+    """One row per tool of a granted verification of a grant."""
+    used = ((events["kind"] == "verify") & events["granted"] & (events["grant"] >= 0)).to_numpy(bool)
+    event = np.flatnonzero(used)
+    tools = rows["tools"].filter(pa.array(used)).combine_chunks()
+    tools = tools.chunk(0) if isinstance(tools, pa.ChunkedArray) else tools
+    number = _counts(pc.list_value_length(tools))
+    event = np.repeat(event, number)
+    resource = _words(pc.utf8_slice_codeunits(rows["resource"], 0, RESOURCE_TEXT))
+    uses = pd.DataFrame(
+        {
+            "grant": events["grant"].to_numpy()[event],
+            "event": event,
+            "tool": _words(tools.flatten()),
+            "resource": pd.Categorical.from_codes(
+                resource.cat.codes.to_numpy()[event], resource.cat.categories
+            ),
+        }
+    )
+    return uses.assign(ok=~_failed(uses, events[events["kind"] == "execute"]))
+
+
+def _failed(uses: pd.DataFrame, executions: pd.DataFrame) -> Flags:
     """Whether a use's execution failed: a grant's n-th use of a tool meets its n-th outcome with that tool."""
-    names = pd.concat([uses["tool"], outcomes["tool"]]).astype("category").cat.codes.to_numpy(np.int64)
-    grants = np.concatenate([uses["grant"].to_numpy(), outcomes["grant"].to_numpy()])
-    pair = grants * (names.max(initial=0) + 1) + names
-    used, ended = pair[: len(uses)], pair[len(uses) :]
+    executions = executions[executions["grant"] >= 0]
+    names = uses["tool"].cat.categories
+    ended_tool = names.get_indexer(pd.Index(executions["executed"].astype(object)))
+    known = ended_tool >= 0
+    width = max(len(names), 1)
+    used = uses["grant"].to_numpy(np.int64) * width + uses["tool"].cat.codes.to_numpy()
+    ended = (executions["grant"].to_numpy(np.int64) * width + ended_tool)[known]
     left = pd.MultiIndex.from_arrays([used, ordinal(used)])
-    right = pd.Series(outcomes["failed"].to_numpy(bool), pd.MultiIndex.from_arrays([ended, ordinal(ended)]))
+    failed = executions["failed"].to_numpy(bool)[known]
+    right = pd.Series(failed, pd.MultiIndex.from_arrays([ended, ordinal(ended)]))
     return right.reindex(left, fill_value=False).to_numpy(bool)
+
+
+def _ended_others(
+    rows: pa.Table, kind: npt.NDArray[np.str_], client: Ints, grant: Ints, grants: pd.DataFrame, size: int
+) -> Ints:
+    """Per agent, how many grants of other agents it has ended."""
+    by_agent = pc.fill_null(rows["by_agent"], False).to_numpy(zero_copy_only=False).astype(bool)
+    ended = (kind == "token_revoked") & by_agent & (grant >= 0) & (client >= 0)
+    others = ended & (grants["client"].to_numpy()[grant] != client)
+    return np.bincount(client[others], minlength=size)

@@ -1,76 +1,53 @@
-"""The features of a grant: what each means, in which unit, and which refusals are counted together."""
+"""The features of a grant, a lineage tree or an agent: what each means, and in which unit."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Refusals by what was wrong, so that a feature does not hang on one machine code.
-REFUSALS: dict[str, tuple[str, ...]] = {
-    "beyond_parent": (
-        "scope_exceeds_parent",
-        "tools_exceed_parent",
-        "resources_exceed_parent",
-        "level_exceeds_parent",
-        "scope_widened",
-    ),
-    "beyond_registration": (
-        "scope_exceeds_registration",
-        "tools_exceed_registration",
-        "resources_exceed_registration",
-        "level_exceeds_registration",
-    ),
-    "not_granted": (
-        "insufficient_scope",
-        "tool_not_granted",
-        "resource_not_granted",
-        "level_too_low",
-        "not_entitled",
-    ),
-    "limit": ("depth_exceeded", "fanout_exceeded"),
-    "ended": (
-        "expired",
-        "revoked",
-        "parent_expired",
-        "parent_revoked",
-        "task_terminated",
-        "refresh_expired",
-        "refresh_revoked",
-    ),
-    "refresh_reuse": ("refresh_reused",),
-    "wrong_task": ("task_mismatch", "parent_task_mismatch", "not_delegated"),
-    "credential": (
-        "agent_inactive",
-        "bad_signature",
-        "invalid_client",
-        "parent_invalid",
-        "refresh_invalid",
-        "token_malformed",
-        "wrong_client",
-    ),
-    "other": (),
-}
+from agentsim.risk.reasons import REFUSALS
+from agentsim.risk.states import KINDS, EntityKind
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its family, unit and meaning."""
+    """One feature.
+
+    Attributes
+    ----------
+    family : ``count``, ``rate``, ``outcome`` (reports of what a tool call came to), ``refusal``, ``diversity``,
+        ``caller``, ``scope``, ``tree``, ``identity``, ``peer`` (compared with others of its role or task) or ``timing``
+        (only where the Run's times mean anything).
+    unit, meaning : in words; "it" is the grant, all grants of the tree, or all doings of the agent.
+    kinds : what it is a feature of.
+    """
 
     family: str
     unit: str
     meaning: str
+    kinds: tuple[EntityKind, ...] = KINDS
 
 
-#: Families: ``count``, ``rate``, ``outcome`` (reports of what a tool call came to), ``refusal``, ``diversity``, ``caller``, ``scope``, ``tree``, ``peer``
-#: (compared with the other grants of the Run) and ``timing`` (only where the Run's times mean anything).
+_GRANT: tuple[EntityKind, ...] = ("grant",)
+_MANY: tuple[EntityKind, ...] = ("tree", "agent")
+_AGENT: tuple[EntityKind, ...] = ("agent",)
+
 FEATURES: dict[str, Feature] = {
-    "decisions": Feature("count", "events", "decisions about the grant after its issue"),
+    "decisions": Feature("count", "events", "decisions about it, its issue aside"),
     "verifies": Feature("count", "events", "verifications of its tokens"),
     "executions": Feature("outcome", "events", "tool calls whose outcome was reported"),
-    "refreshes": Feature("count", "events", "refreshes asked for"),
+    "refreshes": Feature("count", "events", "times that its tokens were refreshed"),
     "introspections": Feature("count", "events", "introspections of its tokens"),
     "children": Feature("count", "grants", "child grants made under it"),
+    "own_children": Feature(
+        "count", "requests", "child grants that an agent asked for under a grant of its own"
+    ),
+    "grants": Feature("count", "grants", "grants made within it", _MANY),
+    "cost": Feature("count", "units", "units of budgets that its calls have cost"),
     "refused_share": Feature("rate", "share", "decisions that were refusals"),
-    "error_share": Feature("rate", "share", "uses of tools whose execution failed"),
-    "executions_per_verify": Feature("outcome", "ratio", "executions for each granted verification"),
+    "error_share": Feature("outcome", "share", "executions that failed"),
+    "executions_per_verify": Feature("outcome", "ratio", "executions for each verification"),
     "refreshes_per_verify": Feature("rate", "ratio", "refreshes for each verification"),
+    "introspections_per_verify": Feature("rate", "ratio", "introspections for each verification"),
     **{
         f"refused_{group}": Feature("refusal", "events", f"refusals of the group {group.replace('_', ' ')}")
         for group in REFUSALS
@@ -89,29 +66,42 @@ FEATURES: dict[str, Feature] = {
     "address_changes": Feature(
         "caller", "changes", "times the source address changed from one event to the next"
     ),
-    "granted_tools": Feature("scope", "tools", "tools granted"),
-    "granted_resources": Feature("scope", "resources", "resources granted"),
-    "used_tools_share": Feature("scope", "share", "granted tools that were used"),
-    "used_resources_share": Feature("scope", "share", "granted resources that were used"),
-    "tools_of_parent": Feature("scope", "share", "tools granted for each tool of the parent (1 for a root)"),
-    "depth": Feature("tree", "levels", "delegations between the root and the grant"),
-    "siblings": Feature("tree", "grants", "other grants under the same parent"),
-    "descendants": Feature("tree", "grants", "grants below it, at any depth"),
-    "tree_size": Feature("tree", "grants", "grants in its tree"),
+    "granted_tools": Feature("scope", "tools", "tools granted", _GRANT),
+    "granted_resources": Feature("scope", "resources", "resources granted", _GRANT),
+    "used_tools_share": Feature("scope", "share", "distinct tools used for each tool granted", _GRANT),
+    "used_resources_share": Feature(
+        "scope", "share", "distinct resources used for each resource granted", _GRANT
+    ),
+    "tools_of_parent": Feature(
+        "scope", "share", "tools granted for each tool of the parent (1 for a root)", _GRANT
+    ),
+    "depth": Feature("tree", "levels", "delegations between the root and it", _GRANT),
+    "elder_siblings": Feature("tree", "grants", "grants that its parent had made before it", _GRANT),
+    "namesakes": Feature(
+        "identity", "agents", "agents that had been registered before it under nearly its name", _AGENT
+    ),
+    "withdrawn_uses": Feature(
+        "identity", "uses", "uses of tools that it is no longer registered for", _AGENT
+    ),
+    "ended_others": Feature("identity", "grants", "grants of other agents that it ended", _AGENT),
     **{
         f"{what}_{how}_{whose}": Feature(
-            "peer", what, f"{what} used that {share} of the other grants of its {whose} used"
+            "peer", what, f"{what} it used that {share} of the grants of its {whose} in the reference used"
         )
         for what in ("tools", "resources", "transitions")
         for how, share in (("new", "none"), ("rare", "fewer than 1 in 100"))
         for whose in ("role", "task")
     },
-    "active_s": Feature("timing", "seconds", "from its issue to its last event"),
-    "gap_mean_s": Feature("timing", "seconds", "mean time between its events"),
+    "active_s": Feature("timing", "seconds", "from its first event to its last"),
+    "pause_mean_s": Feature("timing", "seconds", "mean time between its events; an hour at most counts"),
     "burstiness": Feature("timing", "-1 to 1", "(s - m) / (s + m) of the times between its events"),
 }
 
 
-def families(*names: str) -> list[str]:
-    """The features of some families, in order."""
-    return [name for name, feature in FEATURES.items() if feature.family in names]
+def families(*names: str, kind: EntityKind | None = None) -> list[str]:
+    """The features of some families, in order; those of one kind of entity where it is given."""
+    return [
+        name
+        for name, feature in FEATURES.items()
+        if feature.family in names and (kind is None or kind in feature.kinds)
+    ]

@@ -56,7 +56,7 @@ class Counts:
 
     def __init__(self, seed: int, *, wanted: Sequence[str] = COUNTS, name: str = "isolation forest, counts"):
         self.name = name
-        self.wanted = families(*wanted)
+        self.wanted = families(*wanted, kind="grant")
         self.estimator_ = count_forest(seed)
 
     def fit(self, evidence: Evidence) -> Counts:
@@ -177,7 +177,9 @@ class Supervised:
     def __init__(self, seed: int, *, name: str = "supervised, no sizes") -> None:
         self.name = name
         self.estimator_ = ExtraTreesClassifier(n_estimators=300, min_samples_leaf=10, random_state=seed)
-        self.wanted = families("count", "rate", "refusal", "diversity", "caller", "scope", "tree")
+        self.wanted = families(
+            "count", "rate", "refusal", "diversity", "caller", "scope", "tree", kind="grant"
+        )
 
     def table(self, evidence: Evidence, reference: Evidence) -> Floats:
         """What the forest reads: counts, and surprise measured against ``reference``."""

@@ -1,4 +1,4 @@
-"""What a detector may look at: features and words of a set of grants, and nothing else."""
+"""What a detector may look at: features and words of a set of entities, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from agentsim.risk.behaviour import Behaviour, Flags, Ints, read_behaviour
-from agentsim.risk.features import grant_features
+from agentsim.risk.features import features
+from agentsim.risk.folding import fold, tree_codes
 from agentsim.risk.items import Items, grant_items
+from agentsim.risk.peers import Peers
+from agentsim.risk.states import EntityKind, States
 from agentsim.run import Run
 
 #: What the words of a grant tell of, unless a caller wants others.
@@ -20,17 +23,23 @@ ORDER = ("transition",)
 
 @dataclass(frozen=True)
 class Evidence:
-    """Grants as a detector sees them.
+    """Entities of one kind as a detector sees them.
 
     Attributes
     ----------
-    features : :func:`~agentsim.risk.features.grant_features`, index ``grant_id``.
-    items, order : words of the channels ``CHANNELS`` and ``ORDER``.
-    tree : a code per grant: same tree, same code. For folds and intervals, never a feature.
-    silent : grants for which no tool was ever verified; they have no use to be surprised at.
+    kind : grant, tree or agent.
+    features : one row per entity (:func:`agentsim.risk.features.features`); the index is the entity's id.
+    role, task : of each, in words; a tree has those of its root, an agent has no task.
+    items, order : words of the channels ``CHANNELS`` and ``ORDER``; only grants have any.
+    tree : a code per entity: same tree, same code. For folds and intervals, never a feature. Of an agent, the tree of
+        its first grant.
+    silent : entities for which no tool was ever verified; they have no use to be surprised at.
     """
 
+    kind: EntityKind
     features: pd.DataFrame
+    role: np.ndarray
+    task: np.ndarray
     items: Items
     order: Items
     tree: Ints
@@ -40,9 +49,12 @@ class Evidence:
         return len(self.features)
 
     def take(self, mask: Flags) -> Evidence:
-        """The grants where ``mask`` holds."""
+        """The entities where ``mask`` holds."""
         return Evidence(
+            kind=self.kind,
             features=self.features[mask],
+            role=self.role[mask],
+            task=self.task[mask],
             items=self.items.take(mask),
             order=self.order.take(mask),
             tree=self.tree[mask],
@@ -50,15 +62,76 @@ class Evidence:
         )
 
 
-def gather(source: Run | Behaviour, peers: Flags | None = None) -> Evidence:
-    """The evidence of every grant of a Run; ``peers`` as in :func:`grant_features`."""
-    behaviour = source if isinstance(source, Behaviour) else read_behaviour(source)
-    used = np.zeros(len(behaviour), bool)
-    used[behaviour.uses["grant"].to_numpy(np.int64)] = True
-    return Evidence(
-        features=grant_features(behaviour, peers),
-        items=grant_items(behaviour, CHANNELS),
-        order=grant_items(behaviour, ORDER),
-        tree=behaviour.grants.groupby("tree", sort=False).ngroup().to_numpy(np.int64),
-        silent=~used,
+def learn_peers(source: Run | Behaviour) -> Peers:
+    """What the grants of a reference did."""
+    behaviour = _behaviour(source)
+    return Peers.of(fold(behaviour), behaviour.grants["role"].tolist(), behaviour.grants["task"].tolist())
+
+
+def gather(source: Run | Behaviour, kind: EntityKind = "grant", peers: Peers | None = None) -> Evidence:
+    """The evidence of every entity of one kind of a Run.
+
+    Parameters
+    ----------
+    source : a Run, or what was read from it before.
+    peers : what others are compared with; the Run's own grants when None, each with the others.
+    """
+    behaviour = _behaviour(source)
+    states = fold(behaviour, kind)
+    among = peers is None and kind == "grant"
+    index, role, task, tree = _identity(behaviour, kind)
+    table = features(
+        states,
+        kind,
+        role.tolist(),
+        task.tolist(),
+        learn_peers(behaviour) if peers is None else peers,
+        timing=behaviour.timing,
+        among=among,
     )
+    nothing = kind != "grant"
+    return Evidence(
+        kind=kind,
+        features=table.set_index(index),
+        role=role,
+        task=task,
+        items=_no_items(role, task) if nothing else grant_items(behaviour, CHANNELS),
+        order=_no_items(role, task) if nothing else grant_items(behaviour, ORDER),
+        tree=tree,
+        silent=_silent(states),
+    )
+
+
+def _behaviour(source: Run | Behaviour) -> Behaviour:
+    return source if isinstance(source, Behaviour) else read_behaviour(source)
+
+
+def _silent(states: States) -> Flags:
+    return np.asarray(np.bincount(states.tools.holder, minlength=len(states)) == 0)
+
+
+def _no_items(role: np.ndarray, task: np.ndarray) -> Items:
+    nothing = np.zeros(0, np.int64)
+    return Items(nothing, nothing, (), tuple(role), tuple(task))
+
+
+def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, np.ndarray, np.ndarray, Ints]:
+    """Ids, roles, tasks and trees of the entities of one kind."""
+    grants = behaviour.grants
+    code, trees = tree_codes(grants)
+    if kind == "agent":
+        agents = behaviour.agents
+        client = grants["client"].to_numpy(np.int64)
+        # Trees of agents that have no grant are their own.
+        tree = trees + np.arange(len(agents))
+        known = np.flatnonzero(client >= 0)
+        holders, first = np.unique(client[known], return_index=True)
+        tree[holders] = code[known[first]]
+        role = agents["role"].fillna("").to_numpy(object)
+        return agents.index, role, np.full(len(agents), "", object), tree
+    role, task = grants["role"].to_numpy(object), grants["task"].to_numpy(object)
+    if kind == "grant":
+        return grants.index, role, task, code
+    first = np.unique(code, return_index=True)[1]
+    roots = pd.Index(grants["tree"].to_numpy()[first], name="root_grant_id")
+    return roots, role[first], task[first], np.arange(trees)

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import sparse
 
 from agentsim.risk.behaviour import Behaviour, Flags, Ints, ordinal
-from agentsim.risk.peers import changes, codes, transitions
+from agentsim.risk.sequences import changes, codes, transitions
 
 #: A move to another host is one change; a stolen token goes to and fro.
 CHANGES = 4
@@ -108,7 +108,9 @@ def _resources(behaviour: Behaviour) -> _Words:
 
 def _refusals(behaviour: Behaviour) -> _Words:
     events = behaviour.events
-    refused = events[~events["granted"] & (events["kind"] != "execute") & events["reason"].notna()]
+    refused = events[
+        ~events["granted"] & (events["kind"] != "execute") & events["reason"].notna() & (events["grant"] >= 0)
+    ]
     return _numbered(refused["grant"], codes(refused["reason"]), refused["reason"], "refused")
 
 

@@ -1,91 +1,132 @@
-"""What a grant did that its peers do not do: the other grants of its role, or of its task."""
+"""What an entity did that its peers do not do: grants of its role, or of its task, in a reference."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
-import pandas as pd
 
-from agentsim.risk.behaviour import Behaviour, Flags, Floats, Ints, tally
+from agentsim.risk.behaviour import Floats, Ints, tally
+from agentsim.risk.states import OTHERS_CODE, Marks, States, name_code
 
-#: Below this share of the peers, what a grant did is rare among them.
+#: Below this share of the peers, what was done is rare among them.
 RARE = 0.01
+#: What is compared, and with whom.
+WHAT = ("tools", "resources", "transitions")
+WHOSE = ("role", "task")
 
 
-def transitions(behaviour: Behaviour) -> tuple[Ints, Ints]:
-    """Positions of grants, and codes of the pairs (tool before, tool), in order of time.
+class _Table(NamedTuple):
+    """How many grants of a context have each thing.
 
-    The first use of a grant follows the code 0, so it is a pair, too.
-    """
-    grant, tool = behaviour.uses["grant"].to_numpy(np.int64), codes(behaviour.uses["tool"])
-    order = np.argsort(grant, kind="stable")
-    grant, tool = grant[order], tool[order]
-    before = np.zeros(len(tool), np.int64)
-    same = grant[1:] == grant[:-1]
-    before[1:][same] = tool[:-1][same] + 1
-    return grant, before * (tool.max(initial=0) + 1) + tool
-
-
-def changes(behaviour: Behaviour, column: str) -> Ints:
-    """The grant of each event whose ``caller`` or ``source_ip`` differs from the grant's event before."""
-    grant, value = behaviour.events["grant"].to_numpy(np.int64), codes(behaviour.events[column])
-    order = np.argsort(grant, kind="stable")
-    order = order[value[order] >= 0]
-    grant, value = grant[order], value[order]
-    changed: Ints = grant[1:][(grant[1:] == grant[:-1]) & (value[1:] != value[:-1])]
-    return changed
-
-
-def codes(column: pd.Series) -> Ints:
-    """Codes of a categorical column."""
-    return column.cat.codes.to_numpy(np.int64)
-
-
-def contexts(grants: pd.DataFrame) -> dict[str, Ints]:
-    """A code per grant for its role and for its task; the same words under another role are another task."""
-    return {
-        "role": grants.groupby("role", sort=True).ngroup().to_numpy(np.int64),
-        "task": grants.groupby(["role", "task"], sort=True).ngroup().to_numpy(np.int64),
-    }
-
-
-def peer_features(behaviour: Behaviour, peers: Flags | None = None) -> dict[str, Floats]:
-    """Features of the family ``peer``.
-
-    Parameters
+    Attributes
     ----------
-    behaviour : what the grants did.
-    peers : which grants others are compared with; all when None. A grant is never its own peer.
+    contexts, sizes : codes of contexts, sorted, and how many grants each has.
+    things : codes of all things, sorted.
+    keys, counts : ``place of the context * number of things + place of the thing``, sorted, and grants that have it.
     """
-    chosen = np.ones(len(behaviour), bool) if peers is None else peers
-    grant = behaviour.uses["grant"].to_numpy(np.int64)
-    what = {
-        "tools": (grant, codes(behaviour.uses["tool"])),
-        "resources": (grant, codes(behaviour.uses["resource"])),
-        "transitions": transitions(behaviour),
+
+    contexts: Ints
+    sizes: Ints
+    things: Ints
+    keys: Ints
+    counts: Ints
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What the grants of a reference did, by role and by task.
+
+    Attributes
+    ----------
+    tables : by what is compared and with whom.
+    """
+
+    tables: dict[tuple[str, str], _Table]
+
+    @classmethod
+    def of(cls, states: States, roles: Sequence[str], tasks: Sequence[str]) -> Peers:
+        """Learn from grants."""
+        contexts = context_codes(roles, tasks)
+        return cls(
+            {
+                (what, whose): _table(_things(states, what), contexts[whose])
+                for what in WHAT
+                for whose in WHOSE
+            }
+        )
+
+    def compare(
+        self, states: States, roles: Sequence[str], tasks: Sequence[str], *, among: bool = False
+    ) -> dict[str, Floats]:
+        """Features of the family ``peer``; ``among``: the entities are the reference, and none is its own peer."""
+        contexts = context_codes(roles, tasks)
+        result: dict[str, Floats] = {}
+        for what in WHAT:
+            things = _things(states, what)
+            for whose in WHOSE:
+                share = _share(self.tables[what, whose], things, contexts[whose], among=among)
+                for how, unusual in (("new", share == 0), ("rare", share < RARE)):
+                    result[f"{what}_{how}_{whose}"] = tally(things.holder[unusual], len(states))
+        return result
+
+
+def context_codes(roles: Sequence[str], tasks: Sequence[str]) -> dict[str, Ints]:
+    """A number per entity for its role and for its task; the same words under another role are another task."""
+    known: dict[str, int] = {}
+
+    def codes(names: Sequence[str]) -> Ints:
+        for name in set(names):
+            known[name] = name_code(name)
+        return np.array([known[name] for name in names], np.int64)
+
+    return {
+        "role": codes(roles),
+        "task": codes([f"{role}\n{task}" for role, task in zip(roles, tasks, strict=True)]),
     }
-    result: dict[str, Floats] = {}
-    for whose, context in contexts(behaviour.grants).items():
-        for name, (holder, item) in what.items():
-            pairs, share = peer_share(holder, item, context, chosen)
-            for how, unusual in (("new", share == 0), ("rare", share < RARE)):
-                result[f"{name}_{how}_{whose}"] = tally(pairs[unusual], len(behaviour))
-    return result
 
 
-def peer_share(holder: Ints, item: Ints, context: Ints, peers: Flags) -> tuple[Ints, Floats]:
-    """For each distinct (grant, item): the grant, and the share of its peers in its context that have the item.
+def _things(states: States, what: str) -> Marks:
+    """Tools, resources or pairs of tools; what had no place in the state is left out."""
+    marks: Marks = getattr(states, what)
+    if what == "resources":
+        return marks
+    if what == "tools":
+        known = marks.code != OTHERS_CODE
+    else:
+        known = ((marks.code >> 32) != (OTHERS_CODE & 0x7FFFFFFF)) & (
+            (marks.code & 0xFFFFFFFF) != OTHERS_CODE
+        )
+    return Marks(marks.holder[known], marks.code[known], marks.times[known])
 
-    Where a context holds no peer, nothing can be new: the share is then 1.
-    """
-    width = int(item.max(initial=0)) + 1
-    pair = np.unique(holder * width + item)
-    holder, item = pair // width, pair % width
-    key = context[holder] * width + item
-    known, count = np.unique(key[peers[holder]], return_counts=True)
-    place = np.minimum(np.searchsorted(known, key), max(len(known) - 1, 0))
-    having = np.where(known[place] == key, count[place], 0) if len(known) else np.zeros(len(key), np.int64)
-    size = np.bincount(context[peers], minlength=int(context.max(initial=0)) + 1)[context[holder]]
-    others = size - peers[holder]
-    share = np.ones(len(key))
-    np.divide(having - peers[holder], others, out=share, where=others > 0)
-    return holder, share
+
+def _table(things: Marks, context: Ints) -> _Table:
+    contexts, sizes = np.unique(context, return_counts=True)
+    known = np.unique(things.code)
+    place = np.searchsorted(contexts, context)[things.holder]
+    keys, counts = np.unique(place * len(known) + np.searchsorted(known, things.code), return_counts=True)
+    return _Table(contexts, sizes, known, keys, counts)
+
+
+def _share(table: _Table, things: Marks, context: Ints, *, among: bool) -> Floats:
+    """Share of the peers that have each thing; 1 where there are no peers: then nothing can be new."""
+    place, is_known = _find(table.contexts, context)
+    size = np.where(is_known, table.sizes[place], 0)[things.holder] if len(table.sizes) else 0 * things.holder
+    thing, met = _find(table.things, things.code)
+    key, counted = _find(table.keys, place[things.holder] * len(table.things) + thing)
+    counted &= met & is_known[things.holder]
+    having = np.where(counted, table.counts[key], 0) if len(table.counts) else np.zeros(len(key), np.int64)
+    others = size - among
+    share = np.ones(len(things.holder))
+    np.divide(having - among, others, out=share, where=others > 0)
+    return share
+
+
+def _find(ordered: Ints, wanted: Ints) -> tuple[Ints, np.ndarray]:
+    """Where each number stands in a sorted array, and whether it does."""
+    if not len(ordered):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return place, ordered[place] == wanted

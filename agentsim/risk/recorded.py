@@ -1,15 +1,18 @@
-"""Recorded runs as they are judged: what each did, its suite, task and agent, and the answers kept beside."""
+"""Recorded runs as they are judged: the evidence, and beside it suites, tasks, agents and the answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.risk.behaviour import Behaviour, Flags, Ints, read_behaviour
+from agentsim.risk.behaviour import Flags, Ints, read_behaviour
 from agentsim.risk.evaluation import EvaluationError, read_truth
+from agentsim.risk.evidence import Evidence, gather
+from agentsim.risk.items import Items
+from agentsim.risk.sizes import size_items
 from agentsim.run import Run
 
 Names = npt.NDArray[np.object_]
@@ -21,8 +24,8 @@ class Recorded:
 
     Attributes
     ----------
-    behaviour : what the grants did; of two Runs one after the other, their index a plain count.
-    grant_id : per grant, as its own Run knows it.
+    evidence : what detectors may look at; of two Runs one after the other.
+    sizes : words about lengths of arguments and results, kept apart: in recorded benchmarks they give injections away.
     own : per grant: of the Run that is judged, not of the one that is only learned from.
     label : per grant: 1 attacked, 0 not, -1 unknown.
     attempted : per grant: whether an attack was tried at all.
@@ -30,8 +33,8 @@ class Recorded:
         ``model|defence``, and its model is what stands before the bar.
     """
 
-    behaviour: Behaviour
-    grant_id: Ints
+    evidence: Evidence
+    sizes: Items
     own: Flags
     label: Ints
     attempted: Flags
@@ -71,60 +74,65 @@ def read_recorded(run: Run, train: Run | None = None) -> Recorded:
     parts = [_read(each, own=each is run) for each in runs]
     if len(parts) == 1:
         return parts[0]
-    behaviour = _joined([part.behaviour for part in parts])
 
     def chained(name: str) -> Names:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    columns = ("grant_id", "own", "label", "attempted", "suite", "task", "agent", "model")
-    return Recorded(behaviour, **{name: chained(name) for name in columns})
+    columns = ("own", "label", "attempted", "suite", "task", "agent", "model")
+    return Recorded(
+        evidence=_joined([part.evidence for part in parts]),
+        sizes=_joined_items([part.sizes for part in parts]),
+        **{name: chained(name) for name in columns},
+    )
 
 
 def _read(run: Run, *, own: bool) -> Recorded:
+    if not run.sql("SELECT count(*) AS rows FROM labels")["rows"].iloc[0]:
+        raise EvaluationError(f"{run.path}: no labels, nothing says which runs were attacked")
     behaviour = read_behaviour(run)
     grants = behaviour.grants
     truth = read_truth(run, grants.index)
-    if not len(run.frame("labels")):
-        raise EvaluationError(f"{run.path}: no labels, nothing says which runs were attacked")
-    agents = run.sql(
-        "SELECT t.grant_id, a.agent_name FROM tokens t JOIN agents a USING (client_id) WHERE t.token_id = t.grant_id"
-    ).set_index("grant_id")["agent_name"]
-    agent = agents.reindex(grants.index).fillna("").astype(str)
-    role = grants["role"].astype(str)
+    names = run.sql("SELECT client_id, agent_name FROM agents").drop_duplicates("client_id")
+    known = names.set_index("client_id")["agent_name"].reindex(behaviour.agents.index).fillna("").to_numpy(object)
+    agent = np.append(known, "")[grants["client"].to_numpy(np.int64)]
     return Recorded(
-        behaviour=behaviour,
-        grant_id=grants.index.to_numpy(np.int64),
+        evidence=gather(behaviour),
+        sizes=size_items(run, grants),
         own=np.full(len(grants), own),
         label=truth.label,
         attempted=truth.attempted,
-        suite=role.to_numpy(object),
-        task=(role + "/" + grants["task"].astype(str)).to_numpy(object),
-        agent=agent.to_numpy(object),
-        model=agent.str.split("|").str[0].to_numpy(object),
+        suite=grants["role"].to_numpy(object),
+        task=(grants["role"] + "/" + grants["task"]).to_numpy(object),
+        agent=agent,
+        model=np.array([name.split("|")[0] for name in agent], dtype=object),
     )
 
 
-def _joined(parts: list[Behaviour]) -> Behaviour:
-    """Behaviours one after the other; replays give the same ids, so ids are made anew."""
-    grants, events, uses, start = [], [], [], 0
-    for part in parts:
-        parent = part.grants["parent"].to_numpy(np.int64)
-        tree = part.grants.groupby("tree", sort=False).ngroup().to_numpy(np.int64)
-        grants.append(part.grants.assign(parent=np.where(parent >= 0, parent + start, -1), tree=tree + start))
-        events.append(part.events.assign(grant=part.events["grant"] + start))
-        uses.append(part.uses.assign(grant=part.uses["grant"] + start))
-        start += len(part)
-    return replace(
-        parts[0],
-        grants=pd.concat(grants, ignore_index=True),
-        events=_stacked(events),
-        uses=_stacked(uses),
-        timing=all(part.timing for part in parts),
+def _joined(parts: list[Evidence]) -> Evidence:
+    """Evidence of several Runs, one after the other; features that not all of them have are left out."""
+    first = parts[0]
+    shared = [name for name in first.features if all(name in part.features for part in parts)]
+    starts = np.cumsum([0, *(int(part.tree.max(initial=-1)) + 1 for part in parts)])
+    return Evidence(
+        kind=first.kind,
+        features=pd.concat([part.features[shared] for part in parts]),
+        role=np.concatenate([part.role for part in parts]),
+        task=np.concatenate([part.task for part in parts]),
+        items=_joined_items([part.items for part in parts]),
+        order=_joined_items([part.order for part in parts]),
+        tree=np.concatenate([part.tree + start for part, start in zip(parts, starts, strict=False)]),
+        silent=np.concatenate([part.silent for part in parts]),
     )
 
 
-def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    categorical = [name for name, kind in parts[0].dtypes.items() if kind == "category"]
-    # Categories differ from Run to Run; concatenating turns them into text.
-    whole = pd.concat([part.astype({name: object for name in categorical}) for part in parts], ignore_index=True)
-    return whole.astype({name: "category" for name in categorical})
+def _joined_items(parts: list[Items]) -> Items:
+    words = tuple(sorted({word for part in parts for word in part.words}))
+    place = {word: number for number, word in enumerate(words)}
+    starts = np.cumsum([0, *map(len, parts)])
+    return Items(
+        grant=np.concatenate([part.grant + start for part, start in zip(parts, starts, strict=False)]),
+        word=np.concatenate([np.array([place[word] for word in part.words], np.int64)[part.word] for part in parts]),
+        words=words,
+        role=tuple(name for part in parts for name in part.role),
+        task=tuple(name for part in parts for name in part.task),
+    )

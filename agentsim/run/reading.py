@@ -95,6 +95,12 @@ class Run:
             result: pd.DataFrame = database.cursor().sql(query).df()
         return result
 
+    def arrow(self, query: str) -> pa.Table:
+        """As :meth:`sql`, as an Arrow table: for columns of text or lists with millions of rows."""
+        database = self._database
+        with _readable(f"{self.path}: a table"):
+            return database.cursor().sql(query).to_arrow_table()
+
     def damaged_files(self) -> list[str]:
         """Names of listed files that are missing or whose SHA-256 differs from the manifest's."""
         found = []

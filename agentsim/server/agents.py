@@ -38,6 +38,8 @@ def update_agent(batch: Batch, request: UpdateAgent, entry: Entry) -> AgentRecor
     if not isinstance(request.by, Admin):
         _refuse_more(batch, agent, changes)
     entry.details["changed"] = sorted(name for name, value in changes.items() if value != agent[name])
+    if "registered_allowed_tools" in entry.details["changed"]:
+        entry.details["tools"] = scopes.members(changes["registered_allowed_tools"])
     return AgentRecord(log_id=0, profile=profile_of(_change(batch, agent, entry.timestamp, changes)))
 
 

@@ -18,6 +18,7 @@ from agentsim.server.answers import Answer
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
 from agentsim.server.errors import InvalidRequest, OAuthError
+from agentsim.server.history import DOINGS
 from agentsim.server.operations import (
     AskConsent,
     Authorize,
@@ -109,4 +110,21 @@ def decide(batch: Batch, operation: Operation, now: int, fault: str | None) -> A
         if error.asked is not None:
             entry.details["excess"] = error.asked
     result.log_id = batch.trail.append(entry)
+    _note(batch, entry)
     return result
+
+
+def _note(batch: Batch, entry: Entry) -> None:
+    """Let a decision be part of its grant's history: as anybody can read it from the audit row."""
+    if entry.grant_id is None or (entry.event_type not in DOINGS and entry.event_type != "token_issued"):
+        return
+    if not entry.event_type.endswith("token_issued"):
+        batch.change_grant(entry.grant_id).note(entry)
+    elif entry.status == "granted":
+        parent = None if entry.parent_grant_id is None else batch.change_grant(entry.parent_grant_id)
+        batch.change_grant(entry.grant_id).begin(entry, parent)
+        if parent is not None:
+            parent.note(entry)
+    elif entry.event_type == "child_token_issued":
+        # A refused child has no grant; its row names the parent's.
+        batch.change_grant(entry.grant_id).note(entry)

@@ -92,6 +92,8 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         charge(batch, entry, agent["client_id"], agent)
         raise
     charge(batch, entry, agent["client_id"], agent, tree=parent.root_grant_id)
+    if parent.client_id == agent["client_id"]:
+        entry.details["by_parent"] = True
     _check_texts(request)
     _check_room(batch, parent)
     terms = bounded_terms(batch, request, agent, parent=parent)
@@ -122,7 +124,6 @@ def issue_child(batch: Batch, request: IssueChild, entry: Entry) -> TokenGrant:
         parent_token_id=parent.token_id,
     )
     open_budget(batch, claims, parent, refreshable=grant.refresh_token is not None)
-    batch.change_grant(parent.grant_id).children += 1
     return grant
 
 

@@ -1,5 +1,7 @@
 """Minting: from decided terms to signed tokens, their row, their audit row and the answer."""
 
+from typing import Any
+
 from agentsim.server import scopes
 from agentsim.server.answers import TokenGrant
 from agentsim.server.audit import Entry
@@ -8,6 +10,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest, keyed_token
 from agentsim.server.errors import InvalidRequest
+from agentsim.server.history import TASK_TEXT
 from agentsim.server.lineage import Lineage, pack
 from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.statusplaces import next_index
@@ -94,6 +97,8 @@ def give(
     about_grant(entry, claims)
     tools, resources = scopes.members(claims.tools), scopes.members(claims.resources)
     entry.details = {"scope": claims.scope, "tools": tools, "resources": resources, "level": claims.level}
+    if previous_token_id is None:
+        entry.details |= _begun(claims, task_description)
     if claims.budget is not None:
         entry.details["budget"] = claims.budget
     return TokenGrant(
@@ -116,6 +121,14 @@ def give(
         authorization_details=claims.authorization_details,
         budget=claims.budget,
     )
+
+
+def _begun(claims: Claims, task_description: str) -> dict[str, Any]:
+    """What the audit row of a grant's issue says beside its terms."""
+    begun: dict[str, Any] = {"task": task_description[:TASK_TEXT]} if task_description else {}
+    if claims.depth and claims.lineage[-2][1] == claims.client_id:
+        begun["by_parent"] = True
+    return begun
 
 
 def _token_row(claims: Claims, access_token: str, refresh_token: str | None) -> Row:

@@ -68,7 +68,6 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         # An agent may have lost the right to refresh: then this token is the last.
         ends_at = claims.expires_at if grant.refresh_token is None else claims.grant_expires_at
         batch.loaded.ledger.move_end(claims.grant_id, ends_at)
-    batch.change_grant(first["grant_id"]).refreshes += 1
     return grant
 
 

@@ -59,7 +59,7 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
     """Keep how a tool call went. The token may have expired or been revoked since: what happened, happened."""
-    claims = _decode(batch, request.token, entry)
+    _decode(batch, request.token, entry)
     check_text(tool=request.tool, resource=request.resource, args_digest=request.args_digest)
     if request.outcome not in OUTCOMES:
         raise InvalidRequest(
@@ -76,7 +76,6 @@ def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> Ex
         "result_chars": request.result_chars,
     }
     entry.details = {name: value for name, value in measured.items() if value is not None}
-    batch.change_grant(claims.grant_id).executions += 1
     return ExecutionReceipt(log_id=0)
 
 
@@ -162,10 +161,7 @@ def _answer(
             role = batch.loaded.agents[claims.client_id]["role"]
             assessment = batch.matcher.assess(role, batch.grant_state(claims.grant_id), request)
             answer.historical_pattern_match = assessment.historical_pattern_match
-    state = batch.change_grant(claims.grant_id)
     if request.include_history and is_told:
         answer.previous_tasks = batch.previous_tasks(claims)
-        answer.execution_patterns = state.patterns()
-    # As the audit row has them: cut to a size, and what others rebuild from the rows is the same.
-    state.note_verification(entry.timestamp, entry.details["tools"], granted=error is None)
+        answer.execution_patterns = batch.grant_state(claims.grant_id).patterns()
     return answer

@@ -22,9 +22,11 @@ class World:
         self._clock = itertools.count(1_000_000, 1_000_000)
         self.owner_of: dict[int, int] = {}
         self.root_of: dict[int, int] = {}
+        self.role_of: dict[int, str] = {}
 
     def agent(self, role: str, name: str = "someone") -> int:
         client = next(self._ids)
+        self.role_of[client] = role
         self.rows["agents"].append({"tenant": 0, "client_id": client, "role": role, "agent_name": name})
         return client
 
@@ -49,7 +51,7 @@ class World:
         self._audit(
             "token_issued" if parent is None else "child_token_issued",
             grant,
-            {"tools": list(tools), "resources": list(resources)},
+            {"tools": list(tools), "resources": list(resources), "task": task},
             parent_grant_id=parent,
             at=at,
         )
@@ -64,7 +66,7 @@ class World:
     def execute(self, grant: int, tool: str, outcome: str = "success") -> None:
         self._audit("task_execution", grant, {"tool": tool, "outcome": outcome})
 
-    def event(self, kind: str, grant: int, details: dict[str, Any] | None = None, **more: Any) -> None:
+    def event(self, kind: str, grant: int | None, details: dict[str, Any] | None = None, **more: Any) -> None:
         self._audit(kind, grant, details or {}, **more)
 
     def label(self, grant: int | None, label: int = 1, **more: Any) -> None:
@@ -86,16 +88,16 @@ class World:
             return writer.finish(start=0, wall_seconds=0.0)
 
     def _audit(
-        self, kind: str, grant: int, details: dict[str, Any], *, at: int | None = None, **more: Any
+        self, kind: str, grant: int | None, details: dict[str, Any], *, at: int | None = None, **more: Any
     ) -> None:
         reason = more.pop("reason", None)
         row = {
             "tenant": 0,
             "log_id": next(self._ids),
             "chain": 0,
-            "client_id": self.owner_of.get(grant),
+            "client_id": None if grant is None else self.owner_of.get(grant),
             "grant_id": grant,
-            "root_grant_id": self.root_of.get(grant),
+            "root_grant_id": None if grant is None else self.root_of.get(grant),
             "event_type": kind,
             "timestamp": next(self._clock) if at is None else at,
             "status": "granted" if reason is None else "refused",

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import agentsim.risk
-from agentsim.risk import FEATURES, REFUSALS, families, gather, grant_features, read_behaviour
+from agentsim.risk import FEATURES, REFUSALS, families, gather, learn_peers
 from agentsim.risk.evidence import Evidence
 
 IDS = ("client_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id")
@@ -23,7 +23,7 @@ def test_what_a_grant_did_is_counted(world, tmp_path):
     world.verify(grant, "pay", reason="insufficient_scope")
     world.event("token_refreshed", grant)
     world.event("token_introspected", grant)
-    row = grant_features(world.write(tmp_path / "run")).loc[grant]
+    row = gather(world.write(tmp_path / "run")).features.loc[grant]
     assert row["decisions"] == 7
     assert (row["verifies"], row["executions"], row["refreshes"], row["introspections"]) == (5, 4, 1, 1)
     assert row["refused_share"] == pytest.approx(1 / 7)
@@ -42,12 +42,10 @@ def test_a_child_counts_for_the_parent_that_asked_for_it(world, tmp_path):
     other = world.grant(parent=root, tools=("a", "b"))
     leaf = world.grant(parent=child, tools=("a",))
     world.event("child_token_issued", child, {"excess": ["x:y", "z:y"]}, reason="scope_exceeds_parent")
-    table = grant_features(world.write(tmp_path / "run"))
+    table = gather(world.write(tmp_path / "run")).features
     assert table["children"].to_dict() == {root: 2, child: 1, other: 0, leaf: 0}
     assert table["depth"].to_dict() == {root: 0, child: 1, other: 1, leaf: 2}
-    assert table["descendants"].to_dict() == {root: 3, child: 1, other: 0, leaf: 0}
-    assert table["siblings"].to_dict() == {root: 0, child: 1, other: 1, leaf: 0}
-    assert set(table["tree_size"]) == {4}
+    assert table["elder_siblings"].to_dict() == {root: 0, child: 0, other: 1, leaf: 0}
     assert table["tools_of_parent"].to_dict() == {root: 1, child: 0.25, other: 0.5, leaf: 1}
     assert table.loc[child, "refused_beyond_parent"] == 1
     assert table.loc[child, "excess_asked"] == 2
@@ -57,7 +55,7 @@ def test_a_depth_or_a_task_that_was_too_much_is_no_number_of_names(world, tmp_pa
     grant = world.grant()
     world.event("child_token_issued", grant, {"excess": 9}, reason="depth_exceeded")
     world.event("child_token_issued", grant, {"excess": "task-1"}, reason="task_terminated")
-    row = grant_features(world.write(tmp_path / "run")).loc[grant]
+    row = gather(world.write(tmp_path / "run")).features.loc[grant]
     assert (row["refused_limit"], row["excess_asked"]) == (1, 0)
 
 
@@ -65,7 +63,7 @@ def test_a_stolen_token_shows_as_a_second_caller_and_as_changes_of_address(world
     grant = world.grant()
     for caller, address in (("own", "10.0.0.1"), ("thief", "203.0.113.9"), ("own", "10.0.0.1")):
         world.verify(grant, "read", caller=caller, source_ip=address)
-    row = grant_features(world.write(tmp_path / "run")).loc[grant]
+    row = gather(world.write(tmp_path / "run")).features.loc[grant]
     assert (row["callers"], row["source_ips"], row["address_changes"]) == (2, 2, 2)
 
 
@@ -78,7 +76,7 @@ def test_what_was_done_about_an_alarm_is_no_behaviour(new_world, tmp_path):
         if answered:
             world.event("token_revoked", grant, {"kind": "grant"})
             world.event("token_ended", grant)
-        tables.append(grant_features(world.write(tmp_path / str(number))))
+        tables.append(gather(world.write(tmp_path / str(number))).features)
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -91,17 +89,22 @@ def test_a_tool_that_none_of_the_others_used_is_new(world, tmp_path):
     world.verify(odd, "pay")
     world.verify(other_task, "pay")
     run = world.write(tmp_path / "run")
-    table = grant_features(run)
+    table = gather(run).features
     assert table["tools_new_task"].to_dict() == {**dict.fromkeys(usual, 0), odd: 1, other_task: 0}
     assert table["tools_new_role"].sum() == 0
-    # Compared with the first three alone, paying is new to the role as well.
-    behaviour = read_behaviour(run)
-    peers = behaviour.grants.index.isin(usual)
-    assert grant_features(behaviour, peers)["tools_new_role"].to_dict() == {
-        **dict.fromkeys(usual, 0),
-        odd: 1,
-        other_task: 1,
-    }
+
+
+def test_another_run_says_what_is_new(new_world, tmp_path):
+    reference, world = new_world(), new_world()
+    reference.verify(reference.grant(role="clerk", task="post letters"), "read")
+    usual, odd, stranger = world.grant(role="clerk"), world.grant(role="clerk"), world.grant(role="poet")
+    world.verify(usual, "read")
+    for grant in (odd, stranger):
+        world.verify(grant, "pay")
+    peers = learn_peers(reference.write(tmp_path / "reference"))
+    table = gather(world.write(tmp_path / "run"), peers=peers).features
+    # Of a role that the reference does not have nothing is known to be new.
+    assert table["tools_new_role"].to_dict() == {usual: 0, odd: 1, stranger: 0}
 
 
 def test_time_between_events_is_read_only_where_there_is_a_clock(new_world, tmp_path):
@@ -110,13 +113,17 @@ def test_time_between_events_is_read_only_where_there_is_a_clock(new_world, tmp_
         even, burst = world.grant(at=0), world.grant(at=0)
         for second in (10, 20, 30):
             world.verify(even, "read", at=second * 1_000_000)
-        for second in (1, 2, 30):
+        for second in (1, 2, 3, 30):
             world.verify(burst, "read", at=second * 1_000_000)
-        table = grant_features(world.write(tmp_path / str(timing), timing=timing))
-        assert list(table.columns) == [name for name in FEATURES if timing or name not in families("timing")]
+        table = gather(world.write(tmp_path / str(timing), timing=timing)).features
+        assert list(table.columns) == [
+            name
+            for name, feature in FEATURES.items()
+            if "grant" in feature.kinds and (timing or name not in families("timing"))
+        ]
         if timing:
-            assert table["active_s"].tolist() == [30, 30]
-            assert table["gap_mean_s"].tolist() == [10, 10]
+            assert table["active_s"].tolist() == [20, 29]
+            assert table["pause_mean_s"].tolist() == [10, pytest.approx(29 / 3)]
             assert table.loc[even, "burstiness"] == -1
             assert table.loc[burst, "burstiness"] > 0
 

@@ -113,6 +113,7 @@ def test_a_refused_delegation_names_the_parent_and_what_was_too_much(world: Any)
         "tools": ["db_query"],
         "resources": None,
         "level": "minimal",
+        "by_parent": True,
         "excess": ["db_query:jira"],
     }
 

@@ -34,8 +34,8 @@ class CostHarvesting(Attacker):
         "tool_entropy",
         "transitions_rare_role",
         "children",
-        "self_delegation",
-        "budget_spent",
+        "own_children",
+        "cost",
     )
     deviation = "makes one call again and again"
     loud = 80
@@ -87,7 +87,7 @@ class ToctouDrift(Attacker):
 
     kind = "toctou_drift"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("used_after_update", "refused_beyond_registration", "tools_rare_task")
+    signals = ("withdrawn_uses", "refused_beyond_registration", "tools_rare_task")
     deviation = "uses a tool that was taken from its registration after the token was issued"
 
     def __init__(self, stealth: float, rng: np.random.Generator) -> None:

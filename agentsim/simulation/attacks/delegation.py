@@ -21,7 +21,7 @@ class ScopeEscalation(Attacker):
         "refused_beyond_registration",
         "excess_asked",
         "refused_share",
-        "self_delegation",
+        "own_children",
     )
     deviation = "asks for a scope that its grant does not have"
     #: What it is after when it is loud, in the order in which it asks.
@@ -53,7 +53,14 @@ class UnscopedInheritance(Holding):
 
     kind = "unscoped_inheritance"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("tools_of_parent", "used_tools_share", "tools", "tool_entropy", "siblings", "self_delegation")
+    signals = (
+        "tools_of_parent",
+        "used_tools_share",
+        "tools",
+        "tool_entropy",
+        "elder_siblings",
+        "own_children",
+    )
     deviation = "its child holds all of its parent's scope and uses one tool of it"
     loud = 20
 
@@ -80,7 +87,7 @@ class RunawayFanout(Attacker):
 
     kind = "runaway_fanout"
     tags = ("ASI08", "ASI10", "T4", "AML.T0034.002")
-    signals = ("children", "descendants", "siblings", "tree_size", "refused_limit", "self_delegation")
+    signals = ("children", "grants", "elder_siblings", "refused_limit", "own_children")
     deviation = "has more children than its role has"
     loud = 60
 
@@ -150,7 +157,7 @@ class Cascade(Attacker):
 
     kind = "cascade"
     tags = ("ASI08", "T5")
-    signals = ("refused_ended", "siblings", "revoked_by_parent")
+    signals = ("refused_ended", "elder_siblings", "ended_others")
     deviation = "revokes grants of children that are at work"
     kin = True
 

@@ -24,7 +24,7 @@ class RogueRegistration(Holding):
 
     kind = "rogue_registration"
     tags = ("ASI04", "ASI10", "T13", "AML.T0103")
-    signals = ("registered_name_twice", "granted_tools", "granted_resources", "used_tools_share")
+    signals = ("namesakes", "granted_tools", "granted_resources", "used_tools_share")
     deviation = "a second agent bears its victim's name"
     loud = 30
     stays = True
@@ -115,7 +115,7 @@ class NhiReuse(_Borrowed):
 
     kind = "nhi_reuse"
     tags = ("NHI8", "NHI9", "ASI03")
-    signals = ("hosts_of_client", "depth", "tools_rare_role", "used_tools_share")
+    signals = ("source_ips", "depth", "tools_rare_role", "used_tools_share")
     deviation = "one client has two grants at work on two hosts"
 
 
@@ -124,7 +124,7 @@ class HumanUse(_Borrowed):
 
     kind = "human_use"
     tags = ("NHI10", "T14")
-    signals = ("gap_mean_s", "burstiness", "hosts_of_client", "transitions_rare_role")
+    signals = ("pause_mean_s", "burstiness", "source_ips", "transitions_rare_role")
     deviation = "a few calls at once, then a long pause, as people work"
 
     def pause(self, gap: int) -> int:
@@ -138,7 +138,7 @@ class CredentialStuffing(Attacker):
 
     kind = "credential_stuffing"
     tags = ("NHI4", "NHI2", "T9")
-    signals = ("invalid_client_of_source", "invalid_client_of_client")
+    signals = ("invalid_client_of_source", "refused_credential")
     deviation = "its secret is wrong"
     loud = 60
     stays = True

@@ -77,17 +77,16 @@ def evaluate(
         progress=progress(),
     )
     if as_json:
-        print_json(_as_dict(found))
+        named = {"run": str(run), "train": None if train is None else str(train)}
+        print_json(named | _as_dict(found))
         return
     _print(found)
 
 
 def _as_dict(found: HeldOut) -> dict[str, Any]:
     return {
-        "run": found.run,
-        "train": found.train,
         "leave_out": found.leave_out,
-        "suites": json.loads(found.figures.to_json(orient="records")),
+        "figures": json.loads(found.figures.to_json(orient="records")),
         "over_suites": json.loads(found.over_suites().to_json(orient="records")),
         "warnings": list(found.warnings),
     }

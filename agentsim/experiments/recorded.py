@@ -64,5 +64,5 @@ def _replay_method(scores: pd.DataFrame) -> tuple[str, ...]:
         "at all.",
         "The supervised detector learned from the labels of the other suites and reads no sizes.",
         f"{int(scores['silent'].sum()):,} scored runs called no tool; they did nothing new and rank lowest by novelty.",
-        "Intervals are 95 %, resampling whole tasks (Wilson for the shares found).",
+        "Intervals are 95 %, resampling whole tasks.",
     )

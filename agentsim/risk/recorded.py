@@ -93,7 +93,9 @@ def _read(run: Run, *, own: bool) -> Recorded:
     grants = behaviour.grants
     truth = read_truth(run, grants.index)
     names = run.sql("SELECT client_id, agent_name FROM agents").drop_duplicates("client_id")
-    known = names.set_index("client_id")["agent_name"].reindex(behaviour.agents.index).fillna("").to_numpy(object)
+    known = (
+        names.set_index("client_id")["agent_name"].reindex(behaviour.agents.index).fillna("").to_numpy(object)
+    )
     agent = np.append(known, "")[grants["client"].to_numpy(np.int64)]
     return Recorded(
         evidence=gather(behaviour),
@@ -131,7 +133,9 @@ def _joined_items(parts: list[Items]) -> Items:
     starts = np.cumsum([0, *map(len, parts)])
     return Items(
         grant=np.concatenate([part.grant + start for part, start in zip(parts, starts, strict=False)]),
-        word=np.concatenate([np.array([place[word] for word in part.words], np.int64)[part.word] for part in parts]),
+        word=np.concatenate(
+            [np.array([place[word] for word in part.words], np.int64)[part.word] for part in parts]
+        ),
         words=words,
         role=tuple(name for part in parts for name in part.role),
         task=tuple(name for part in parts for name in part.task),

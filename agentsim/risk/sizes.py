@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from agentsim.risk.behaviour import Ints
-from agentsim.risk.items import Items
+from agentsim.risk.behaviour import Floats, Ints
+from agentsim.risk.items import ItemEncoder, Items
+from agentsim.risk.surprise import ContextualSurprise
 from agentsim.run import Run
 
 _CALLS = """
@@ -41,6 +42,24 @@ def size_items(run: Run, grants: pd.DataFrame) -> Items:
         role=tuple(grants["role"]),
         task=tuple(grants["task"]),
     )
+
+
+class SizeNovelty:
+    """Surprise of lengths, given the task, else the role."""
+
+    name = "novelty of the sizes"
+
+    def fit(self, items: Items) -> SizeNovelty:
+        """Learn which lengths each task knows."""
+        self.encoder_ = ItemEncoder().fit(items)
+        self.estimator_ = ContextualSurprise(contexts=ItemEncoder.contexts).fit(
+            self.encoder_.transform(items)
+        )
+        return self
+
+    def profile(self, items: Items) -> Floats:
+        """The figures of :data:`agentsim.risk.surprise.PROFILE` per grant; the second is the score."""
+        return self.estimator_.profile(self.encoder_.transform(items))
 
 
 def _words(calls: pd.DataFrame, column: str) -> pd.DataFrame:

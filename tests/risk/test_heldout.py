@@ -11,7 +11,13 @@ from agentsim.simulation import replay
 
 ROOT = Path(__file__).parents[2]
 TRACES = Path(os.environ.get("AGENTSIM_TRACES", ROOT / "../shared/data/agent-traces"))
-UNSUPERVISED = ["isolation forest, counts", "novelty of the order", "novelty for the task", "combined"]
+UNSUPERVISED = [
+    "isolation forest, counts",
+    "novelty of the order",
+    "novelty for the task",
+    "combined",
+    "novelty in sequence",
+]
 
 
 def benchmark(world, *, suites=("bank", "shop"), flipped=(), habit=None):
@@ -85,7 +91,9 @@ def by_model(found, run):
 def test_only_never_attacked_runs_of_other_models_say_what_is_usual(new_world, tmp_path):
     scores = {}
     for habit in (None, ("m1", False), ("m1", True)):
-        run = benchmark(new_world(), suites=("bank",), habit=habit).write(tmp_path / str(habit), timing=False, kind="replay")
+        run = benchmark(new_world(), suites=("bank",), habit=habit).write(
+            tmp_path / str(habit), timing=False, kind="replay"
+        )
         scores[habit] = by_model(hold_out(run), run)
     # A model's own habits are no excuse for it, but they are for the others.
     assert scores["m1", False]["m1"] == scores[None]["m1"]

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from agentsim.risk import HeldOut
 
-#: What people see of each suite, and the column that it is.
+#: What people see of each suite, the column that it is, and whether with its interval: JSON has them all.
 _COLUMNS = {
-    "within agent: ROC-AUC": "within_roc_auc",
-    "PR-AUC": "within_pr_auc",
-    "plain: ROC-AUC": "roc_auc",
-    "PR-AUC ": "pr_auc",
-    "found at 1 %": "recall_at_1",
-    "at 5 %": "recall_at_5",
+    "within agent: ROC-AUC": ("within_roc_auc", True),
+    "PR-AUC": ("within_pr_auc", False),
+    "plain: ROC-AUC": ("roc_auc", False),
+    "PR-AUC ": ("pr_auc", False),
+    "found at 1 %": ("recall_at_1", False),
+    "at 5 %": ("recall_at_5", True),
 }
 
 
@@ -104,7 +104,7 @@ def _print(found: HeldOut) -> None:
         print_table(
             ("detector", "learns", *_COLUMNS),
             [
-                (row["detector"], row["learns"], *(_interval(row, name) for name in _COLUMNS.values()))
+                (row["detector"], row["learns"], *(_figure(row, *column) for column in _COLUMNS.values()))
                 for _, row in rows.iterrows()
             ],
         )
@@ -121,7 +121,8 @@ def _print(found: HeldOut) -> None:
         typer.echo(f"\nNote: {warning}")
 
 
-def _interval(row: pd.Series[Any], name: str) -> str:
+def _figure(row: pd.Series[Any], name: str, with_interval: bool) -> str:
     if row[name] != row[name]:
         return "-"
-    return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
+    interval = f" ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})" if with_interval else ""
+    return f"{row[name]:.3f}{interval}"

@@ -9,7 +9,7 @@ from agentsim.risk import budget_curve, hold_out
 from agentsim.run import Run
 
 #: The detector that a replay's verdict speaks of; fixed, since choosing it on the judged labels would flatter.
-HEADLINE = "novelty for the task"
+HEADLINE = "novelty in sequence"
 COUNTS = "isolation forest, counts"
 
 

@@ -61,9 +61,10 @@ def within_roc_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, se
     ``group``; every pair of a positive and a negative then counts as often as both of its groups were drawn.
     """
     groups = int(group.max(initial=0)) + 1
-    tables = []
-    for of_agent in _agents(truth, within):
-        tables.append(_pairs(score, group, of_agent & truth, of_agent & ~truth, groups))
+    tables = [
+        _pairs(score, group, of_agent & truth, of_agent & ~truth, groups)
+        for of_agent in _agents(truth, within)
+    ]
     if not tables:
         return NOTHING
 

@@ -75,14 +75,16 @@ def read_recorded(run: Run, train: Run | None = None) -> Recorded:
     if len(parts) == 1:
         return parts[0]
 
-    def chained(name: str) -> Names:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    columns = ("own", "label", "attempted", "suite", "task", "agent", "model")
     return Recorded(
         evidence=_joined([part.evidence for part in parts]),
         sizes=_joined_items([part.sizes for part in parts]),
-        **{name: chained(name) for name in columns},
+        own=np.concatenate([part.own for part in parts]),
+        label=np.concatenate([part.label for part in parts]),
+        attempted=np.concatenate([part.attempted for part in parts]),
+        suite=np.concatenate([part.suite for part in parts]),
+        task=np.concatenate([part.task for part in parts]),
+        agent=np.concatenate([part.agent for part in parts]),
+        model=np.concatenate([part.model for part in parts]),
     )
 
 

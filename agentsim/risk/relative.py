@@ -121,6 +121,3 @@ def _largest(row: Ints, surprise: Floats, size: int) -> Floats:
     result = np.zeros(size)
     np.maximum.at(result, row, surprise)
     return result
-
-
-__all__ = ["COLUMNS", "Relative"]

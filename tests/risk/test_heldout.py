@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from agentsim.risk import EvaluationError, hold_out
-from agentsim.risk.heldout import AGENT_PRIOR, SUPERVISED
+from agentsim.risk.heldout import AGENT_PRIOR, SUPERVISED, within_weights
 from agentsim.simulation import replay
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +130,126 @@ def test_labels_that_cannot_judge_are_said_to(world, tmp_path):
         hold_out(world.write(tmp_path / "run", timing=False, kind="replay"))
 
 
+def replayed(world, path, traces="these"):
+    """A Run as ``agentsim replay`` leaves it: it says which traces it is of."""
+    run = world.write(path, timing=False, kind="replay")
+    run.manifest.source["sha256"] = traces
+    return run
+
+
+@pytest.fixture(scope="module")
+def bank(new_world, tmp_path_factory):
+    return replayed(benchmark(new_world(), suites=("bank",)), tmp_path_factory.mktemp("run") / "bank", "bank")
+
+
+@pytest.fixture(scope="module")
+def shop(new_world, tmp_path_factory):
+    return replayed(benchmark(new_world(), suites=("shop",)), tmp_path_factory.mktemp("run") / "shop", "shop")
+
+
+@pytest.mark.parametrize("leave_out", ["task", "agent"])
+def test_within_one_suite_labels_of_other_tasks_or_models_are_learned(bank, leave_out):
+    found = hold_out(bank, leave_out=leave_out)
+    assert found.leave_out == leave_out
+    table = found.figures.set_index("detector")
+    assert table.loc[SUPERVISED, "within_roc_auc"] > 0.9
+    assert table.loc[AGENT_PRIOR, "scored"] == 6 * 12
+
+
+@pytest.mark.parametrize("leave_out", ["suite", "agent"])
+def test_no_label_of_what_is_left_out_touches_its_scores(new_world, bank, tmp_path, leave_out):
+    world = benchmark(new_world(), suites=("bank",))
+    left_out = {"suite": {"m1", "m2", "m3"}, "agent": {"m1"}}[leave_out]
+    agents = {row["client_id"]: row["agent_name"].split("|")[0] for row in world.rows["agents"]}
+    model = {row["grant_id"]: agents[row["client_id"]] for row in world.rows["tokens"]}
+    for row in world.rows["labels"]:
+        if row["attempted"] and model[row["grant_id"]] in left_out:
+            row["label"] = 1 - row["label"]
+    flipped = hold_out(replayed(world, tmp_path / "run"), leave_out=leave_out).scores
+    plain = hold_out(bank, leave_out=leave_out).scores
+    judged = np.array([model[grant] in left_out for grant in plain.index])
+    shared = [name for name in plain if name not in ("suite", "attacked", "silent", AGENT_PRIOR)]
+    assert (plain["attacked"] != flipped["attacked"])[judged].all()
+    pd.testing.assert_frame_equal(plain.loc[judged, shared], flipped.loc[judged, shared])
+
+
+def test_another_run_teaches_labels_and_is_not_scored(bank, shop):
+    found = hold_out(bank, train=shop)
+    assert found.leave_out is None
+    assert set(found.figures["suite"]) == {"bank"}
+    assert len(found.scores) == 6 * 12
+    assert found.figures.set_index("detector").loc[SUPERVISED, "within_roc_auc"] > 0.9
+
+
+def test_two_runs_are_read_as_one_recorded_at_once(new_world, bank, shop, tmp_path):
+    # Ids of the two are the same, as in replays; taken together nothing is mixed up.
+    apart = hold_out(bank, train=shop).scores
+    whole = replayed(benchmark(new_world()), tmp_path / "whole")
+    together = hold_out(whole).scores
+    together = together[together["suite"] == "bank"]
+    for name in UNSUPERVISED[1:]:
+        assert apart[name].to_numpy() == pytest.approx(together[name].to_numpy())
+
+
+def test_a_run_does_not_teach_its_own_answers(bank):
+    with pytest.raises(EvaluationError, match="would judge themselves"):
+        hold_out(bank, train=bank)
+
+
+def test_a_run_without_never_attacked_runs_takes_those_of_the_other(new_world, shop, tmp_path):
+    world = benchmark(new_world(), suites=("bank",))
+    clean = {row["grant_id"] for row in world.rows["labels"] if not row["attempted"]}
+    for table in ("tokens", "audit", "labels"):
+        world.rows[table] = [row for row in world.rows[table] if row["grant_id"] not in clean]
+    run = replayed(world, tmp_path / "attacked")
+    with pytest.raises(EvaluationError, match="--train"):
+        hold_out(run)
+    found = hold_out(run, train=shop)
+    assert any("bank, m1: only never-attacked runs of other suites" in warning for warning in found.warnings)
+
+
+def test_a_lone_model_is_compared_with_its_own_never_attacked_runs(new_world, tmp_path):
+    world = benchmark(new_world(), suites=("bank",))
+    for row in world.rows["agents"]:
+        row["agent_name"] = row["agent_name"].replace("m2", "m1").replace("m3", "m1")
+    found = hold_out(replayed(world, tmp_path / "run"))
+    assert [warning for warning in found.warnings if "the judged model itself" in warning]
+
+
+@pytest.mark.parametrize("what", ["simulation", "labels", "unit"])
+def test_what_cannot_be_judged_is_refused_in_one_line(new_world, bank, tmp_path, what):
+    world = benchmark(new_world(), suites=("bank",))
+    if what == "simulation":
+        with pytest.raises(EvaluationError, match="not a replay of recorded traces"):
+            hold_out(world.write(tmp_path / "run"))
+    elif what == "labels":
+        world.rows["labels"].clear()
+        with pytest.raises(EvaluationError, match="no labels"):
+            hold_out(replayed(world, tmp_path / "run"))
+    else:
+        with pytest.raises(EvaluationError, match="suite, task, agent"):
+            hold_out(bank, leave_out="tool")
+
+
+def test_detectors_that_read_sizes_say_so_and_come_only_where_asked_for(bank):
+    plain, sized = (set(hold_out(bank, sizes=sizes, leave_out="task").scores) for sizes in (False, True))
+    assert sized - plain == {"novelty of the sizes", "supervised, with sizes"}
+
+
+def test_weights_leave_nothing_to_learn_about_the_agent():
+    agent = np.repeat(["often", "seldom", "never"], [40, 100, 60])
+    attacked = np.zeros(200, bool)
+    attacked[:20] = attacked[40:45] = True
+    weight = within_weights(attacked, agent)
+    rates = [
+        weight[attacked & (agent == name)].sum() / weight[agent == name].sum() for name in ("often", "seldom")
+    ]
+    assert rates[0] == pytest.approx(rates[1])
+    assert weight[agent == "never"].sum() == 0
+    assert weight.mean() == pytest.approx(1)
+    assert within_weights(attacked[:20], agent[:20]).tolist() == [1.0] * 20
+
+
 @pytest.mark.skipif(not (TRACES / "agentdyn.parquet").is_file(), reason=f"no recorded traces in {TRACES}")
 def test_on_recorded_injections_novelty_beats_counts_within_agents(tmp_path):
     traces = pd.read_parquet(TRACES / "agentdyn.parquet")
@@ -141,3 +261,4 @@ def test_on_recorded_injections_novelty_beats_counts_within_agents(tmp_path):
     for suite in ("dailylife", "shopping"):
         assert table[suite, "isolation forest, counts"] < 0.6
         assert table[suite, "novelty for the task"] > 0.8
+        assert table[suite, "novelty in sequence"] > 0.8

@@ -4,6 +4,7 @@
     ├── RunError        agentsim.run         a directory is no Run, or a damaged or newer one
     ├── SettingsError   agentsim.settings    all mistakes of a scenario or policy at once, each with its path
     ├── TraceError      agentsim.simulation  a trace file is missing columns, or cannot be read
+    ├── ModelError      agentsim.risk        a saved model was changed, is foreign, or does not fit this version
     ├── SweepError      agentsim.experiments no such cell, or a directory holds no sweep
     ├── ForkError       agentsim.simulation  a Run cannot be forked, or plays its beginning otherwise
     ├── BenchError      agentsim.experiments a server did not come up, or a request was not granted

@@ -49,13 +49,13 @@ def _print_one(kind: str, *, as_json: bool) -> None:
 
 
 def _meaning(signal: str) -> str:
-    """What a signal is: a feature, or something else that the server's rows hold."""
-    from agentsim.risk.catalogue import FEATURES
+    """What a signal is: a feature, a family of features, or something else that the server's rows hold."""
+    from agentsim.risk.catalogue import FEATURES, families
     from agentsim.simulation.attacks import SIGNALS
 
     feature = FEATURES.get(signal)
     if feature is None:
-        return SIGNALS.get(signal, "")
+        return SIGNALS.get(signal) or f"any of {', '.join(families(signal))}"
     return f"{feature.meaning} (a feature of {', '.join(f'{kind}s' for kind in feature.kinds)})"
 
 

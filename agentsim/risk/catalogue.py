@@ -86,7 +86,10 @@ FEATURES: dict[str, Feature] = {
     "ended_others": Feature("identity", "grants", "grants of other agents that it ended", _AGENT),
     **{
         f"{what}_{how}_{whose}": Feature(
-            "peer", what, f"{what} it used that {share} of the grants of its {whose} in the reference used"
+            "peer",
+            what,
+            f"{what} it used that {share} of the grants of its {whose} in the reference used",
+            _GRANT,
         )
         for what in ("tools", "resources", "transitions")
         for how, share in (("new", "none"), ("rare", "fewer than 1 in 100"))

@@ -28,6 +28,7 @@ class Evidence:
     Attributes
     ----------
     kind : grant, tree or agent.
+    tenant : of each.
     features : one row per entity (:func:`agentsim.risk.features.features`); the index is the entity's id.
     role, task : of each, in words; a tree has those of its root, an agent has no task.
     items, order : words of the channels ``CHANNELS`` and ``ORDER``; only grants have any.
@@ -37,6 +38,7 @@ class Evidence:
     """
 
     kind: EntityKind
+    tenant: Ints
     features: pd.DataFrame
     role: np.ndarray
     task: np.ndarray
@@ -52,6 +54,7 @@ class Evidence:
         """The entities where ``mask`` holds."""
         return Evidence(
             kind=self.kind,
+            tenant=self.tenant[mask],
             features=self.features[mask],
             role=self.role[mask],
             task=self.task[mask],
@@ -79,7 +82,7 @@ def gather(source: Run | Behaviour, kind: EntityKind = "grant", peers: Peers | N
     behaviour = _behaviour(source)
     states = fold(behaviour, kind)
     among = peers is None and kind == "grant"
-    index, role, task, tree = _identity(behaviour, kind)
+    index, tenant, role, task, tree = _identity(behaviour, kind)
     table = features(
         states,
         kind,
@@ -92,6 +95,7 @@ def gather(source: Run | Behaviour, kind: EntityKind = "grant", peers: Peers | N
     nothing = kind != "grant"
     return Evidence(
         kind=kind,
+        tenant=tenant,
         features=table.set_index(index),
         role=role,
         task=task,
@@ -115,8 +119,10 @@ def _no_items(role: np.ndarray, task: np.ndarray) -> Items:
     return Items(nothing, nothing, (), tuple(role), tuple(task))
 
 
-def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, np.ndarray, np.ndarray, Ints]:
-    """Ids, roles, tasks and trees of the entities of one kind."""
+def _identity(
+    behaviour: Behaviour, kind: EntityKind
+) -> tuple[pd.Index, Ints, np.ndarray, np.ndarray, Ints]:
+    """Ids, tenants, roles, tasks and trees of the entities of one kind."""
     grants = behaviour.grants
     code, trees = tree_codes(grants)
     if kind == "agent":
@@ -128,10 +134,11 @@ def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, np.ndar
         holders, first = np.unique(client[known], return_index=True)
         tree[holders] = code[known[first]]
         role = agents["role"].fillna("").to_numpy(object)
-        return agents.index, role, np.full(len(agents), "", object), tree
+        return agents.index, agents["tenant"].to_numpy(np.int64), role, np.full(len(agents), "", object), tree
     role, task = grants["role"].to_numpy(object), grants["task"].to_numpy(object)
+    tenant = grants["tenant"].to_numpy(np.int64)
     if kind == "grant":
-        return grants.index, role, task, code
+        return grants.index, tenant, role, task, code
     first = np.unique(code, return_index=True)[1]
     roots = pd.Index(grants["tree"].to_numpy()[first], name="root_grant_id")
-    return roots, role[first], task[first], np.arange(trees)
+    return roots, tenant[first], role[first], task[first], np.arange(trees)

@@ -181,7 +181,10 @@ class ItemEncoder:
         often = Counter(zip(items.role, items.task, strict=True))
         exact = {pair for pair, count in often.items() if pair[1] and count >= self.min_task}
         kinds = {(role, task_kind(task)) for role, task in often if task and (role, task) not in exact}
-        self.tasks_ = {pair: i + 1 for i, pair in enumerate(sorted(exact | kinds))}
+        # Not by pairs: a saved model holds dictionaries by text alone.
+        self.tasks_: dict[str, dict[str, int]] = {role: {} for role in self.roles_}
+        for code, (role, task) in enumerate(sorted(exact | kinds), start=1):
+            self.tasks_[role][task] = code
         return self
 
     def transform(self, items: Items) -> sparse.csr_array:
@@ -206,7 +209,8 @@ class ItemEncoder:
         return np.array(task, np.int64), np.array(role, np.int64)
 
     def _task(self, role: str, task: str) -> int:
-        return self.tasks_.get((role, task)) or self.tasks_.get((role, task_kind(task)), 0)
+        known = self.tasks_.get(role, {})
+        return known.get(task) or known.get(task_kind(task), 0)
 
     def unknown(self, items: Items) -> dict[int, list[str]]:
         """The words of each grant that fitting has not met."""

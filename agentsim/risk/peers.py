@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,8 @@ WHAT = ("tools", "resources", "transitions")
 WHOSE = ("role", "task")
 
 
-class _Table(NamedTuple):
+@dataclass(frozen=True)
+class Habits:
     """How many grants of a context have each thing.
 
     Attributes
@@ -41,10 +41,10 @@ class Peers:
 
     Attributes
     ----------
-    tables : by what is compared and with whom.
+    tables : by what is compared and with whom: ``tools_role`` and so on.
     """
 
-    tables: dict[tuple[str, str], _Table]
+    tables: dict[str, Habits]
 
     @classmethod
     def of(cls, states: States, roles: Sequence[str], tasks: Sequence[str]) -> Peers:
@@ -52,7 +52,7 @@ class Peers:
         contexts = context_codes(roles, tasks)
         return cls(
             {
-                (what, whose): _table(_things(states, what), contexts[whose])
+                f"{what}_{whose}": _habits(_things(states, what), contexts[whose])
                 for what in WHAT
                 for whose in WHOSE
             }
@@ -67,10 +67,17 @@ class Peers:
         for what in WHAT:
             things = _things(states, what)
             for whose in WHOSE:
-                share = _share(self.tables[what, whose], things, contexts[whose], among=among)
+                share = _share(self.tables[f"{what}_{whose}"], things, contexts[whose], among=among)
                 for how, unusual in (("new", share == 0), ("rare", share < RARE)):
                     result[f"{what}_{how}_{whose}"] = tally(things.holder[unusual], len(states))
         return result
+
+    def oddities(self) -> dict[str, dict[int, dict[int, int]]]:
+        """For one look-up at a time: by what and whose, context and thing: 1 where it is rare, 0 where it is not.
+
+        What a context does not have there is new to it; contexts without peers are left out.
+        """
+        return {name: _oddities(table) for name, table in self.tables.items()}
 
 
 def context_codes(roles: Sequence[str], tasks: Sequence[str]) -> dict[str, Ints]:
@@ -102,15 +109,15 @@ def _things(states: States, what: str) -> Marks:
     return Marks(marks.holder[known], marks.code[known], marks.times[known])
 
 
-def _table(things: Marks, context: Ints) -> _Table:
+def _habits(things: Marks, context: Ints) -> Habits:
     contexts, sizes = np.unique(context, return_counts=True)
     known = np.unique(things.code)
     place = np.searchsorted(contexts, context)[things.holder]
     keys, counts = np.unique(place * len(known) + np.searchsorted(known, things.code), return_counts=True)
-    return _Table(contexts, sizes, known, keys, counts)
+    return Habits(contexts, sizes, known, keys, counts)
 
 
-def _share(table: _Table, things: Marks, context: Ints, *, among: bool) -> Floats:
+def _share(table: Habits, things: Marks, context: Ints, *, among: bool) -> Floats:
     """Share of the peers that have each thing; 1 where there are no peers: then nothing can be new."""
     place, is_known = _find(table.contexts, context)
     size = np.where(is_known, table.sizes[place], 0)[things.holder] if len(table.sizes) else 0 * things.holder
@@ -122,6 +129,17 @@ def _share(table: _Table, things: Marks, context: Ints, *, among: bool) -> Float
     share = np.ones(len(things.holder))
     np.divide(having - among, others, out=share, where=others > 0)
     return share
+
+
+def _oddities(table: Habits) -> dict[int, dict[int, int]]:
+    result: dict[int, dict[int, int]] = {context: {} for context in table.contexts.tolist()}
+    place, thing = np.divmod(table.keys, max(len(table.things), 1))
+    rare = table.counts / table.sizes[place] < RARE
+    for context, code, is_rare in zip(
+        table.contexts[place].tolist(), table.things[thing].tolist(), rare.tolist(), strict=True
+    ):
+        result[context][code] = int(is_rare)
+    return result
 
 
 def _find(ordered: Ints, wanted: Ints) -> tuple[Ints, np.ndarray]:

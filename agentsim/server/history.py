@@ -159,6 +159,12 @@ class GrantState:
         self._note_parties(event.details.get("caller"), event.source_ip)
         self._note_refusal(event.reason or "", event.details.get("excess"))
 
+    def after(self, event: Event) -> "GrantState":
+        """The state as it would be after one of :data:`DOINGS`; this one stays as it is."""
+        state = GrantState(*[_copied(getattr(self, name)) for name in self.__slots__])
+        state.note(event)
+        return state
+
     def patterns(self) -> dict[str, Any]:
         """As answered under ``execution_patterns``."""
         return {
@@ -216,6 +222,10 @@ class GrantState:
             self.errors += 1
             name = tool if tool in self.tools else OTHERS
             self.failures[name] = self.failures.get(name, 0) + 1
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, dict | list) else value
 
 
 _Name = TypeVar("_Name", int, str)

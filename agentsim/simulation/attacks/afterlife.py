@@ -17,7 +17,16 @@ class OrphanAfterRevoke(Attacker):
 
     kind = "orphan_after_revoke"
     tags = ("ASI10", "T13", "NHI1")
-    signals = ("refused_ended", "active_s", "refused_share", "honoured_after_revocation")
+    signals = (
+        "refused_ended",
+        "active_s",
+        "refused_share",
+        "honoured_after_revocation",
+        "executions_per_verify",
+        "count",
+        "caller",
+        "transitions_rare_role",
+    )
     deviation = "goes on after the grant above its own was ended"
     loud = 30
     stays = True
@@ -52,7 +61,7 @@ class LongLived(Attacker):
 
     kind = "long_lived"
     tags = ("NHI7", "NHI1")
-    signals = ("active_s", "refreshes", "refreshes_per_verify")
+    signals = ("active_s", "refreshes", "refreshes_per_verify", "pause_mean_s")
     deviation = "its grant outlives its work"
     loud = 40
     stays = True

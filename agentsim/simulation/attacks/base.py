@@ -18,9 +18,11 @@ call went is reported by who received it; the engine sees to that. An attacker t
 with :class:`Holding`.
 
 ``stealth`` goes from 0 (loud: a burst, far outside the grant, from elsewhere) to 1: the tools, names, pace and number of
-calls of its victim's role, and one deviation, which the class names. (What it does comes on top of what its victim
-does, since nobody's intents change: a grant that is used by both has more calls than others.) All names that reach the server (tasks, scopes,
-hosts) are then the organisation's own: see ``errand``, ``elsewhere`` and :class:`~agentsim.simulation.attacks.victims.Victim`.
+calls of its victim's role, and one deviation, which the class names. Number and pace are the role's from 0.5 on (``noise``),
+the rest by and by. (What it does comes on top of what its victim does, since nobody's intents change: a grant that is used
+by both has more calls than others, so that such an attacker makes half as many.) All names that reach the server (tasks,
+scopes, hosts) are then the organisation's own: see ``errand``, ``elsewhere`` and
+:class:`~agentsim.simulation.attacks.victims.Victim`.
 """
 
 from __future__ import annotations
@@ -58,12 +60,16 @@ class Attacker(ABC):
     kind: ClassVar[str]
     #: Entries of OWASP Agentic (ASI, T), OWASP NHI and MITRE ATLAS (AML.T), and sections of RFC 9700.
     tags: ClassVar[tuple[str, ...]] = ()
-    #: What the token server sees of it: features of grants, or of :data:`agentsim.simulation.attacks.signals.SIGNALS`.
+    #: What the token server sees of it: features, whole families of them, or some of
+    #: :data:`agentsim.simulation.attacks.signals.SIGNALS`. Nothing else may give it away when it is half quiet.
     signals: ClassVar[tuple[str, ...]] = ()
     #: The one thing that it does not imitate at stealth 1.
     deviation: ClassVar[str] = ""
-    #: Operations when it is loud; when quiet there are as many as the victim's role has calls.
+    #: Operations when it is loud.
     loud: ClassVar[int] = 12
+    #: Operations when it is quiet, for each call that the victim's role has: who shares a grant with its victim makes do
+    #: with less, since the server sees both together.
+    quiet: ClassVar[float] = 0.5
     #: Whether it goes on when its victim's work is done or its tokens are gone: it has something of its own.
     stays: ClassVar[bool] = False
     #: Whether it reaches its victim's parent and children.
@@ -81,6 +87,11 @@ class Attacker(ABC):
         self._last_tool = ""
         self._calls_seen = 0
 
+    @property
+    def noise(self) -> float:
+        """How loud it is in number and pace: 1 at stealth 0, not at all from 0.5 on. What it does is imitated slower."""
+        return max(0.0, 1 - 2 * self.stealth)
+
     @classmethod
     def victims(cls, agents: Agents) -> Flags:
         """Which agents can be attacked in this way; all, unless said otherwise."""
@@ -96,8 +107,8 @@ class Attacker(ABC):
     def begin(self, victim: Victim) -> None:
         """Settle how many operations there will be, one at least, and how pauses vary."""
         self._spread = victim.gap_spread
-        quiet, loud = victim.steps, max(victim.steps, float(self.loud))
-        self._left = max(1, int(self.rng.poisson(quiet + (1 - self.stealth) * (loud - quiet))))
+        quiet = self.quiet * victim.steps
+        self._left = max(1, int(self.rng.poisson(quiet + self.noise * max(0.0, self.loud - quiet))))
 
     @abstractmethod
     def act(self, victim: Victim) -> Operation | None:
@@ -112,7 +123,7 @@ class Attacker(ABC):
 
     def pause(self, gap: int) -> int:
         """Microseconds until the next operation: a burst when loud, the role's own mean ``gap`` when quiet."""
-        return self.think(self.stealth * gap + (1 - self.stealth) * SECOND)
+        return self.think(gap + self.noise * (SECOND - gap))
 
     def think(self, mean: float) -> int:
         """A time of this mean, spread as the thinking of its victim's role is (log-normal), never nothing."""

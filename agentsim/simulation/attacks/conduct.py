@@ -60,7 +60,13 @@ class LowAndSlowRecon(Attacker):
 
     kind = "low_and_slow_recon"
     tags = ("ASI02", "T2", "AML.T0084.001")
-    signals = ("refused_not_granted", "excess_asked", "resources_new_role", "refused_share")
+    signals = (
+        "refused_not_granted",
+        "excess_asked",
+        "resources_new_role",
+        "refused_share",
+        "executions_per_verify",
+    )
     deviation = "one call in three tries something that it was not granted"
     loud = 40
 
@@ -87,7 +93,14 @@ class ToctouDrift(Attacker):
 
     kind = "toctou_drift"
     tags = ("ASI03", "T3", "NHI5")
-    signals = ("withdrawn_uses", "refused_beyond_registration", "tools_rare_task")
+    signals = (
+        "withdrawn_uses",
+        "refused_beyond_registration",
+        "tools_rare_task",
+        "excess_asked",
+        "own_children",
+        "refused_share",
+    )
     deviation = "uses a tool that was taken from its registration after the token was issued"
 
     def __init__(self, stealth: float, rng: np.random.Generator) -> None:

@@ -60,6 +60,12 @@ class UnscopedInheritance(Holding):
         "tool_entropy",
         "elder_siblings",
         "own_children",
+        "grants",
+        "count",
+        "executions",
+        "diversity",
+        "timing",
+        "scope",
     )
     deviation = "its child holds all of its parent's scope and uses one tool of it"
     loud = 20
@@ -87,7 +93,20 @@ class RunawayFanout(Attacker):
 
     kind = "runaway_fanout"
     tags = ("ASI08", "ASI10", "T4", "AML.T0034.002")
-    signals = ("children", "grants", "elder_siblings", "refused_limit", "own_children")
+    signals = (
+        "children",
+        "grants",
+        "elder_siblings",
+        "refused_limit",
+        "own_children",
+        "count",
+        "executions",
+        "executions_per_verify",
+        "diversity",
+        "timing",
+        "scope",
+        "caller",
+    )
     deviation = "has more children than its role has"
     loud = 60
 
@@ -124,7 +143,15 @@ class ConfusedDeputy(Attacker):
 
     kind = "confused_deputy"
     tags = ("ASI03", "ASI07", "T9", "T12")
-    signals = ("tools_new_task", "tools_rare_task", "transitions_new_task", "refused_beyond_registration")
+    signals = (
+        "tools_new_task",
+        "tools_rare_task",
+        "transitions_new_task",
+        "refused_beyond_registration",
+        "excess_asked",
+        "children",
+        "scope",
+    )
     deviation = "its parent's token is used for what only the child's task wants"
     kin = True
 
@@ -157,7 +184,14 @@ class Cascade(Attacker):
 
     kind = "cascade"
     tags = ("ASI08", "T5")
-    signals = ("refused_ended", "elder_siblings", "ended_others")
+    signals = (
+        "refused_ended",
+        "elder_siblings",
+        "ended_others",
+        "children",
+        "refused_share",
+        "executions_per_verify",
+    )
     deviation = "revokes grants of children that are at work"
     kin = True
 

@@ -24,9 +24,10 @@ class RogueRegistration(Holding):
 
     kind = "rogue_registration"
     tags = ("ASI04", "ASI10", "T13", "AML.T0103")
-    signals = ("namesakes", "granted_tools", "granted_resources", "used_tools_share")
+    signals = ("namesakes", "granted_tools", "granted_resources", "used_tools_share", "depth")
     deviation = "a second agent bears its victim's name"
     loud = 30
+    quiet = 1.0
     stays = True
 
     def __init__(self, stealth: float, rng: np.random.Generator) -> None:
@@ -88,6 +89,7 @@ class _Borrowed(Holding):
     """Takes a root grant with its victim's credentials, from another host, and works with it."""
 
     loud = 30
+    quiet = 1.0
     stays = True
 
     def act(self, victim: Victim) -> Operation:
@@ -115,7 +117,18 @@ class NhiReuse(_Borrowed):
 
     kind = "nhi_reuse"
     tags = ("NHI8", "NHI9", "ASI03")
-    signals = ("source_ips", "depth", "tools_rare_role", "used_tools_share")
+    signals = (
+        "source_ips",
+        "depth",
+        "tools_rare_role",
+        "used_tools_share",
+        "grants",
+        "count",
+        "executions",
+        "diversity",
+        "caller",
+        "transitions_rare_role",
+    )
     deviation = "one client has two grants at work on two hosts"
 
 
@@ -124,7 +137,18 @@ class HumanUse(_Borrowed):
 
     kind = "human_use"
     tags = ("NHI10", "T14")
-    signals = ("pause_mean_s", "burstiness", "source_ips", "transitions_rare_role")
+    signals = (
+        "pause_mean_s",
+        "burstiness",
+        "source_ips",
+        "transitions_rare_role",
+        "grants",
+        "count",
+        "executions",
+        "diversity",
+        "caller",
+        "depth",
+    )
     deviation = "a few calls at once, then a long pause, as people work"
 
     def pause(self, gap: int) -> int:
@@ -138,7 +162,7 @@ class CredentialStuffing(Attacker):
 
     kind = "credential_stuffing"
     tags = ("NHI4", "NHI2", "T9")
-    signals = ("invalid_client_of_source", "refused_credential")
+    signals = ("invalid_client_of_source", "refused_credential", "refused_share", "caller")
     deviation = "its secret is wrong"
     loud = 60
     stays = True

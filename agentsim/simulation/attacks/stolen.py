@@ -56,6 +56,7 @@ class RefreshReplay(Attacker):
         "callers",
         "caller_changes",
         "address_changes",
+        "source_ips",
     )
     deviation = "one refresh token is used by two"
     loud = 15

@@ -158,9 +158,10 @@ def test_who_repudiates_acts_under_the_parents_name_from_its_own_host(victim, ma
 
 
 def test_a_token_is_looked_up_where_it_does_not_belong_and_loudly_used_there(victim, make):
-    looked = make("audience_confusion", 1.0).act(victim)
-    assert isinstance(looked, Introspect)
-    assert looked.caller in {"wiki", "s3", "sales", "github"}
+    quiet = [make("audience_confusion", 1.0, seed).act(victim) for seed in range(20)]
+    looked = [act for act in quiet if isinstance(act, Introspect)]
+    assert 0 < len(looked) < len(quiet)
+    assert {act.caller for act in looked} <= {"wiki", "s3", "sales", "github"}
     attacker = make("audience_confusion", 0.0)
     calls = [attacker.act(victim) for _ in range(10)]
     assert all(f"{call.required_tools[0]}:{call.required_resources[0]}" not in OWN for call in calls)

@@ -1,0 +1,33 @@
+"""Detectors: what they learn from evidence, and the score they give a row of it (higher is more suspicious).
+
+Each wraps scikit-learn estimators, kept in attributes that end in an underscore.
+"""
+
+from agentsim.risk.detectors.base import COUNTS, Detector, RoleEncoder
+from agentsim.risk.detectors.deviating import Deviating
+from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
+from agentsim.risk.detectors.novelty import Novelty, explain
+from agentsim.risk.detectors.peertables import PeerLookup, PeerTables
+from agentsim.risk.detectors.ranks import CalibratedRanks, Combined, RankCurve
+from agentsim.risk.detectors.robust import Deviations, RobustZ
+from agentsim.risk.detectors.supervised import Supervised
+
+__all__ = [
+    "COUNTS",
+    "CalibratedRanks",
+    "Combined",
+    "Counts",
+    "Detector",
+    "Deviating",
+    "DeviationForest",
+    "Deviations",
+    "Novelty",
+    "PeerLookup",
+    "PeerTables",
+    "RankCurve",
+    "RobustZ",
+    "RoleEncoder",
+    "Supervised",
+    "count_forest",
+    "explain",
+]

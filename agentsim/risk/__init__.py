@@ -2,6 +2,7 @@
 
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.catalogue import FEATURES, Feature, families
+from agentsim.risk.chain import ChainNovelty
 from agentsim.risk.detectors import (
     CalibratedRanks,
     Combined,
@@ -36,6 +37,7 @@ __all__ = [
     "REFUSALS",
     "Behaviour",
     "CalibratedRanks",
+    "ChainNovelty",
     "Combined",
     "ContextualSurprise",
     "Counts",

@@ -119,9 +119,7 @@ def _no_items(role: np.ndarray, task: np.ndarray) -> Items:
     return Items(nothing, nothing, (), tuple(role), tuple(task))
 
 
-def _identity(
-    behaviour: Behaviour, kind: EntityKind
-) -> tuple[pd.Index, Ints, np.ndarray, np.ndarray, Ints]:
+def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, Ints, np.ndarray, np.ndarray, Ints]:
     """Ids, tenants, roles, tasks and trees of the entities of one kind."""
     grants = behaviour.grants
     code, trees = tree_codes(grants)

@@ -119,6 +119,7 @@ def _joined(parts: list[Evidence]) -> Evidence:
     starts = np.cumsum([0, *(int(part.tree.max(initial=-1)) + 1 for part in parts)])
     return Evidence(
         kind=first.kind,
+        tenant=np.concatenate([part.tenant for part in parts]),
         features=pd.concat([part.features[shared] for part in parts]),
         role=np.concatenate([part.role for part in parts]),
         task=np.concatenate([part.task for part in parts]),

@@ -222,7 +222,10 @@ def _grouped(present: sparse.csr_array, group: Ints, groups: int) -> tuple[Float
     """Rows per group, and rows per group that have each word."""
     size = len(group)
     member = sparse.csr_array((np.ones(size), (group, np.arange(size))), shape=(groups, size))
-    return tally(group, groups), sparse.csr_array(member @ present)
+    counts = sparse.csr_array(member @ present)
+    # A product's columns come in any order; sorted, each look-up is a binary search.
+    counts.sort_indices()
+    return tally(group, groups), counts
 
 
 def _lookup(matrix: sparse.csr_array, row: Ints, column: Ints) -> Floats:

@@ -20,7 +20,9 @@ class Supervised:
     def __init__(self, seed: int, *, name: str = "supervised, no sizes") -> None:
         self.name = name
         self.estimator_ = ExtraTreesClassifier(n_estimators=300, min_samples_leaf=10, random_state=seed)
-        self.wanted = families("count", "rate", "refusal", "diversity", "caller", "scope", "tree", kind="grant")
+        self.wanted = families(
+            "count", "rate", "refusal", "diversity", "caller", "scope", "tree", kind="grant"
+        )
 
     def table(self, evidence: Evidence, reference: Evidence) -> Floats:
         """What the forest reads: counts, and surprise measured against ``reference``."""

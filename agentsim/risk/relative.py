@@ -92,15 +92,18 @@ class Relative:
         )
 
     @property
+    def _tasks(self) -> int:
+        return sum(map(len, self._chain.encoder_.tasks_.values()))
+
+    @property
     def _groups(self) -> int:
-        encoder = self._chain.encoder_
-        return len(encoder.tasks_) + len(encoder.roles_) + 1
+        return self._tasks + len(self._chain.encoder_.roles_) + 1
 
     def _contexts(self, evidence: Evidence) -> Ints:
         """A code per grant for its task, else for its role, else 0."""
         encoder = self._chain.encoder_
         task, role = encoder.codes(evidence.items)
-        return np.where(task > 0, task, np.where(role > 0, role + len(encoder.tasks_), 0))
+        return np.where(task > 0, task, np.where(role > 0, role + self._tasks, 0))
 
     def _amounts(self, evidence: Evidence) -> tuple[Floats, Floats]:
         """How many uses of tools, and acts, each grant has; a third use of the same tool is not counted."""

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from agentsim.server import ManualClock, Policy, Server, SigningKey, Store
+from agentsim.server import Assessment, GrantState, ManualClock, Policy, Server, SigningKey, Store, Use
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest
 from agentsim.server.http.app import make_app
@@ -222,6 +222,19 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
+class ByTool:
+    """A matcher that finds some tools strange, whoever uses them; what it wants done about each it is told."""
+
+    def __init__(self, **actions: Any) -> None:
+        self.actions = actions
+
+    def assess(self, use: Use, state: GrantState) -> Assessment:
+        for tool in use.request.required_tools if use.request else state.tools:
+            if tool in self.actions:
+                return Assessment(False, "unusual", "high", 3.25, (f"{tool} is strange",), self.actions[tool])
+        return Assessment(True, "normal", "low")
+
+
 class Agent(NamedTuple):
     """What an agent knows of itself; as ``auth`` of a request it is HTTP Basic."""
 
@@ -232,7 +245,17 @@ class Agent(NamedTuple):
 class Site:
     """One served token server and a client that talks to it."""
 
-    def __init__(self, folder: Path, *, path: str = "", database: str | None = None, **policy: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        path: str = "",
+        database: str | None = None,
+        matcher: Any = None,
+        watcher: Any = None,
+        **policy: Any,
+    ) -> None:
+        self._matcher = matcher
         self.clock = ManualClock(NOW)
         self.bound = bind("127.0.0.1", 0)
         self.origin = f"http://127.0.0.1:{self.bound.getsockname()[1]}"
@@ -246,6 +269,7 @@ class Site:
             self.issuer,
             self._open,
             digest(ADMIN_TOKEN),
+            watcher=watcher,
             clock=self.clock,
             log=AccessLog(self.clock.now, self._log),
         )
@@ -264,7 +288,9 @@ class Site:
     def _open(self) -> Server:
         store = Store(self.database, synchronous="OFF")
         keyring = KeyRing(SigningKey.generate())
-        self.server = Server(store, policy=self.policy, clock=self.clock, keyring=keyring)
+        self.server = Server(
+            store, policy=self.policy, clock=self.clock, keyring=keyring, matcher=self._matcher
+        )
         return self.server
 
     def close(self) -> None:
@@ -383,3 +409,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     made = Site(tmp_path_factory.mktemp("site"), **getattr(request.module, "POLICY", {}))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def by_tool() -> type[ByTool]:
+    """Makes matchers that act on tools by name."""
+    return ByTool

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from agentsim.cli import main
+from agentsim.server import Admin, Hold, Noted, Server, Store
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -244,3 +245,29 @@ def test_help_gives_examples(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(["admin", command, "--help"])
         assert f"Example: {ADMIN} {command}" in capsys.readouterr().out
+
+
+def test_a_held_grant_is_let_go_beside_the_server_that_serves(
+    serve: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = serve()
+    database = f"sqlite:///{site.folder / 'data/server/agentsim.sqlite'}"
+    asked = {"token": site.root(site.agent())["access_token"]}
+    ((grant,), as_admin) = site.get("/admin/grants", headers=site.as_admin).json()["grants"], site.as_admin
+    # Nobody judges at this site: it is held as by somebody who follows the trail.
+    store = Store(database)
+    Server(store).ask(Hold(by=Admin("admin", everywhere=True), grant_id=int(grant["grant_id"])), Noted)
+    store.close()
+    refused = site.post("/verify", headers=as_admin, json=asked).json()
+    assert (refused["error"], refused["reason"]) == ("insufficient_user_authentication", "step_up_required")
+
+    def reauthorize() -> Outcome:
+        with pytest.raises(SystemExit) as left:
+            main(["admin", "reauthorize", grant["grant_id"], "--db", database])
+        return Outcome(int(left.value.code or 0), *capsys.readouterr())
+
+    assert reauthorize() == (0, f"Grant {grant['grant_id']} may be used again.\n", "")
+    assert site.post("/verify", headers=as_admin, json=asked).json()["is_valid"]
+    again = reauthorize()
+    assert (again.status, again.out) == (2, "")
+    assert "the grant is not held" in again.err

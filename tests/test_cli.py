@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from agentsim.cli import main
+from agentsim.risk import online
 from agentsim.run import Run
+from agentsim.server import Assessment
 
 COMMANDS = ("simulate", "replay", "inspect", "report", "lab")
 
@@ -386,3 +388,42 @@ def test_a_report_is_written_and_its_files_are_told(cli, scenario):
     told = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
     assert set(told) == {"Report", "Notebook", "Index"}
     assert {Path(file) for file in told.values()} == set(Path("told").iterdir())
+
+
+def test_a_scenario_is_played_under_thresholds(cli, scenario, tmp_path, monkeypatch):
+    class Wary:
+        digest = "wary"
+
+        def for_tenant(self, tenant):
+            return self, None
+
+        def assess(self, use, state):
+            return Assessment(False, "unusual", "high", 3.0, ("whatever it is",), "step_up")
+
+    monkeypatch.setattr(online, "load_watch", lambda path: Wary())
+    outcome = cli("simulate", scenario, "--out", "watched", "--jobs", 1, "--thresholds", "t.yaml", "--json")
+    assert outcome.status == 0, outcome.err
+    run = Run(tmp_path / "watched")
+    assert run.manifest.thresholds == "wary"
+    assert "--thresholds t.yaml" in run.manifest.reproduce
+    reasons = run.frame("audit", ["event_type", "reason"])
+    verified = reasons[reasons["event_type"] == "token_verified"]["reason"]
+    assert set(verified.dropna()) >= {"step_up_required"}
+
+
+def test_thresholds_that_cannot_be_used_are_told_before_anything_is_played(cli, scenario, tmp_path):
+    assert_refused(
+        cli("simulate", scenario, "--thresholds", tmp_path / "none.yaml", "--out", "run"), "none.yaml"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_containment_is_compared_and_kept(cli, scenario, tmp_path):
+    words = ["contain", scenario, "--points", 2, "--agents", 60, "--action", "step_up", "-o", "compared"]
+    told = json.loads(cli(*words, "--json").out)
+    assert [point["threshold"] for point in told["points"]] == [None, 3.0, 5.0]
+    assert (tmp_path / "compared/results.parquet").exists()
+    table = cli(*words)
+    assert "attacks" in table.out
+    assert re.search(r"^3\.00 \*", table.out, re.MULTILINE)
+    assert_refused(cli("contain", scenario, "--action", "shout"), "shout", "revoke_tree")

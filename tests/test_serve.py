@@ -123,6 +123,7 @@ def refused(
         (["--db", "postgresql://me@127.0.0.1:port/x"], "a database is named by a URL"),
         (["--workers", "2"], "--workers above 1 needs PostgreSQL"),
         (["--policy", "missing.yaml"], "missing.yaml: no such file"),
+        (["--thresholds", "missing.yaml"], "missing.yaml"),
         (["--issuer", "auth.example"], "must be an https URL"),
         (["--issuer", "https://auth.example?tenant=1"], "must be an https URL"),
         (["--issuer", "https://auth.example#here"], "must be an https URL"),

@@ -13,6 +13,7 @@ from agentsim.cli.serve import DATABASE, Database, open_database, sqlite_file, w
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
+    from agentsim.server import Store
     from agentsim.server.overview import Overview
 
 admin = typer.Typer(help="See who was granted what, by whom, and how it is used.", no_args_is_help=True)
@@ -107,6 +108,30 @@ def audit(
     )
 
 
+@admin.command(epilog="Example: `agentsim admin reauthorize 512389598412800123`")
+def reauthorize(
+    grant: Annotated[int, typer.Argument(metavar="GRANT_ID", help="A grant that is held.")],
+    db: Database = DATABASE,
+    as_json: Json = False,
+) -> None:
+    """Let a grant be used again that was held because a use of it was found strange; it is not held another time."""
+    from agentsim.server import Admin, Noted, OAuthError, Reauthorize, Server
+
+    with _store(db) as store:
+        server = Server(store, writer=store.claim_writer())
+        operation = Reauthorize(by=Admin("admin", everywhere=True), grant_id=grant)
+        try:
+            noted = server.ask(operation, Noted)
+        except OAuthError as exc:
+            raise UserError(
+                f"GRANT_ID {grant}: {exc.description}; `agentsim admin grants` lists them"
+            ) from None
+    if as_json:
+        print_json({"grant_id": str(grant), "status": "reauthorized", "log_id": str(noted.log_id)})
+    else:
+        typer.echo(f"Grant {grant} may be used again.")
+
+
 def _look(db: str, ask: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
     """One page of what is in a database."""
     from agentsim.server.errors import InvalidRequest
@@ -121,8 +146,15 @@ def _look(db: str, ask: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def _overview(db: str) -> Iterator[Overview]:
-    from agentsim.server.migrations import check
     from agentsim.server.overview import Overview
+
+    with _store(db) as store:
+        yield Overview(store)
+
+
+@contextmanager
+def _store(db: str) -> Iterator[Store]:
+    from agentsim.server.migrations import check
 
     file = sqlite_file(db)
     # SQLite would make an empty one.
@@ -130,7 +162,7 @@ def _overview(db: str) -> Iterator[Overview]:
         raise UserError(f"--db {without_password(db)}: no such file; `agentsim serve` makes it")
     store = open_database(db, check)
     try:
-        yield Overview(store)
+        yield store
     finally:
         store.close()
 

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,12 @@ app = typer.Typer(
     "`agentsim report`. Each command explains itself: `agentsim simulate --help`.",
 )
 
+Thresholds = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Thresholds by which uses are judged and acted upon: a thresholds.yaml."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else.")]
 
 

@@ -30,7 +30,11 @@ _DISTANCES = ("role", "of", "measure", "simulated", "recorded", "p", "mean held 
 @app.command(epilog="Example: `agentsim calibrate traces.parquet -o data/scenarios/recorded.yaml`")
 def calibrate(
     traces: Annotated[
-        Path, typer.Argument(help="Tool calls of agents, one row each, as Parquet.", metavar="TRACES")
+        Path,
+        typer.Argument(
+            help="Tool calls of agents: a row each, as Parquet, or OpenTelemetry spans, as OTLP JSON.",
+            metavar="TRACES",
+        ),
     ],
     out: Annotated[
         Path,

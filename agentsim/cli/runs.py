@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.app import Json, Thresholds, app, print_json, progress
 
 # Whatever takes long to import is imported by the command that needs it: help answers at once.
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def simulate(
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy file, instead of the scenario's own rules.")
     ] = None,
+    thresholds: Thresholds = None,
     out: Annotated[
         Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/NAME-SEED")
     ] = None,
@@ -66,8 +67,10 @@ def simulate(
 
     The same scenario and seed always give the same Run, whatever the batch size and the number of processes; not
         with `clock: wall`, where operations are handed over in real time. A run that was interrupted goes on where the same
-        command is given again: finished tenants are kept. Exit status 1 if a tenant failed; the others are played all the same.
+        command is given again: finished tenants are kept. With `--thresholds`, uses are judged while they are verified, and what
+        is found strange is acted upon. Exit status 1 if a tenant failed; the others are played all the same.
     """
+    from agentsim.risk.online import load_watch
     from agentsim.settings.policyfile import load_settings
     from agentsim.simulation import load_scenario
     from agentsim.simulation import simulate as run_simulation
@@ -80,9 +83,12 @@ def simulate(
     if policy is not None:
         chosen = chosen.with_policy(load_settings(policy))
     target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
+    watch = None if thresholds is None else load_watch(thresholds)
     run = run_simulation(
         chosen,
         target,
+        watch=watch,
+        thresholds_file=thresholds,
         batch_size=batch_size,
         jobs=jobs or os.cpu_count() or 1,
         scheduler=scheduler,
@@ -99,7 +105,11 @@ def simulate(
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")
 def replay(
     traces: Annotated[
-        Path, typer.Argument(help="Tool calls of agents, one row each, as Parquet.", metavar="TRACES")
+        Path,
+        typer.Argument(
+            help="Tool calls of agents: a row each, as Parquet, or OpenTelemetry spans, as OTLP JSON.",
+            metavar="TRACES",
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/FILE")] = None,
     batch_size: _BatchSize = 1000,
@@ -107,7 +117,9 @@ def replay(
 ) -> None:
     """Replay real agent traces through the token server; gives the same kind of Run as a simulation.
 
-    The columns that hold answers (was it an attack, did it succeed) become labels and nothing else.
+    OpenTelemetry spans of agents (GenAI and MCP conventions) are read as OTLP JSON, an object a line or one in the whole
+    file, gzipped or not: `agentsim replay spans.jsonl.gz`. Prompts, arguments and results in them are not kept, only
+    digests and lengths. In a table, the columns that hold answers (was it an attack, did it succeed) become labels and nothing else.
     """
     from agentsim.simulation import replay as run_replay
 

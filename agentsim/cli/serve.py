@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentsim.cli.app import app
+from agentsim.cli.app import Thresholds, app
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from agentsim.server import Policy, Store
+    from agentsim.server import Policy, Store, Watch
     from agentsim.server.http.reload import PolicySource
     from agentsim.server.http.serving import Settings
 
@@ -54,6 +54,7 @@ def serve(
             show_default=f"{POLICY} where that is there",
         ),
     ] = None,
+    thresholds: Thresholds = None,
     issuer: Annotated[
         str | None,
         typer.Option(
@@ -76,13 +77,15 @@ def serve(
     """Serve the token server over HTTP: OAuth 2, found through its metadata.
 
     The administrator's bearer token comes from AGENTSIM_ADMIN_TOKEN; without it one is made at the first start and
-    printed once. Ctrl-C answers what has been asked and ends.
+    printed once. With `--thresholds`, uses are judged while they are verified: what is found strange is refused, and its grant
+    held or ended. Ctrl-C answers what has been asked and ends.
     """
     from agentsim.server.http import serving
 
     _check_workers(db, workers)
     _check_issuer(issuer, host)
     source = _policy_source(policy)
+    watch = _watch(thresholds)
     # Before anything is made: a token that is told only once must not be made for a server that cannot start.
     bound = _bind(host, port)
     try:
@@ -96,8 +99,9 @@ def serve(
             key_file=key_file,
             admin_token_hash=token_hash,
             workers=workers,
+            watch=watch,
         )
-        _announce(settings, address, fresh)
+        _announce(settings, address, fresh, thresholds)
         serving.serve(settings, bound)
     except KeyboardInterrupt:
         # The usual way to end it, after everything has been answered.
@@ -127,7 +131,7 @@ def _prepare_database(db: str) -> tuple[bytes, str | None]:
         store.close()
 
 
-def _announce(settings: Settings, address: str, admin_token: str | None) -> None:
+def _announce(settings: Settings, address: str, admin_token: str | None, thresholds: Path | None) -> None:
     """Say what serves where, and tell the administrator's token where it has just been made."""
     lines = [f"Serving   {settings.policy.issuer}"]
     if settings.policy.issuer != address:
@@ -136,6 +140,8 @@ def _announce(settings: Settings, address: str, admin_token: str | None) -> None
     lines.append(f"Keys      {settings.key_file or 'AGENTSIM_KEYS'}")
     source = settings.policy_source
     lines.append(f"Policy    {'the built-in one' if source is None else source.path}")
+    if thresholds is not None:
+        lines.append(f"Thresholds {thresholds}")
     if admin_token is not None:
         lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
     typer.echo("\n".join(lines))
@@ -178,6 +184,14 @@ def _policy_source(path: Path | None) -> PolicySource | None:
     source = PolicySource(file, partial(load_policy, file))
     source.load()
     return source
+
+
+def _watch(path: Path | None) -> Watch | None:
+    if path is None:
+        return None
+    from agentsim.risk.online import load_watch
+
+    return load_watch(path)
 
 
 def _rules(source: PolicySource | None) -> Policy:

@@ -10,10 +10,15 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agentsim.run import Run, RunError
 from agentsim.simulation import Scenario, simulate
 from agentsim.simulation.scenario import parse_scenario
+
+#: What a companion is for: to learn from, to calibrate on, to choose on, to report on.
+Purpose = Literal["reference", "calibration", "choosing", "reported"]
+_ATTACKED = ("choosing", "reported")
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,36 @@ def make_companions(
     folder : where they are kept; ``<run>-companions`` beside the Run when None.
     progress : show bars.
     """
+    reference, first = make_companion(run, "reference", agents=agents, folder=folder, progress=progress)
+    choosing, second = make_companion(run, "choosing", agents=agents, folder=folder, progress=progress)
+    return Companions(reference, choosing, first + second)
+
+
+def make_companion(
+    run: Run, purpose: Purpose, *, agents: int, folder: Path | None = None, progress: bool = False
+) -> tuple[Run, bool]:
+    """Simulate one companion of a Run, or open it; and whether it was there already.
+
+    Parameters
+    ----------
+    purpose : what it is for; each has a seed of its own, and nobody attacks where a detector learns or is calibrated.
+
+    Raises
+    ------
+    RunError
+        If the Run is no simulation, so that there is no scenario to play with another seed; or a tenant fails.
+    """
+    if run.manifest.kind == "replay":
+        raise RunError(
+            f"{run.path}: recorded, not simulated: there is no scenario to play again with another seed"
+        )
     scenario = parse_scenario(run.manifest.source, run.path)
     size = min(agents, scenario.population.agents)
-    scenario = scenario.with_agents(size)
+    played = scenario.with_agents(size).with_seed(companion_seed(scenario.seed, purpose))
+    if purpose not in _ATTACKED:
+        played = played.without_attacks()
     place = folder if folder is not None else run.path.with_name(f"{run.path.name}-companions")
-    reference = scenario.without_attacks().with_seed(companion_seed(scenario.seed, "reference"))
-    choosing = scenario.with_seed(companion_seed(scenario.seed, "choosing"))
-    first, kept_first = open_or_simulate(reference, place / f"reference-{size}", progress)
-    second, kept_second = open_or_simulate(choosing, place / f"choosing-{size}", progress)
-    return Companions(first, second, kept_first + kept_second)
+    return open_or_simulate(played, place / f"{purpose}-{size}", progress)
 
 
 def open_or_simulate(

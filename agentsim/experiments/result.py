@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from agentsim.risk import Estimate, Threshold, ThresholdReport
+from agentsim.risk import Estimate, ThresholdReport
 
 
 class KeyNumber(NamedTuple):
@@ -36,7 +36,8 @@ class DetectionResult:
         per detector.
     curve : thresholds of the chosen detector: ``threshold``, ``alerts_per_day``, ``recall``, ``precision``.
         Without a clock ``alerts_per_day`` is missing.
-    threshold, report : what was chosen for the budget, and what it does here. None for a replay.
+    threshold, report : the score from which on a grant is an alert, chosen for the budget, and what it does here. None
+        for a replay.
     days : simulated days that the Run covers; NaN for a replay.
     alert_budget : alerts a day asked for.
     seeds : seeds of the judged, reference and choosing runs; for a replay, of the detectors.
@@ -52,7 +53,7 @@ class DetectionResult:
     recall: pd.DataFrame
     scores: pd.DataFrame
     curve: pd.DataFrame
-    threshold: Threshold | None
+    threshold: float | None
     report: ThresholdReport | None
     days: float
     alert_budget: float

@@ -11,21 +11,26 @@ import pandas as pd
 
 from agentsim.experiments.companions import Companions, make_companions
 from agentsim.experiments.result import DetectionResult, KeyNumber, percent, share_text
+from agentsim.experiments.scoring import scores_of
 from agentsim.risk import (
+    Attacks,
+    Case,
+    Choice,
     Combined,
     Counts,
     Detector,
     Evidence,
     Novelty,
-    Threshold,
     ThresholdReport,
     Truth,
+    alert_budget,
     budget_curve,
-    choose_threshold,
+    choose,
     figures,
     gather,
+    read_attacks,
     read_truth,
-    report_threshold,
+    report,
 )
 from agentsim.risk.behaviour import Floats
 from agentsim.run import Run
@@ -38,7 +43,7 @@ def judge_simulation(
 ) -> DetectionResult:
     """Judge a simulated Run; see :func:`agentsim.experiments.detection.judge`."""
     made = make_companions(run, agents=companion_agents, folder=companions, progress=progress)
-    reference, choosing, judged = gather(made.reference), _case(made.choosing), _case(run)
+    reference, choosing, judged = gather(made.reference), _opened(made.choosing), _opened(run)
     trials = list(_trials(reference, choosing, judged, alert_budget))
     best = max(trials, key=lambda trial: trial.worth)
     return DetectionResult(
@@ -52,7 +57,7 @@ def judge_simulation(
         ).reset_index(),
         scores=_scores(trials, judged),
         curve=budget_curve(best.score, judged.truth.attacked, judged.days),
-        threshold=best.threshold,
+        threshold=best.choice.cut.kinds["grant"],
         report=best.report,
         days=judged.days,
         alert_budget=alert_budget,
@@ -60,7 +65,7 @@ def judge_simulation(
         method=_method(reference, choosing, judged, best.name),
         warnings=(
             *_warnings(alert_budget, judged, best.report),
-            *best.threshold.warnings,
+            *best.choice.warnings,
             *best.report.warnings,
         ),
     )
@@ -76,53 +81,57 @@ def detectors(seed: int) -> tuple[Detector, ...]:
     )
 
 
-class _Case(NamedTuple):
-    """A run to be scored: its evidence, its truth, and how long it lasts in days."""
+class _Run(NamedTuple):
+    """A run to be scored: its evidence, its truth, its attacks, and how long it lasts in days."""
 
     evidence: Evidence
     truth: Truth
+    attacks: Attacks
     days: float
 
-    def report(self, threshold: Threshold, score: Floats) -> ThresholdReport:
-        tree, attacked = self.evidence.tree, self.truth.attacked
-        return report_threshold(threshold, score, attacked, tree, self.days, self.truth.attacks)
+    def case(self, score: Floats, days: float) -> Case:
+        return Case(scores_of(self.evidence, score), self.attacks, days)
 
 
 class _Trial(NamedTuple):
     """One detector: its threshold from the choosing run, and what it does on the judged one."""
 
     name: str
-    threshold: Threshold
+    choice: Choice
     #: What a detector is chosen by, on the choosing run: attacks found within the budget, then PR-AUC.
     worth: tuple[float, float]
     score: Floats
     report: ThresholdReport
 
 
-def _case(run: Run) -> _Case:
+def _opened(run: Run) -> _Run:
     evidence = gather(run)
     days = (run.manifest.end - run.manifest.start) / _DAY
-    return _Case(evidence, read_truth(run, evidence.features.index), days)
+    return _Run(evidence, read_truth(run, evidence.features.index), read_attacks(run), days)
 
 
-def _trials(reference: Evidence, choosing: _Case, judged: _Case, budget: float) -> Iterator[_Trial]:
-    per_day = len(judged.evidence) / judged.days
+def _trials(reference: Evidence, choosing: _Run, judged: _Run, budget: float) -> Iterator[_Trial]:
+    policy = alert_budget(budget)
+    # The choosing run may be smaller: it stands for as many days as the judged organisation takes for its work.
+    days = len(choosing.evidence) * judged.days / len(judged.evidence)
     for detector in detectors(seed=0):
         detector.fit(reference)
         on_choosing, score = detector.score(choosing.evidence), detector.score(judged.evidence)
-        threshold = choose_threshold(on_choosing, alert_budget=budget, grants_per_day=per_day)
-        recall = choosing.report(threshold, on_choosing).overall.value
+        chosen_on = choosing.case(on_choosing, days)
+        choice = choose(policy, chosen_on)
+        recall = report(choice.cut, chosen_on).overall.value
         area = figures(on_choosing, choosing.truth.attacked, choosing.evidence.tree)["pr_auc"]
         # Without attacks in the choosing run nothing is better than anything: the first is kept.
         worth = (float(np.nan_to_num(recall)), float(np.nan_to_num(area)))
-        yield _Trial(detector.name, threshold, worth, score, judged.report(threshold, score))
+        told = report(choice.cut, judged.case(score, judged.days), chosen_on=chosen_on)
+        yield _Trial(detector.name, choice, worth, score, told)
 
 
-def _detector_figures(trials: list[_Trial], judged: _Case) -> pd.DataFrame:
+def _detector_figures(trials: list[_Trial], judged: _Run) -> pd.DataFrame:
     rows = [
         {
             "detector": trial.name,
-            "threshold": trial.threshold.value,
+            "threshold": trial.choice.cut.kinds["grant"],
             "alerts": trial.report.alerts,
             "precision": trial.report.precision.value,
             "found": trial.report.overall.value,
@@ -133,7 +142,7 @@ def _detector_figures(trials: list[_Trial], judged: _Case) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _scores(trials: list[_Trial], judged: _Case) -> pd.DataFrame:
+def _scores(trials: list[_Trial], judged: _Run) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "attacked": judged.truth.attacked,
@@ -173,14 +182,9 @@ def _numbers(report: ThresholdReport) -> tuple[KeyNumber, ...]:
     )
 
 
-def _warnings(budget: float, case: _Case, report: ThresholdReport) -> list[str]:
+def _warnings(budget: float, case: _Run, report: ThresholdReport) -> list[str]:
     warnings = []
-    hours, allowed = case.days * 24, budget * case.days
-    if case.days < 1:
-        warnings.append(
-            f"The run covers {hours:.1f} simulated hours: alerts a day are {24 / hours:.1f} times what was counted, "
-            f"as if the whole day were like it; the budget allows {allowed:.1f} alerts in the run."
-        )
+    allowed = budget * case.days
     attacked = int(case.truth.attacked.sum())
     if attacked > allowed:
         warnings.append(
@@ -194,7 +198,7 @@ def _warnings(budget: float, case: _Case, report: ThresholdReport) -> list[str]:
     return warnings
 
 
-def _method(reference: Evidence, choosing: _Case, judged: _Case, best: str) -> tuple[str, ...]:
+def _method(reference: Evidence, choosing: _Run, judged: _Run, best: str) -> tuple[str, ...]:
     return (
         f"Detectors learned what is usual from {len(reference):,} grants of a run with another seed and no attacks.",
         f"The detector ('{best}') and its threshold were chosen on {len(choosing.evidence):,} grants of a third "

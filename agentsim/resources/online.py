@@ -7,7 +7,7 @@ import jwt
 
 from agentsim.resources.checking import Facts, Wanted, check_use, facts_of, told_facts
 from agentsim.resources.issuer import Issuer
-from agentsim.resources.refusals import Refusal, insufficient, invalid, malformed
+from agentsim.resources.refusals import Refusal, insufficient, invalid, malformed, step_up
 from agentsim.server.claims import read_claims
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import digest
@@ -93,4 +93,6 @@ def _refusal(told: dict[str, Any], wanted: Wanted) -> Refusal:
             return insufficient(reason, description, wanted.scope)
         case "invalid_request":
             return malformed(reason, description)
+        case "insufficient_user_authentication":
+            return step_up(reason, description)
     return invalid(reason, description)

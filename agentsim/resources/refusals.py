@@ -1,4 +1,4 @@
-"""What a resource server refuses with, and the challenge that says so (RFC 6750 section 3, RFC 9728 section 5.1)."""
+"""What a resource server refuses with, and the challenge that says so (RFC 6750 section 3, RFC 9470, RFC 9728 section 5.1)."""
 
 import re
 
@@ -12,7 +12,7 @@ class Refusal(Exception):
     Attributes
     ----------
     status : 400, 401, 403, 429 or 503.
-    error : RFC 6750's code; None for whoever brought no token, and where it is not the token's fault.
+    error : RFC 6750's or RFC 9470's code; None for whoever brought no token, and where it is not the token's fault.
     reason : machine code of the case.
     scope : what the route needs, where the token lacks it.
     retry_after : seconds, for 429 and 503.
@@ -73,6 +73,11 @@ def invalid(reason: str, description: str) -> Refusal:
 def insufficient(reason: str, description: str, scope: str | None) -> Refusal:
     """The token holds, but not for this."""
     return Refusal(403, "insufficient_scope", reason, description, scope=scope)
+
+
+def step_up(reason: str, description: str) -> Refusal:
+    """The token holds, but somebody has to vouch for its use first (RFC 9470 section 3)."""
+    return Refusal(401, "insufficient_user_authentication", reason, description)
 
 
 def unavailable(reason: str, description: str, retry_after: int = 1) -> Refusal:

@@ -17,27 +17,43 @@ from agentsim.risk.detectors import (
     count_forest,
     explain,
 )
-from agentsim.risk.evaluation import EvaluationError, Truth, figures, read_truth
+from agentsim.risk.evaluation import Attacks, EvaluationError, Truth, figures, read_attacks, read_truth
 from agentsim.risk.evidence import Evidence, gather, learn_peers
+from agentsim.risk.exports import ALERT, ExportError, export
 from agentsim.risk.features import features
 from agentsim.risk.heldout import HeldOut, hold_out
 from agentsim.risk.metrics import Estimate
 from agentsim.risk.reasons import REFUSALS
+from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
 from agentsim.risk.surprise import ContextualSurprise
 from agentsim.risk.thresholds import (
-    Threshold,
+    Case,
+    Choice,
+    ThresholdError,
+    ThresholdFile,
+    ThresholdPolicy,
     ThresholdReport,
+    alert_budget,
     budget_curve,
-    choose_threshold,
-    report_threshold,
+    choose,
+    load_thresholds,
+    make_case,
+    report,
 )
 
 __all__ = [
+    "ALERT",
     "FEATURES",
     "REFUSALS",
+    "Attacks",
     "Behaviour",
     "CalibratedRanks",
+<<<<<<< HEAD
     "ChainNovelty",
+=======
+    "Case",
+    "Choice",
+>>>>>>> main
     "Combined",
     "ContextualSurprise",
     "Counts",
@@ -47,26 +63,43 @@ __all__ = [
     "Estimate",
     "EvaluationError",
     "Evidence",
+    "ExportError",
     "Feature",
     "HeldOut",
+    "Match",
     "Novelty",
     "PeerLookup",
     "RobustZ",
     "Supervised",
-    "Threshold",
+    "Suppression",
+    "ThresholdError",
+    "ThresholdFile",
+    "ThresholdPolicy",
     "ThresholdReport",
     "Truth",
+    "alert_budget",
     "budget_curve",
-    "choose_threshold",
+    "choose",
     "count_forest",
     "explain",
+    "export",
     "families",
     "features",
     "figures",
     "gather",
     "hold_out",
     "learn_peers",
+<<<<<<< HEAD
+=======
+    "leave_one_suite_out",
+    "load_suppressions",
+    "load_thresholds",
+    "make_case",
+    "read_attacks",
+>>>>>>> main
     "read_behaviour",
     "read_truth",
+    "report",
     "report_threshold",
+    "suppress",
 ]

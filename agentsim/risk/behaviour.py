@@ -42,14 +42,14 @@ KINDS = {
 _ROWS = """
     SELECT tenant, log_id, client_id, grant_id, parent_grant_id, root_grant_id, event_type, timestamp,
            status = 'granted' AS granted, reason, source_ip, d.caller AS caller, d.cost AS cost,
-           d.by_parent AS by_parent, d.outcome AS outcome, d.tool AS executed, d.task AS task,
+           d.by_parent AS by_parent, d."foreign" AS "foreign", d.outcome AS outcome, d.tool AS executed, d.task AS task,
            d.agent_name AS agent_name, d.tools AS tools, len(d.resources) AS resources,
            CASE WHEN event_type = 'token_verified' THEN array_to_string(list_sort(d.resources), ' ') END AS resource,
            CASE WHEN status = 'refused' THEN json_array_length(details, '$.excess') END AS excess,
            d.by = 'agent_' || client_id AS by_agent
     FROM (
         SELECT *, json_transform(details, '{"caller": "VARCHAR", "cost": "BIGINT", "by_parent": "BOOLEAN",
-            "outcome": "VARCHAR", "tool": "VARCHAR", "task": "VARCHAR", "agent_name": "VARCHAR",
+            "foreign": "BOOLEAN", "outcome": "VARCHAR", "tool": "VARCHAR", "task": "VARCHAR", "agent_name": "VARCHAR",
             "tools": ["VARCHAR"], "resources": ["VARCHAR"], "by": "VARCHAR"}') AS d
         FROM audit
         WHERE event_type IN ('token_verified', 'task_execution', 'token_refreshed', 'child_token_issued',
@@ -72,7 +72,8 @@ class Behaviour:
         ``ended_others`` (counts; see :data:`agentsim.risk.catalogue.FEATURES`).
     events : one row per decision about a grant or by an agent: ``grant`` (position, -1 for none), ``client`` (position of
         the agent, -1 for none), ``kind``, ``granted``, ``reason``, ``caller``, ``source_ip``, ``excess`` (names asked for
-        and not allowed), ``cost``, ``by_parent`` (a child that the grant's own agent asked for), ``failed`` (an
+        and not allowed), ``cost``, ``by_parent`` (a child that the grant's own agent asked for), ``foreign``
+        (looked up by a resource server that it is not for), ``failed`` (an
         execution), ``executed`` (its tool), ``timestamp``.
     uses : one row per tool of a granted verification: ``grant``, ``event`` (position), ``tool``, ``resource``, ``ok``.
     timing : whether the Run's times mean anything.
@@ -208,6 +209,7 @@ def _events(rows: pa.Table, kind: npt.NDArray[np.str_], grant: Ints, client: Int
             "excess": _counts(rows["excess"]),
             "cost": _counts(rows["cost"]),
             "by_parent": pc.fill_null(rows["by_parent"], False).to_numpy(zero_copy_only=False),
+            "foreign": pc.fill_null(rows["foreign"], False).to_numpy(zero_copy_only=False),
             "failed": pc.fill_null(pc.equal(rows["outcome"], "error"), False).to_numpy(zero_copy_only=False),
             "executed": _words(rows["executed"]),
             "timestamp": rows["timestamp"].to_numpy(),

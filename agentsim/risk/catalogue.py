@@ -37,6 +37,10 @@ FEATURES: dict[str, Feature] = {
     "executions": Feature("outcome", "events", "tool calls whose outcome was reported"),
     "refreshes": Feature("count", "events", "times that its tokens were refreshed"),
     "introspections": Feature("count", "events", "introspections of its tokens"),
+    "foreign_lookups": Feature(
+        "count", "events", "introspections by resource servers that its tokens are not for"
+    ),
+    "idle_refreshes": Feature("count", "events", "refreshes after which nothing was used before the next"),
     "children": Feature("count", "grants", "child grants made under it"),
     "own_children": Feature(
         "count", "requests", "child grants that an agent asked for under a grant of its own"
@@ -59,6 +63,9 @@ FEATURES: dict[str, Feature] = {
     "resources": Feature("diversity", "resources", "distinct resources used"),
     "tool_entropy": Feature("diversity", "bits", "Shannon entropy of the tools used"),
     "most_repeats": Feature("diversity", "uses", "uses of the tool used most"),
+    "longest_run": Feature(
+        "diversity", "uses", "uses of one tool on the same resources one after the other, at most"
+    ),
     "transitions": Feature("diversity", "pairs", "distinct pairs of a tool and the tool used next"),
     "callers": Feature("caller", "callers", "distinct callers that presented its tokens"),
     "source_ips": Feature("caller", "addresses", "distinct source addresses of its events"),
@@ -66,6 +73,8 @@ FEATURES: dict[str, Feature] = {
     "address_changes": Feature(
         "caller", "changes", "times the source address changed from one event to the next"
     ),
+    "caller_returns": Feature("caller", "changes", "changes back to a caller that was there before"),
+    "address_returns": Feature("caller", "changes", "changes back to a source address that was there before"),
     "granted_tools": Feature("scope", "tools", "tools granted", _GRANT),
     "granted_resources": Feature("scope", "resources", "resources granted", _GRANT),
     "used_tools_share": Feature("scope", "share", "distinct tools used for each tool granted", _GRANT),

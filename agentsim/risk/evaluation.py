@@ -1,7 +1,8 @@
 """How good a detector is. Here, and in experiments, labels are read; nowhere else.
 
 Simulated attacks have a label per attacker operation, recorded traces one per run. Both become a truth per
-grant: attacked, not, or unknown (then not scored).
+grant: attacked, not, or unknown (then not scored); and per attack what it touched: grants, their trees, and the
+agents of its operations.
 """
 
 from __future__ import annotations
@@ -80,6 +81,76 @@ def read_truth(run: Run, grants: pd.Index) -> Truth:
         {"attack": attacks["attack"].astype(str), "instance": instance, "place": attacks["place"]}
     )
     return Truth(label, attempted, pd.Series(kind, index=grants), touched.drop_duplicates(ignore_index=True))
+
+
+# A recorded trace names no attack, no operation and no agent: each grant that is labelled is an attack of its own.
+_OPERATIONS = """
+    SELECT l.tenant, coalesce(l.attack, 'recorded') AS attack, l.label,
+           l.tenant || '/' || coalesce(l.attack_id, l.grant_id) AS instance,
+           l.grant_id AS "grant", coalesce(l.root_grant_id, l.grant_id) AS tree,
+           CASE WHEN l.log_id IS NULL THEN t.client_id ELSE a.client_id END AS agent,
+           a.timestamp AS at, coalesce(a.status = 'granted', false) AS honoured
+    FROM labels l
+    LEFT JOIN audit a USING (tenant, log_id)
+    LEFT JOIN tokens t ON l.log_id IS NULL AND t.tenant = l.tenant AND t.token_id = l.grant_id
+    WHERE l.label <> 0
+"""
+
+_BELOW = """
+    WITH RECURSIVE grants AS (
+        SELECT tenant, grant_id, parent_grant_id, issued_at FROM tokens WHERE token_id = grant_id
+    ), below AS (
+        SELECT DISTINCT tenant, attack_id, grant_id, NULL::BIGINT AS issued_at FROM labels
+        WHERE label = 1 AND attack_id IS NOT NULL AND grant_id IS NOT NULL
+        UNION
+        SELECT g.tenant, b.attack_id, g.grant_id, g.issued_at
+        FROM below b JOIN grants g ON g.tenant = b.tenant AND g.parent_grant_id = b.grant_id
+    )
+    SELECT DISTINCT tenant || '/' || attack_id AS instance, grant_id, issued_at FROM below WHERE issued_at IS NOT NULL
+"""
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """What the attackers of a Run did, and what they touched.
+
+    Attributes
+    ----------
+    operations : one row per operation of an attacker, index a range: ``attack`` (kind), ``instance``, ``at``
+        (microseconds; missing in recorded traces), ``honoured`` (whether the server granted it).
+    touched : one row per attack and entity that it touched: ``attack``, ``instance``, ``tenant``, ``kind`` (``grant``,
+        ``tree`` or ``agent``), ``entity`` (the id of the grant, of the root grant, of the client).
+    below : one row per attack and grant below one that it touched: ``instance``, ``grant_id``, ``issued_at``.
+    disputed : grants and trees that may have been attacked, nobody knows: ``tenant``, ``kind``, ``entity``.
+    """
+
+    operations: pd.DataFrame
+    touched: pd.DataFrame
+    below: pd.DataFrame
+    disputed: pd.DataFrame
+
+
+def read_attacks(run: Run) -> Attacks:
+    """The attacks of a Run, from its labels, the audit rows that they name, and the tree of grants."""
+    rows = run.sql(_OPERATIONS)
+    sure = rows["label"].to_numpy() == 1
+    touched, disputed = _entities(rows[sure]), _entities(rows[~sure])
+    return Attacks(
+        operations=rows.loc[sure, ["attack", "instance", "at", "honoured"]].reset_index(drop=True),
+        touched=touched,
+        below=run.sql(_BELOW),
+        # An agent is not in dispute because one of its grants is.
+        disputed=disputed.loc[disputed["kind"] != "agent", ["tenant", "kind", "entity"]],
+    )
+
+
+def _entities(rows: pd.DataFrame) -> pd.DataFrame:
+    """Which entities of each kind the rows are about."""
+    parts = [
+        rows[["attack", "instance", "tenant"]].assign(kind=kind, entity=rows[kind]).dropna()
+        for kind in ("grant", "tree", "agent")
+    ]
+    return pd.concat(parts).astype({"entity": np.int64}).drop_duplicates(ignore_index=True)
 
 
 def figures(score: Floats, attacked: Flags, group: Ints, within: Ints | None = None) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentsim.risk.detectors import Combined, Detector, Deviating, DeviationForest, Novelty
+from agentsim.risk.detectors import TELLING, Combined, Detector, Deviating, Novelty, present
 from agentsim.risk.evidence import Evidence
 from agentsim.risk.growing import GROWING
 from agentsim.risk.peers import Peers
@@ -32,10 +32,10 @@ class Fitted:
 
 def default_detectors(seed: int, kind: EntityKind = "grant") -> Combined:
     """The detectors of one kind of entity: what won on simulated attacks of seeds that no report uses."""
-    members: list[Detector] = [Deviating(), DeviationForest(seed)]
+    members: list[Detector] = [Deviating()]
     if kind == "grant":
-        members += [Novelty(), Novelty(order=True)]
-    return Combined(seed, members, largest=2)
+        members.append(Novelty())
+    return Combined(seed, members)
 
 
 def fit(evidence: dict[EntityKind, Evidence], peers: Peers, seed: int) -> Fitted:
@@ -47,7 +47,8 @@ def fit(evidence: dict[EntityKind, Evidence], peers: Peers, seed: int) -> Fitted
     peers : what the grants of that Run did.
     seed : of what is drawn in training: folds, and the cuts of forests.
     """
-    at_once = Combined(seed, [Deviating(wanted=GROWING, top=2)], name="at once")
+    told = present(evidence["grant"], TELLING)
+    at_once = Combined(seed, [Deviating(wanted=[name for name in told if name in GROWING])], name="at once")
     return Fitted(
         detectors={kind: default_detectors(seed, kind).fit(each) for kind, each in evidence.items()},
         at_once=at_once.fit(evidence["grant"]),

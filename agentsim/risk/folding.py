@@ -28,7 +28,7 @@ def fold(behaviour: Behaviour, kind: EntityKind = "grant") -> States:
     events = behaviour.events
     kept = subject >= 0
     holder = subject[kept]
-    columns = {name: events[name].to_numpy()[kept] for name in ("granted", "by_parent", "failed")}
+    columns = {name: events[name].to_numpy()[kept] for name in ("granted", "by_parent", "foreign", "failed")}
     doing = events["kind"].cat.codes.to_numpy()[kept]
     codes = {name: code for code, name in enumerate(events["kind"].cat.categories)}
     granted = columns["granted"].astype(bool)
@@ -39,6 +39,7 @@ def fold(behaviour: Behaviour, kind: EntityKind = "grant") -> States:
     execution, verify = doing == codes["execute"], doing == codes["verify"]
     delegate = doing == codes["delegate"]
     decision = ~execution
+    presented = decision & ~delegate & (doing != codes["introspect"])
     refusal = ~granted & decision
     group = _groups(events["reason"])[kept]
     refused = np.bincount((holder * len(GROUPS) + group)[refusal], minlength=size * len(GROUPS)).reshape(
@@ -50,6 +51,8 @@ def fold(behaviour: Behaviour, kind: EntityKind = "grant") -> States:
         "verifications": number(verify),
         "refreshes": number((doing == codes["refresh"]) & granted),
         "introspections": number(doing == codes["introspect"]),
+        "foreign_lookups": number((doing == codes["introspect"]) & columns["foreign"].astype(bool)),
+        "idle_refreshes": _idle(holder, (doing == codes["refresh"]) & granted, verify & granted, size),
         "children": number(delegate & granted),
         "own_children": number(delegate & columns["by_parent"].astype(bool)),
         "executions": number(execution),
@@ -57,10 +60,8 @@ def fold(behaviour: Behaviour, kind: EntityKind = "grant") -> States:
         "excess": _sums(holder, events["excess"].to_numpy()[kept] * refusal, size),
         "cost": _sums(holder, events["cost"].to_numpy()[kept] * (verify & granted), size),
         **_times(holder[decision], events["timestamp"].to_numpy()[kept][decision], size),
-        # Children ask for themselves, from wherever they are.
-        **_parties(
-            holder[decision & ~delegate], events[["caller", "source_ip"]][kept][decision & ~delegate], size
-        ),
+        # Children ask for themselves, and resource servers look up, from wherever they are.
+        **_parties(holder[presented], events[["caller", "source_ip"]][kept][presented], size),
     }
     use = behaviour.uses
     of_use = subject[use["event"].to_numpy(np.int64)]
@@ -184,11 +185,21 @@ def _times(holder: Ints, time: Ints, size: int) -> dict[str, Ints]:
     }
 
 
+def _idle(holder: Ints, refresh: Flags, use: Flags, size: int) -> Ints:
+    """Refreshes with no use between them and the refresh, or the beginning, before."""
+    told = np.flatnonzero(refresh | use)
+    told = told[np.argsort(holder[told], kind="stable")]
+    who, is_refresh = holder[told], refresh[told]
+    first = np.r_[True, np.diff(who) != 0] if len(who) else np.zeros(0, bool)
+    idle = is_refresh & (first | np.r_[True, is_refresh[:-1]]) if len(who) else is_refresh
+    return np.bincount(who[idle], minlength=size)
+
+
 def _parties(holder: Ints, names: pd.DataFrame, size: int) -> dict[str, Ints]:
     result: dict[str, Ints] = {}
-    for column, distinct, changes in (
-        ("caller", "callers", "caller_changes"),
-        ("source_ip", "addresses", "address_changes"),
+    for column, distinct, changes, returns in (
+        ("caller", "callers", "caller_changes", "caller_returns"),
+        ("source_ip", "addresses", "address_changes", "address_returns"),
     ):
         code = names[column].cat.codes.to_numpy(np.int64)
         known = code >= 0
@@ -197,10 +208,12 @@ def _parties(holder: Ints, names: pd.DataFrame, size: int) -> dict[str, Ints]:
         who, code = who[order], code[order]
         changed = (who[1:] == who[:-1]) & (code[1:] != code[:-1])
         result[changes] = np.bincount(who[1:][changed], minlength=size)
-        width = int(code.max(initial=0)) + 1
-        result[distinct] = np.minimum(
-            np.bincount(np.unique(who * width + code) // width, minlength=size), MOST_PARTIES
-        )
+        first, met = _first_met(who, code)
+        place = _rank(who[first])
+        result[distinct] = np.minimum(np.bincount(who[first], minlength=size), MOST_PARTIES)
+        # Back to one that was met before and is remembered.
+        known = (first[met] < np.arange(len(who))) & (place[met] < MOST_PARTIES)
+        result[returns] = np.bincount(who[1:][changed & known[1:]], minlength=size)
     return result
 
 
@@ -240,11 +253,22 @@ def _with_uses(
     seen, _ = _first_met(holder, where)
     seen = seen[_rank(holder[seen]) < MOST_RESOURCES]
     resources = Marks(holder[seen], where[seen], np.ones(len(seen), np.int64))
+    numbers["longest_run"] = _longest_runs(holder, place, where, size)
     numbers["pairs"] = np.bincount(holder[pair], minlength=size)
     failures = _failures(failed, failed_holder, failed_at, holder[met], tools.code, event[met])
     names = {int(code): str(name) for code, name in zip(tool_code, [*tool_names, OTHERS], strict=True)}
     names |= dict(zip(resource_code.tolist(), map(str, resource_names), strict=False))
     return States(numbers, refused, tools, failures, resources, transitions, names)
+
+
+def _longest_runs(holder: Ints, tool: Ints, where: Ints, size: int) -> Ints:
+    """The most uses of the same tool on the same resources one after the other."""
+    result = np.zeros(size, np.int64)
+    if len(holder):
+        new = np.r_[True, (np.diff(holder) != 0) | (np.diff(tool) != 0) | (np.diff(where) != 0)]
+        starts = np.flatnonzero(new)
+        np.maximum.at(result, holder[starts], np.diff(np.r_[starts, len(holder)]))
+    return result
 
 
 def _failures(

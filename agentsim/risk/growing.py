@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agentsim.risk.peers import WHAT, WHOSE, Peers
+from agentsim.risk.peers import WHAT, WHOSE, Peers, task_code
 from agentsim.risk.reasons import GROUPS, group_of
 from agentsim.risk.states import name_code
 from agentsim.server.history import OTHERS, GrantState
@@ -17,6 +17,8 @@ GROWING = (
     "verifies",
     "refreshes",
     "introspections",
+    "foreign_lookups",
+    "idle_refreshes",
     "children",
     "own_children",
     *(f"refused_{group}" for group in GROUPS),
@@ -24,11 +26,14 @@ GROWING = (
     "tools",
     "resources",
     "most_repeats",
+    "longest_run",
     "transitions",
     "callers",
     "source_ips",
     "caller_changes",
     "address_changes",
+    "caller_returns",
+    "address_returns",
     *(f"{what}_{how}_{whose}" for what in WHAT for whose in WHOSE for how in ("new", "rare")),
 )
 
@@ -56,6 +61,8 @@ class Growing:
             state.verifications,
             state.refreshes,
             state.introspections,
+            state.foreign_lookups,
+            state.idle_refreshes,
             state.children,
             state.own_children,
             *refused,
@@ -63,11 +70,14 @@ class Growing:
             len(tools),
             len(state.resources),
             max(tools.values(), default=0),
+            state.longest_run,
             len(state.pairs),
             len(state.callers),
             len(state.addresses),
             state.caller_changes,
             state.address_changes,
+            state.caller_returns,
+            state.address_returns,
             *self._compared(state, role, task),
         ]
 
@@ -112,5 +122,5 @@ class Growing:
         if contexts is None:
             if len(self._contexts) > 100_000:
                 self._contexts.clear()
-            contexts = self._contexts[role, task] = name_code(role), name_code(f"{role}\n{task}")
+            contexts = self._contexts[role, task] = name_code(role), task_code(role, task)
         return contexts

@@ -132,7 +132,13 @@ def recall_at(truth: Flags, score: Floats, false_alarms: float, group: Ints, *, 
 def count_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
     """How many hold, with the interval that resampling whole groups gives."""
     per_group = tally(group[flag], int(group.max(initial=0)) + 1)
-    return _interval(float(flag.sum()), [float(times @ per_group) for times in _draws(len(per_group), seed)])
+    holding = per_group[per_group > 0]
+    # Groups without any are drawn as one: a million of them would fill the memory and change nothing.
+    share_of_each = np.full(len(holding) + 1, 1 / len(per_group))
+    share_of_each[-1] = 1 - len(holding) / len(per_group)
+    random = np.random.default_rng(seed)
+    times = random.multinomial(len(per_group), share_of_each, size=REPLICATES)[:, :-1]
+    return _interval(float(flag.sum()), list(times @ holding))
 
 
 def _agents(truth: Flags, within: Ints) -> Iterator[Flags]:

@@ -32,7 +32,7 @@ from agentsim.run.files import replacing
 
 CARD, ESTIMATORS = "card.json", "estimators.skops"
 #: With fewer entities, or trees, nothing can be said of what is usual.
-_LEAST_ENTITIES, _LEAST_TREES = 50, 3
+_LEAST_ENTITIES, _LEAST_TREES = 30, 3
 #: With fewer entities, one false alarm in a thousand rests on less than ten of them.
 _FEW_ENTITIES = 10_000
 

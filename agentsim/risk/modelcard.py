@@ -16,6 +16,7 @@ from agentsim.errors import UserError
 from agentsim.risk.catalogue import FEATURES
 from agentsim.risk.detectors import Combined, Detector, Deviating, DeviationForest
 from agentsim.risk.evidence import Evidence
+from agentsim.risk.states import EntityKind
 from agentsim.run import Run
 from agentsim.run.provenance import versions
 
@@ -103,7 +104,7 @@ class ModelCard(_Part):
     #: Seed of what is drawn in training: folds, and the cuts of forests.
     seed: int
     training: tuple[TrainingRun, ...]
-    kinds: dict[str, KindEntry]
+    kinds: dict[EntityKind, KindEntry]
     features: dict[str, FeatureEntry]
     versions: dict[str, str]
     intended_use: str = INTENDED_USE

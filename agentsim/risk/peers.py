@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentsim.risk.behaviour import Floats, Ints, tally
+from agentsim.risk.items import task_kind
 from agentsim.risk.states import OTHERS_CODE, Marks, States, name_code
 
 #: Below this share of the peers, what was done is rare among them.
@@ -80,19 +81,17 @@ class Peers:
         return {name: _oddities(table) for name, table in self.tables.items()}
 
 
+def task_code(role: str, task: str) -> int:
+    """A number for a task of a role: what differs in numbers alone, as cases do, is the same task."""
+    return name_code(f"{role}\n{task_kind(task)}")
+
+
 def context_codes(roles: Sequence[str], tasks: Sequence[str]) -> dict[str, Ints]:
     """A number per entity for its role and for its task; the same words under another role are another task."""
-    known: dict[str, int] = {}
-
-    def codes(names: Sequence[str]) -> Ints:
-        for name in set(names):
-            known[name] = name_code(name)
-        return np.array([known[name] for name in names], np.int64)
-
-    return {
-        "role": codes(roles),
-        "task": codes([f"{role}\n{task}" for role, task in zip(roles, tasks, strict=True)]),
-    }
+    pairs = list(zip(roles, tasks, strict=True))
+    known = {pair: (name_code(pair[0]), task_code(*pair)) for pair in set(pairs)}
+    codes = np.array([known[pair] for pair in pairs], np.int64).reshape(-1, 2)
+    return {"role": codes[:, 0], "task": codes[:, 1]}
 
 
 def _things(states: States, what: str) -> Marks:

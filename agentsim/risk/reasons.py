@@ -28,12 +28,11 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "ended": (
         "expired",
         "revoked",
-        "parent_expired",
-        "parent_revoked",
         "task_terminated",
         "refresh_expired",
         "refresh_revoked",
     ),
+    "parent_ended": ("parent_expired", "parent_revoked"),
     "refresh_reuse": ("refresh_reused",),
     "wrong_task": ("task_mismatch", "parent_task_mismatch", "not_delegated"),
     "credential": (

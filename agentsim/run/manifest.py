@@ -84,6 +84,8 @@ class Manifest(BaseModel):
     policy: dict[str, Any]
     #: None for a Run that is no fork.
     fork: ForkEntry | None = None
+    #: SHA-256 of the thresholds by which uses were judged and acted upon; None where nobody judged.
+    thresholds: str | None = None
     #: The command that makes the same Run again.
     reproduce: str
     created_at: str
@@ -104,7 +106,18 @@ class Manifest(BaseModel):
 
     def continues(self, other: Manifest) -> bool:
         """Whether the other Run's finished tenants are this one's: of the same input and the same code."""
-        names = ("format", "kind", "name", "seed", "source", "policy", "fork", "versions", "code")
+        names = (
+            "format",
+            "kind",
+            "name",
+            "seed",
+            "source",
+            "policy",
+            "fork",
+            "thresholds",
+            "versions",
+            "code",
+        )
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def digests(self) -> dict[str, str]:

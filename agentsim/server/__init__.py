@@ -20,7 +20,7 @@ from agentsim.server.closure import Closed, Closure
 from agentsim.server.core import Server
 from agentsim.server.credentials import Secrets, SeededSecrets, SystemSecrets
 from agentsim.server.errors import OAuthError
-from agentsim.server.history import Assessment, GrantState, PatternMatcher
+from agentsim.server.history import GrantState
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyFileError, KeyRing
 from agentsim.server.keys import SigningKey
@@ -31,6 +31,8 @@ from agentsim.server.operations import (
     Deny,
     Disable,
     Enable,
+    Grounds,
+    Hold,
     Introspect,
     Issue,
     IssueChild,
@@ -40,6 +42,7 @@ from agentsim.server.operations import (
     NoteSignIn,
     Operation,
     ReadAgent,
+    Reauthorize,
     RecordExecution,
     Redeem,
     Refresh,
@@ -53,8 +56,10 @@ from agentsim.server.operations import (
 from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 from agentsim.server.policy import Policy
 from agentsim.server.store import Store
+from agentsim.server.watch import Action, Assessment, PatternMatcher, Use, Watch, Watcher
 
 __all__ = [
+    "Action",
     "Activation",
     "Admin",
     "AgentProfile",
@@ -76,6 +81,8 @@ __all__ = [
     "Enable",
     "ExecutionReceipt",
     "GrantState",
+    "Grounds",
+    "Hold",
     "Introspect",
     "Introspection",
     "Issue",
@@ -96,6 +103,7 @@ __all__ = [
     "Person",
     "Policy",
     "ReadAgent",
+    "Reauthorize",
     "RecordExecution",
     "Redeem",
     "Refresh",
@@ -114,7 +122,10 @@ __all__ = [
     "SystemSecrets",
     "TokenGrant",
     "UpdateAgent",
+    "Use",
     "Verification",
     "Verify",
+    "Watch",
+    "Watcher",
     "Withdraw",
 ]

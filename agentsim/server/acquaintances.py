@@ -16,12 +16,12 @@ class Acquaintances:
     """The clients that have authenticated themselves lately, or whose tokens were good, as their rows were then."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[str, bytes | None]] = {}
+        self._known: dict[int, tuple[str, bytes | None, str]] = {}
 
     def learn(self, met: Mapping[int, Row]) -> None:
         """Remember clients that a committed batch has met."""
         for client_id, row in met.items():
-            self._known[client_id] = (row["actor_class"], row["client_secret_hash"])
+            self._known[client_id] = (row["actor_class"], row["client_secret_hash"], row["role"])
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
@@ -29,6 +29,11 @@ class Acquaintances:
         """The class that a client had; None where it is not known."""
         known = self._known.get(client_id)
         return None if known is None else known[0]
+
+    def role(self, client_id: int) -> str | None:
+        """The role of a client, which never changes; None where it is not known."""
+        known = self._known.get(client_id)
+        return None if known is None else known[2]
 
     def recognises(self, by: Credentials) -> bool:
         """Whether these are the credentials of a client that is remembered; the database decides, later, whether they still hold.

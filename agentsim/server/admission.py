@@ -9,7 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, get_args
 
-from agentsim.server.operations import Operation
+from agentsim.server.operations import Grounds, Operation
 from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 
 #: Longest ``source_ip``, in characters.
@@ -105,6 +105,20 @@ def _is_person(value: object) -> bool:
     return isinstance(value, Person) and is_text(value.account) and is_text(value.owner)
 
 
+def _is_vouching(value: object) -> bool:
+    return _is_admin(value) or _is_person(value)
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST
+
+
+def _is_grounds(value: object) -> bool:
+    if not isinstance(value, Grounds):
+        return value is None
+    return is_text(value.action) and _is_names(value.reasons) and isinstance(value.score, int | float)
+
+
 def _is_address(value: object) -> bool:
     return value is None or (is_text(value) and len(str(value)) <= LONGEST_ADDRESS)
 
@@ -118,11 +132,14 @@ _CHECKS: dict[Any, tuple[_Check, str]] = {
     Sequence[str] | None: (_is_optional_names, "a sequence of texts or null"),
     bool: (_is_flag, "true or false"),
     int | None: (_is_optional_count, "a count from 0 to 2**63 - 1, or null"),
+    int: (_is_id, "an id from 0 to 2**63 - 1"),
+    Grounds | None: (_is_grounds, "grounds or null"),
     Admin: (_is_admin, "an administrator"),
     Person: (_is_person, "a person"),
     Credentials: (_is_credentials, "a client"),
     Admin | Credentials: (_is_caller, "an administrator or a client"),
     Admin | Credentials | None: (_is_asker, "an administrator, a client or null"),
+    Admin | Person: (_is_vouching, "an administrator or a person"),
     Admin | RegistrationAccess: (_is_manager, "an administrator or a registration access token"),
 }
 

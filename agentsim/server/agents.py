@@ -5,7 +5,7 @@ from typing import Any
 from agentsim.server import scopes
 from agentsim.server.answers import AgentRecord, NewSecret
 from agentsim.server.audit import Entry
-from agentsim.server.batch import Batch, Row
+from agentsim.server.batch import Batch, Row, told_grounds
 from agentsim.server.checks import check_text
 from agentsim.server.credentials import digest, matches, parse_client_name, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidClientMetadata, InvalidToken
@@ -60,6 +60,8 @@ def disable(batch: Batch, request: Disable, entry: Entry) -> AgentRecord:
     check_text(reason=request.reason)
     agent = _agent_of(batch, request.by, request.client_id, entry)
     entry.reason = request.reason[:80]
+    if request.grounds is not None:
+        entry.details["risk"] = told_grounds(request.grounds)
     changes: dict[str, Any] = {"is_active": False}
     if agent["disabled_at"] is None:
         changes["disabled_at"] = entry.timestamp

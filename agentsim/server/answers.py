@@ -115,6 +115,10 @@ class Verification:
     task_context_valid: bool = False
     #: Null where no matcher is at work.
     historical_pattern_match: bool | None = None
+    execution_pattern: str | None = None
+    #: ``low``, ``medium`` or ``high``, and why.
+    risk_assessment: str | None = None
+    risk_reasons: list[str] = field(default_factory=list)
     previous_tasks: list[str] = field(default_factory=list)
     execution_patterns: dict[str, Any] = field(default_factory=dict)
     grant_id: int | None = None

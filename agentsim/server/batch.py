@@ -5,20 +5,23 @@ both work on the same rows; the writer takes ``inserts``, ``consumed`` and ``con
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentsim.server.audit import Entry, Trail
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import Secrets
-from agentsim.server.history import GrantState, PatternMatcher
+from agentsim.server.history import GrantState
 from agentsim.server.ids import IdGenerator
 from agentsim.server.ledger import Budget, Ledger
 from agentsim.server.limits import Draft
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
+from agentsim.server.operations import Grounds
 from agentsim.server.policy import Policy
 from agentsim.server.tokens import TokenCodec
+from agentsim.server.watch import Action, PatternMatcher
 
 #: A row of a table, by column name.
 Row = dict[str, Any]
@@ -64,6 +67,8 @@ class Batch:
     #: What may still be asked, and the clients that have authenticated themselves or whose token was good, by id.
     buckets: Draft
     met: dict[int, Row] = field(default_factory=dict)
+    #: The role of an agent that an earlier batch has met.
+    remembered_role: Callable[[int], str | None] = field(default=lambda _: None)
     new_marks: MarkIndex = field(default_factory=MarkIndex)
     inserts: dict[str, list[Row]] = field(
         default_factory=lambda: {
@@ -79,6 +84,8 @@ class Batch:
     consumed: list[tuple[int, int]] = field(default_factory=list)
     #: (code_id, consumed_at, grant_id): the same.
     redeemed: list[tuple[int, int, int]] = field(default_factory=list)
+    #: What a matcher wants done beyond refusals, in the order of the uses.
+    actions: list[Action] = field(default_factory=list)
     changed_grants: set[int] = field(default_factory=set)
     changed_agents: set[int] = field(default_factory=set)
     #: Task ids from the root down of grants that this batch has issued or refreshed.
@@ -92,6 +99,17 @@ class Batch:
         """A grant's state, to be changed; it will be written."""
         self.changed_grants.add(grant_id)
         return self.loaded.grants.setdefault(grant_id, GrantState())
+
+    def role(self, client_id: int) -> str:
+        """The role of the agent of a token that is verified or introspected, where a matcher is at work."""
+        agent = self.loaded.agents.get(client_id)
+        known = self.remembered_role(client_id) if agent is None else agent["role"]
+        return known or ""
+
+    def first_issue(self, grant_id: int | None) -> Row | None:
+        """The row of a grant's first token, where there is such a grant."""
+        row = None if grant_id is None else self.loaded.tokens.get(grant_id)
+        return row if row is not None and row["grant_id"] == grant_id else None
 
     def budget(self, grant_id: int) -> Budget:
         """The budget of a grant whose token says that it has one."""
@@ -158,3 +176,19 @@ def about_grant(entry: Entry, claims: Claims) -> None:
     entry.root_grant_id = claims.root_grant_id
     entry.task_id = claims.task_id
     entry.parent_task_id = claims.parent_task_id
+
+
+def about_first_issue(entry: Entry, row: Row) -> None:
+    """Let an audit row name the grant that an id was given of."""
+    entry.client_id, entry.grant_id = row["client_id"], row["grant_id"]
+    entry.parent_grant_id, entry.root_grant_id = row["parent_grant_id"], row["root_grant_id"]
+    entry.task_id, entry.parent_task_id = row["task_id"], row["parent_task_id"]
+
+
+def told_grounds(grounds: Grounds) -> dict[str, Any]:
+    """What an audit row says of why something was done: the score to four places, three reasons at most."""
+    return {
+        "action": grounds.action[:80],
+        "score": round(float(grounds.score), 4),
+        "reasons": [reason[:160] for reason in grounds.reasons[:3]],
+    }

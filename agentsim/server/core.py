@@ -24,7 +24,6 @@ from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
 from agentsim.server.decisions import decide, is_exclusive
 from agentsim.server.errors import InvalidToken, OAuthError, TooManyRequests
-from agentsim.server.history import PatternMatcher
 from agentsim.server.ids import IdGenerator
 from agentsim.server.keyring import KeyRing
 from agentsim.server.keys import Algorithm, SigningKey
@@ -38,6 +37,7 @@ from agentsim.server.rules import lists_agents
 from agentsim.server.store import ConflictError, Store
 from agentsim.server.throttling import too_many
 from agentsim.server.tokens import TokenCodec
+from agentsim.server.watch import Action, PatternMatcher
 
 #: How often a batch is decided anew when another writer was faster.
 _ATTEMPTS = 5
@@ -56,7 +56,7 @@ class Server:
     store : its database; by default one in memory.
     policy : what the organisation allows.
     clock, secrets, keyring : time, randomness and the signing keys; by default the system's and a new key.
-    matcher : judges execution patterns; without one ``historical_pattern_match`` is null.
+    matcher : judges execution patterns as they are verified; without one ``historical_pattern_match`` is null.
     writer : number of this writer: of its ids and of its audit chain.
     sharers : how many servers share the policy's rate limits, this one included: each takes its part.
     """
@@ -79,7 +79,8 @@ class Server:
         self._secrets = secrets or SystemSecrets()
         self.keyring = keyring or KeyRing(SigningKey.generate())
         self._codec = TokenCodec(self.policy.issuer, self.policy.audiences, self.keyring)
-        self._matcher = matcher
+        self.matcher = matcher
+        self._due: list[Action] = []
         self._writer = writer
         self._head: Head | None = self.store.head(writer)
         self._ids = IdGenerator(writer, last=self._head.log_id)
@@ -145,6 +146,12 @@ class Server:
         """Whether rows wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
             return self._filler.pending(self._clock.now() if at is None else at)
+
+    def due(self) -> list[Action]:
+        """What the matcher wants done since the last call, in the order of the uses; their grants are held already."""
+        with self._lock:
+            due, self._due = self._due, []
+        return due
 
     def rest(self) -> float | None:
         """Seconds until a budget ends whose rest will flow back; None where none is known."""
@@ -256,6 +263,7 @@ class Server:
         self._head = batch.trail.head
         self._buckets.take(batch.buckets)
         self.acquaintances.learn(batch.met)
+        self._due += batch.actions
         for row in batch.inserts["revocations"]:
             self._marks.add(row)
             self._filler.wake()
@@ -294,21 +302,27 @@ class Server:
         head: Head,
     ) -> Batch:
         needs = Needs(with_lineage=lists_agents(self.policy))
-        with_role = self._matcher is not None or bool(self.policy.limits.classes)
         for operation, fault in zip(operations, faults, strict=True):
             if fault is None:
-                collect(self._codec, operation, needs, with_role=with_role)
+                collect(self._codec, operation, needs, with_agent=self._wants_agent)
         return Batch(
             policy=self.policy,
             codec=self._codec,
             secrets=self._secrets,
             ids=self._ids,
-            matcher=self._matcher,
+            matcher=self.matcher,
+            remembered_role=self.acquaintances.role,
             old_marks=self._marks,
             loaded=self.store.load(connection, needs),
             trail=Trail(head, self._ids),
             buckets=self._buckets.draft(self.policy.limits),
         )
+
+    def _wants_agent(self, client_id: int) -> bool:
+        """Whether the agent of a token is to be loaded: for its class, or for its role where that is not remembered."""
+        if self.policy.limits.classes:
+            return True
+        return self.matcher is not None and self.acquaintances.role(client_id) is None
 
     def _decide(self, batch: Batch, operation: Operation, now: int, fault: str | None) -> Answer | OAuthError:
         began = perf_counter_ns()

@@ -7,6 +7,7 @@ from agentsim.server import (
     agents,
     consent,
     grants,
+    holds,
     introspection,
     notes,
     refresh,
@@ -26,6 +27,7 @@ from agentsim.server.operations import (
     Deny,
     Disable,
     Enable,
+    Hold,
     Introspect,
     Issue,
     IssueChild,
@@ -35,6 +37,7 @@ from agentsim.server.operations import (
     NoteSignIn,
     Operation,
     ReadAgent,
+    Reauthorize,
     RecordExecution,
     Redeem,
     Refresh,
@@ -72,12 +75,14 @@ _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {
     # A root grant like any other; whose consent it rests on, its principal says.
     Redeem: ("token_issued", consent.redeem),
     Withdraw: ("consent_withdrawn", consent.withdraw),
+    Hold: ("grant_held", holds.hold),
+    Reauthorize: ("grant_reauthorized", holds.reauthorize),
 }
 
 
 #: When an operation is exclusive; what is not here never is.
 _EXCLUSIVE: dict[type, Callable[[Any], bool]] = {
-    Revoke: lambda operation: operation.token is None,
+    Revoke: lambda operation: operation.token is None and operation.grant_id is None,
     Withdraw: lambda operation: operation.grant_id is None,
     **dict.fromkeys((Disable, Enable, RotateSecret, UpdateAgent), lambda _: True),
 }

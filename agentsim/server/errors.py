@@ -19,6 +19,8 @@
     │                        400 unapproved_software_statement  RFC 7591 section 3.2.2
     ├── InvalidToken         401 invalid_token          RFC 6750 section 3.1
     ├── InsufficientScope    403 insufficient_scope     RFC 6750 section 3.1
+    ├── InsufficientUserAuthentication
+    │                        401 insufficient_user_authentication RFC 9470 section 3
     ├── AccessDenied         403 access_denied          RFC 6749 section 4.1.2.1
     ├── TooManyRequests      429 too_many_requests      RFC 6585 section 4
     └── TemporarilyUnavailable
@@ -155,6 +157,12 @@ class InsufficientScope(OAuthError):
     """The access token is good, but not for this."""
 
     error, status = "insufficient_scope", 403
+
+
+class InsufficientUserAuthentication(OAuthError):
+    """The access token is good, but somebody has to vouch for it first: its grant is held."""
+
+    error, status = "insufficient_user_authentication", 401
 
 
 class AccessDenied(OAuthError):

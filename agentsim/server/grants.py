@@ -12,6 +12,7 @@ from agentsim.server.checks import authenticate, check_grant_type, check_princip
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest, task_name
 from agentsim.server.errors import AccessDenied, InvalidGrant, InvalidRequest, InvalidToken, OAuthError
+from agentsim.server.holds import check_held
 from agentsim.server.lineage import task_key
 from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
@@ -147,6 +148,7 @@ def _check_parent(batch: Batch, request: IssueChild, agent: Row, entry: Entry) -
             "parent_expired", "the parent's token has expired", hint="the parent must refresh first"
         )
     check_agents(batch, parent.lineage)
+    check_held(batch, parent.grant_id, of_grant=True)
     if request.parent_task_id is not None and request.parent_task_id != parent.task_id:
         raise InvalidGrant("parent_task_mismatch", "the parent's token is bound to another task")
     if parent.owner != agent["owner"] and parent.may_act != agent["client_id"]:

@@ -1,4 +1,4 @@
-"""What a grant has done so far: a small state of integers and capped sets, and the seam to whoever judges it.
+"""What a grant has done so far: a small state of integers and capped sets.
 
 The state is a fold of audit rows: whoever reads the rows later can make the same one again. Whole trees and agents have
 such a state, too, where somebody follows the rows; the server keeps those of grants.
@@ -10,8 +10,6 @@ from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 import orjson
-
-from agentsim.server.operations import Verify
 
 #: How many different tools a state counts by name; the rest count together. No tool has a blank in its name.
 MOST_TOOLS = 32
@@ -83,17 +81,33 @@ class GrantState:
     pause_ms: int = 0
     #: Sum of their squares.
     pause_ms2: int = 0
+    #: Introspections by callers that it was not given for.
+    foreign_lookups: int = 0
+    #: Refreshes after which, or after its issue, nothing was used before the next one.
+    idle_refreshes: int = 0
+    has_been_used: bool = False
+    #: Calls of the same tool on the same resources one after the other: just now, and the most so far.
+    run: int = 0
+    longest_run: int = 0
     caller_changes: int = 0
     address_changes: int = 0
+    #: Changes back to one that was there before.
+    caller_returns: int = 0
+    address_returns: int = 0
     last_caller: int = 0
     last_address: int = 0
-    #: One more than its place in ``tools``.
+    #: One more than its place in ``tools``; and CRC-32 of the resources.
     last_tool: int = 0
+    last_where: int = 0
     #: What only agents have: registered under a name that was taken, tools used that were withdrawn, grants of others
     #: that it ended.
     namesakes: int = 0
     withdrawn_uses: int = 0
     ended_others: int = 0
+    #: Since when the grant may not be used until somebody re-authorises it, and when somebody did; 0: it is not held,
+    #: nobody has. No part of what it does.
+    held_at: int = 0
+    reauthorized_at: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     tools: dict[str, int] = field(default_factory=dict)
     #: Executions of tools that failed.
@@ -132,8 +146,8 @@ class GrantState:
             return
         self.decisions += 1
         self._note_time(event.timestamp)
-        # Children ask for themselves, from wherever they are.
-        if event.event_type != "child_token_issued":
+        # Children ask for themselves, and resource servers look up, from wherever they are.
+        if event.event_type not in ("child_token_issued", "token_introspected"):
             self._note_parties(details.get("caller"), event.source_ip)
         if not granted:
             self._note_refusal(event.reason or "", details.get("excess"))
@@ -149,8 +163,12 @@ class GrantState:
                 self.own_children += "by_parent" in details
             case "token_refreshed":
                 self.refreshes += granted
+                if granted:
+                    self.idle_refreshes += not self.has_been_used
+                    self.has_been_used = False
             case "token_introspected":
                 self.introspections += 1
+                self.foreign_lookups += "foreign" in details
 
     def note_refused(self, event: Event) -> None:
         """Take in a refusal that is about no grant."""
@@ -191,12 +209,16 @@ class GrantState:
     def _note_parties(self, caller: str | None, address: str | None) -> None:
         if caller is not None:
             code = crc32(caller.encode())
-            self.caller_changes += self.last_caller not in (0, code)
+            if self.last_caller not in (0, code):
+                self.caller_changes += 1
+                self.caller_returns += code in self.callers
             self.last_caller = code
             _remember(self.callers, code, MOST_PARTIES)
         if address is not None:
             code = crc32(address.encode())
-            self.address_changes += self.last_address not in (0, code)
+            if self.last_address not in (0, code):
+                self.address_changes += 1
+                self.address_returns += code in self.addresses
             self.last_address = code
             _remember(self.addresses, code, MOST_PARTIES)
 
@@ -208,12 +230,16 @@ class GrantState:
     def _note_use(self, tools: Sequence[str], resources: Sequence[str]) -> None:
         """A use is one tool of a call, with all resources of the call."""
         where = " ".join(sorted(resources))[:RESOURCE_TEXT]
+        code = crc32(where.encode())
+        self.has_been_used = True
         for tool in tools:
             name = tool if tool in self.tools or len(self.tools) < MOST_TOOLS else OTHERS
             self.tools[name] = self.tools.get(name, 0) + 1
             place = list(self.tools).index(name)
             _remember(self.pairs, self.last_tool * 64 + place, MOST_PAIRS)
-            self.last_tool = place + 1
+            self.run = self.run + 1 if (self.last_tool, self.last_where) == (place + 1, code) else 1
+            self.longest_run = max(self.longest_run, self.run)
+            self.last_tool, self.last_where = place + 1, code
             _remember(self.resources, where, MOST_RESOURCES)
 
     def _note_execution(self, tool: str, *, failed: bool) -> None:
@@ -234,19 +260,3 @@ _Name = TypeVar("_Name", int, str)
 def _remember(known: list[_Name], name: _Name, most: int) -> None:
     if name not in known and len(known) < most:
         known.append(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What a matcher says of a grant: the document's three members."""
-
-    historical_pattern_match: bool
-    execution_pattern: str
-    risk_assessment: str
-
-
-class PatternMatcher(Protocol):
-    """Judges a grant by its state. The server knows nobody who does; it is handed one, or none."""
-
-    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
-        """Judge the grant of an agent of this role, as it asks for this (None: as it stands)."""

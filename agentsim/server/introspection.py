@@ -14,6 +14,7 @@ from agentsim.server.claims import Claims, actor_chain
 from agentsim.server.clock import SECOND
 from agentsim.server.credentials import client_name, digest, matches, parse_keyed_token
 from agentsim.server.errors import AccessDenied, InvalidToken
+from agentsim.server.holds import STEP_UP_REQUIRED, assess, told_reasons
 from agentsim.server.lineage import unpack
 from agentsim.server.operations import Introspect
 from agentsim.server.parties import Admin
@@ -48,6 +49,10 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         return _inactive(entry, "revoked")
     if entry.timestamp >= claims.expires_at:
         return _inactive(entry, "expired")
+    if batch.grant_state(claims.grant_id).held_at:
+        return _inactive(entry, STEP_UP_REQUIRED)
+    if request.caller is not None and request.caller not in _servers(claims):
+        entry.details["foreign"] = True
     entitled = request.by is None or isinstance(request.by, Admin) or is_in_lineage(caller, claims)
     return Introspection(
         log_id=0,
@@ -69,8 +74,15 @@ def introspect(batch: Batch, request: Introspect, entry: Entry) -> Introspection
         authorization_details=claims.authorization_details,
         budget=claims.budget,
         budget_left=None if claims.budget is None else left_of(batch, claims),
-        task_history=_task_history(batch, claims) if request.include_task_history and entitled else None,
+        task_history=_task_history(batch, request, claims, entry.timestamp)
+        if request.include_task_history and entitled
+        else None,
     )
+
+
+def _servers(claims: Claims) -> set[str]:
+    """The resource servers that a token is for: what its resources begin with."""
+    return {resource.partition("/")[0] for resource in scopes.members(claims.resources)}
 
 
 def _inactive(entry: Entry, reason: str) -> Introspection:
@@ -104,6 +116,8 @@ def _about_refresh_token(
         return _inactive(entry, "refresh_reused")
     if entry.timestamp >= row["grant_expires_at"]:
         return _inactive(entry, "expired")
+    if batch.grant_state(row["grant_id"]).held_at:
+        return _inactive(entry, STEP_UP_REQUIRED)
     try:
         check_agents(batch, unpack(row["lineage"]))
     except AccessDenied as error:
@@ -123,7 +137,7 @@ def _about_refresh_token(
     )
 
 
-def _task_history(batch: Batch, claims: Claims) -> dict[str, Any]:
+def _task_history(batch: Batch, request: Introspect, claims: Claims, now: int) -> dict[str, Any]:
     """Task chain, execution logs and, where a matcher is at work, its judgement."""
     state = batch.grant_state(claims.grant_id)
     history = {
@@ -147,9 +161,11 @@ def _task_history(batch: Batch, claims: Claims) -> dict[str, Any]:
         "execution_patterns": state.patterns(),
         "execution_pattern": None,
         "risk_assessment": None,
+        "risk_reasons": [],
     }
-    if batch.matcher is not None:
-        assessment = batch.matcher.assess(batch.loaded.agents[claims.client_id]["role"], state, None)
+    assessment = assess(batch, claims, now)
+    if assessment is not None:
         history["execution_pattern"] = assessment.execution_pattern
         history["risk_assessment"] = assessment.risk_assessment
+        history["risk_reasons"] = told_reasons(request.by, assessment)
     return history

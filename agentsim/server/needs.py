@@ -1,5 +1,6 @@
 """Needs: the keys of the rows that operations lead to, so that one load serves a whole batch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agentsim.server.assertions import peek
@@ -11,6 +12,7 @@ from agentsim.server.operations import (
     Deny,
     Disable,
     Enable,
+    Hold,
     Introspect,
     Issue,
     IssueChild,
@@ -20,6 +22,7 @@ from agentsim.server.operations import (
     NoteSignIn,
     Operation,
     ReadAgent,
+    Reauthorize,
     RecordExecution,
     Redeem,
     Refresh,
@@ -53,13 +56,20 @@ class Needs:
     assertions: set[bytes] = field(default_factory=set)
 
 
-def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role: bool) -> None:
-    """Add the keys that an operation leads to."""
+def collect(
+    codec: TokenCodec, operation: Operation, needs: Needs, *, with_agent: Callable[[int], bool]
+) -> None:
+    """Add the keys that an operation leads to.
+
+    Parameters
+    ----------
+    with_agent : whether the agent of a token that is asked about is wanted, too.
+    """
     match operation:
         # What comes most often comes first.
         case Verify(by=by, token=token, include_history=history):
             _collect_caller(by, needs)
-            _collect_token(codec, token, needs, with_role=with_role, tasks=history)
+            _collect_token(codec, token, needs, with_agent=with_agent, tasks=history)
         case RecordExecution(token=token):
             _collect_token(codec, token, needs)
         case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
@@ -69,7 +79,7 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
         case Redeem(by=by, code=code):
             _collect_caller(by, needs)
             _add(needs.codes, parse_keyed_token("ac", code))
-        case Withdraw(grant_id=grant_id):
+        case Withdraw(grant_id=grant_id) | Hold(grant_id=grant_id) | Reauthorize(grant_id=grant_id):
             _add(needs.tokens, grant_id)
         case Confirm(registration_token=token):
             _add(needs.clients, parse_keyed_token("reg", token))
@@ -86,9 +96,10 @@ def collect(codec: TokenCodec, operation: Operation, needs: Needs, *, with_role:
         case Introspect(by=by, token=token, include_task_history=history):
             _collect_caller(by, needs)
             _add(needs.tokens, parse_keyed_token("rt", token))
-            _collect_token(codec, token, needs, with_role=with_role, logs=history)
-        case Revoke(by=by, token=revoked, client_id=client_id):
+            _collect_token(codec, token, needs, with_agent=with_agent, logs=history)
+        case Revoke(by=by, token=revoked, client_id=client_id, grant_id=grant_id):
             _collect_caller(by, needs)
+            _add(needs.tokens, grant_id)
             if revoked is not None:
                 _add(needs.tokens, parse_keyed_token("rt", revoked))
             if client_id is not None:
@@ -110,7 +121,7 @@ def _collect_token(
     token: str,
     needs: Needs,
     *,
-    with_role: bool = False,
+    with_agent: Callable[[int], bool] | None = None,
     tasks: bool = False,
     logs: bool = False,
 ) -> None:
@@ -123,7 +134,7 @@ def _collect_token(
         needs.budgets.add(claims.grant_id)
     if needs.with_lineage:
         needs.clients.update(client for _, client, _ in claims.lineage)
-    if with_role:
+    if with_agent is not None and with_agent(claims.client_id):
         needs.clients.add(claims.client_id)
     if tasks:
         needs.task_history_of.add((claims.client_id, claims.owner))

@@ -6,6 +6,7 @@ from agentsim.server.batch import Batch, Row
 from agentsim.server.checks import authenticate, check_grant_type
 from agentsim.server.credentials import digest, matches, parse_keyed_token
 from agentsim.server.errors import InvalidGrant, OAuthError
+from agentsim.server.holds import check_held
 from agentsim.server.lineage import Lineage, unpack
 from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
@@ -39,6 +40,7 @@ def refresh(batch: Batch, request: Refresh, entry: Entry) -> TokenGrant:
         raise InvalidGrant("refresh_reused", "the refresh token had been used; its grant is ended")
     if now >= first["grant_expires_at"]:
         raise InvalidGrant("refresh_expired", "the grant has expired", hint="ask for a new grant")
+    check_held(batch, first["grant_id"], of_grant=True)
     claims = make_claims(
         refreshed_terms(batch, first, request, agent),
         token_id=batch.ids.next(now),

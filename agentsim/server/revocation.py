@@ -5,7 +5,7 @@ The rows below are filled in afterwards (:mod:`agentsim.server.closure`); no dec
 
 from agentsim.server.answers import Revocation
 from agentsim.server.audit import Entry
-from agentsim.server.batch import Batch, Row, about_grant
+from agentsim.server.batch import Batch, Row, about_first_issue, about_grant, told_grounds
 from agentsim.server.checks import authenticate, check_text
 from agentsim.server.credentials import (
     client_name,
@@ -29,11 +29,15 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     entry.reason = request.reason[:80]
     by = request.by.owner if isinstance(request.by, Admin) else request.by.client_id
     entry.details = {"by": by[:80] if isinstance(request.by, Admin) else writable_name(by)}
-    named = [request.token, request.task_id, request.client_id, request.principal]
+    if request.grounds is not None:
+        entry.details["risk"] = told_grounds(request.grounds)
+    named = [request.token, request.grant_id, request.task_id, request.client_id, request.principal]
     if sum(name is not None for name in named) != 1:
-        raise InvalidRequest("invalid_request", "name exactly one of token, task_id, client_id and principal")
-    if request.token is None and not request.cascade:
-        raise InvalidRequest("invalid_request", "only the revocation of a token can leave out the cascade")
+        raise InvalidRequest(
+            "invalid_request", "name exactly one of token, grant_id, task_id, client_id and principal"
+        )
+    if request.token is None and request.grant_id is None and not request.cascade:
+        raise InvalidRequest("invalid_request", "only the revocation of a grant can leave out the cascade")
     if len(request.affected_task_chain) > MOST_TASKS:
         raise InvalidRequest("invalid_request", f"at most {MOST_TASKS} tasks can be named")
     check_text(
@@ -44,8 +48,8 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     if caller is not None and (request.token is None or request.affected_task_chain):
         raise AccessDenied("not_entitled", "an agent may revoke by token only, and end no tasks by name")
     owner = _named_owner(request)
-    if request.token is not None:
-        found = _grant_of(batch, request.token, entry)
+    if request.token is not None or request.grant_id is not None:
+        found = _named_grant(batch, request, entry)
         if found is None:
             entry.status, entry.reason = "refused", "token_malformed"
             return Revocation(
@@ -111,6 +115,17 @@ def end_grant(batch: Batch, row: Row, *, reason: str, revoked_by: str, now: int)
     """Mark a grant from within another decision; returns the revocation's id."""
     grant_id = row["grant_id"]
     return _mark(batch, "grant", grant_id, str(grant_id), row["owner"], reason, revoked_by, now)
+
+
+def _named_grant(batch: Batch, request: Revoke, entry: Entry) -> tuple[Lineage, str, str] | None:
+    """Lineage, owner and task of the grant that a token belongs to, or an id names."""
+    if request.token is not None:
+        return _grant_of(batch, request.token, entry)
+    row = batch.first_issue(request.grant_id)
+    if row is None:
+        raise AccessDenied("not_entitled", "there is no such grant of yours")
+    about_first_issue(entry, row)
+    return unpack(row["lineage"]), row["owner"], row["task_id"]
 
 
 def _grant_of(batch: Batch, token: str, entry: Entry) -> tuple[Lineage, str, str] | None:

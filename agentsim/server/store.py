@@ -151,6 +151,10 @@ class Store:
         """Become the one who fills until this transaction ends; False where another writer is."""
         return self._database.try_fill(connection)
 
+    def try_watch(self) -> bool:
+        """Become the one who watches until the store is closed; False where another process is."""
+        return self._database.try_watch()
+
     def pause(self, attempt: int) -> None:
         """Wait before what was in conflict is tried again: longer each time, and by chance, so that not all meet."""
         if self.shared:

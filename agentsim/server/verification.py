@@ -1,5 +1,7 @@
 """Verification: may this token be used for this, now? With the agent's history, as the document has it."""
 
+from contextlib import suppress
+
 from agentsim.server import scopes
 from agentsim.server.answers import ExecutionReceipt, Verification
 from agentsim.server.audit import Entry
@@ -9,10 +11,18 @@ from agentsim.server.callers import check_concerned, identify
 from agentsim.server.checks import check_text
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import digest
-from agentsim.server.errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
+from agentsim.server.errors import (
+    InsufficientScope,
+    InsufficientUserAuthentication,
+    InvalidRequest,
+    InvalidToken,
+    OAuthError,
+)
+from agentsim.server.holds import assess, check_held, heed, told_reasons
 from agentsim.server.operations import RecordExecution, Verify
 from agentsim.server.rules import check_agents
 from agentsim.server.throttling import charge
+from agentsim.server.watch import Assessment
 
 OUTCOMES = ("success", "error")
 
@@ -33,7 +43,7 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         "caller": None if request.caller is None else request.caller[:256],
     }
     caller = identify(batch, request.by, entry)
-    claims = None
+    claims = assessment = None
     try:
         claims = _decode(batch, request.token, entry)
         check_concerned(caller, request.by, claims)
@@ -47,14 +57,20 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         charge(batch, entry, claims.client_id, agent, tree=claims.root_grant_id)
         check_audience(request, claims)
         check_task(request, claims)
+        check_held(batch, claims.grant_id)
         check_use(request, claims, tools, resources)
+        assessment = assess(batch, claims, entry.timestamp, request)
+        heed(batch, entry, claims, assessment)
         # Last: what is refused costs nothing.
         charged = spend(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
-        return _answer(batch, request, entry, claims, Charge(), error.with_traceback(None))
+        refusal = error.with_traceback(None)
+        if claims is not None and assessment is None and _is_told(refusal):
+            assessment = _assess_refused(batch, request, entry, claims, refusal)
+        return _answer(batch, request, entry, claims, Charge(), assessment, refusal)
     if charged.cost is not None:
         entry.details["cost"] = charged.cost
-    return _answer(batch, request, entry, claims, charged, None)
+    return _answer(batch, request, entry, claims, charged, assessment, None)
 
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
@@ -134,12 +150,28 @@ def _covered(reason: str, what: str, asked: str, allowed: str) -> None:
         )
 
 
+def _assess_refused(
+    batch: Batch, request: Verify, entry: Entry, claims: Claims, refusal: OAuthError
+) -> Assessment | None:
+    """What is made of a use that is refused anyway: the refusal stays, but the grant may be held for it."""
+    assessment = assess(batch, claims, entry.timestamp, request, refusal.reason)
+    with suppress(InsufficientUserAuthentication):
+        heed(batch, entry, claims, assessment)
+    return assessment
+
+
+def _is_told(error: OAuthError | None) -> bool:
+    """Whether what was true of the token is told: not of one that is no longer active, not to strangers, not to a flood."""
+    return error is None or error.reason not in ("revoked", "expired", "not_entitled", "rate_limited")
+
+
 def _answer(
     batch: Batch,
     request: Verify,
     entry: Entry,
     claims: Claims | None,
     charged: Charge,
+    assessment: Assessment | None,
     error: OAuthError | None,
 ) -> Verification:
     if error is not None:
@@ -149,19 +181,19 @@ def _answer(
     )
     if claims is None:
         return answer
-    # What was true of the token is told with the refusal, except of one that is no longer active, to strangers, and
-    # where too much is asked.
-    is_told = error is None or error.reason not in ("revoked", "expired", "not_entitled", "rate_limited")
+    is_told = _is_told(error)
     if error is None or error.reason != "not_entitled":
         answer.grant_id = claims.grant_id
     if is_told:
         answer.scope = claims.scope
         answer.task_context_valid = error is None or not error.reason.endswith("task_mismatch")
-        if batch.matcher is not None:
-            role = batch.loaded.agents[claims.client_id]["role"]
-            assessment = batch.matcher.assess(role, batch.grant_state(claims.grant_id), request)
+        if assessment is not None:
             answer.historical_pattern_match = assessment.historical_pattern_match
     if request.include_history and is_told:
         answer.previous_tasks = batch.previous_tasks(claims)
         answer.execution_patterns = batch.grant_state(claims.grant_id).patterns()
+        if assessment is not None:
+            answer.execution_pattern = assessment.execution_pattern
+            answer.risk_assessment = assessment.risk_assessment
+            answer.risk_reasons = told_reasons(request.by, assessment)
     return answer

@@ -8,6 +8,7 @@ import orjson
 
 from agentsim.server.batch import Row
 from agentsim.server.credentials import client_name
+from agentsim.server.history import GrantState
 from agentsim.server.lineage import unpack
 from agentsim.server.metadata import profile_of
 
@@ -23,7 +24,7 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
     ended : the revocation that ended it, if one did.
     now : microseconds; tells what has expired.
     """
-    expired = now >= row["grant_expires_at"]
+    state = GrantState() if row["state"] is None else GrantState.from_json(row["state"])
     return {
         "grant_id": str(row["grant_id"]),
         "parent_grant_id": _text(row["parent_grant_id"]),
@@ -41,12 +42,20 @@ def grant_view(row: Row, ended: int | None, now: int) -> View:
         "level": row["max_scope_level"],
         "audience": row["audience"].split(),
         "budget": row["budget"],
-        "status": "revoked" if ended is not None else "expired" if expired else "active",
+        "status": _status(row, ended, now, held=bool(state.held_at)),
         "revocation_id": _text(ended),
         "issued_at": _moment(row["issued_at"]),
         "grant_expires_at": _moment(row["grant_expires_at"]),
-        "usage": _usage(row["state"]),
+        "usage": _usage(state.patterns()),
     }
+
+
+def _status(row: Row, ended: int | None, now: int, *, held: bool) -> str:
+    if ended is not None:
+        return "revoked"
+    if now >= row["grant_expires_at"]:
+        return "expired"
+    return "held" if held else "active"
 
 
 def agent_view(row: Row) -> View:
@@ -74,9 +83,8 @@ def audit_view(row: Row) -> View:
     }
 
 
-def _usage(state: str | None) -> View:
-    """How a grant is used: its state's counts, and when it was verified first and last."""
-    usage: View = orjson.loads(state) if state is not None else {}
+def _usage(usage: View) -> View:
+    """How a grant is used: its state's counts, and when something was asked about it first and last."""
     for name in ("first_at", "last_at"):
         usage[name] = _moment(usage[name]) if usage.get(name) else None
     return usage

@@ -1,4 +1,4 @@
-"""Durations and rates as people write them: ``5m``, ``1h30m``, ``50/s``.
+"""Durations and rates as people write them: ``5m``, ``1h30m``, ``50/s``, ``50/day``.
 
 A number without a unit is refused: nobody can tell whether ``300`` means seconds or microseconds.
 """
@@ -16,7 +16,7 @@ UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_00
 # Twelve digits are plenty, and more would overflow a float on the way.
 _PART = re.compile(r"(\d{1,12}(?:\.\d+)?)\s*(us|ms|d|h|m|s)\s*", re.ASCII)
 _DURATION = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
-_RATE = re.compile(r"(\d{1,12}(?:\.\d+)?)\s*/\s*(d|h|m|s)", re.ASCII)
+_RATE = re.compile(r"(\d{1,12}(?:\.\d+)?)\s*/\s*(d(?:ay)?|h(?:our)?|m(?:inute)?|s(?:econd)?)", re.ASCII)
 
 
 def parse_duration(value: Any) -> int:
@@ -49,7 +49,7 @@ def format_duration(microseconds: int) -> str:
 
 
 def parse_rate(value: Any) -> float:
-    """Return how many a second a text such as ``50/s``, ``600/h`` or ``0.5/m`` means.
+    """Return how many a second a text such as ``50/s``, ``600/h``, ``0.5/m`` or ``50/day`` means.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def parse_rate(value: Any) -> float:
     match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"not a rate: {value!r}; write for example 50/s, 30/m or 600/h")
-    return float(match[1]) / (UNITS[match[2]] / UNITS["s"])
+    return float(match[1]) / (UNITS[match[2][0]] / UNITS["s"])
 
 
 def format_rate(per_second: float) -> str:
@@ -82,5 +82,11 @@ Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
     PlainSerializer(format_rate, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*[dhms]$", "examples": ["50/s"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d+(\.\d+)?\s*/\s*(d(ay)?|h(our)?|m(inute)?|s(econd)?)$",
+            "examples": ["50/s"],
+        }
+    ),
 ]

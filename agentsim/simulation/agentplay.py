@@ -41,6 +41,9 @@ _ATTEMPTS = 4
 _PATIENCE = 8
 #: Careful agents refresh when less than this share of the lifetime is left.
 _MARGIN = 0.1
+#: What no client can do anything about. Of a budget, its parent, to which it reports, has no more to give either; a grant
+#: that is held waits for a person, and in a simulation none comes.
+_WAITS = frozenset(("budget_exhausted", "step_up_required"))
 #: A tree that has been done for so long has forgotten its tokens, and what it has not finished by then.
 _FORGETS_AFTER = 300 * SECOND
 
@@ -177,7 +180,7 @@ class AgentPlay:
     def _refresh(self, step: Step, holder: Holder) -> Refresh | None:
         if holder.access_token is None or holder.refresh_token is None:
             return None
-        return self._requests.refresh(step.actor, holder.client, holder.refresh_token)
+        return self._requests.refresh(step.actor, holder.client, holder.refresh_token, step.ref)
 
     def _report(self, step: Step, holder: Holder) -> Operation | None:
         """How a call went, once, if it was let through."""
@@ -210,7 +213,7 @@ class AgentPlay:
             return self._settle_tokens(step, holder, answer)
         # The grant has ended: ask for a new one, where that is still to be had.
         holder.access_token = holder.refresh_token = None
-        if holder.attempts >= _ATTEMPTS:
+        if holder.attempts >= _ATTEMPTS or getattr(answer, "reason", None) in _WAITS:
             holder.stopped = True
             return ()
         return self._again(step, Kind.ISSUE if self._parent(step) < 0 else Kind.ISSUE_CHILD)
@@ -230,8 +233,7 @@ class AgentPlay:
             done = step.time + int(self._intents.calls.duration[step.ref])
             return (Step(done, next(self._orders), step.actor, -1, Kind.EXECUTION, step.ref),)
         assert answer.error is not None
-        if answer.error.reason == "budget_exhausted":
-            # Its parent, to which it reports, has no more to give either.
+        if answer.error.reason in _WAITS:
             holder.stopped = True
         if answer.error.error != "invalid_token" or not self._is_intent(step):
             return ()

@@ -98,6 +98,9 @@ def _scenario(run: Run) -> Scenario:
         raise ForkError(f"{run.path}: the Run is {manifest.status}; finish it first: {manifest.reproduce}")
     if manifest.fork is not None:
         raise ForkError(f"{run.path}: is a fork itself; fork {manifest.fork.run}, with other settings")
+    if manifest.thresholds is not None:
+        text = "was played under thresholds, which a fork does not know; simulate it without, then fork it"
+        raise ForkError(f"{run.path}: {text}")
     scenario = parse_scenario(manifest.source, run.path)
     if find(manifest.source, "workload.clock") == "wall":
         raise ForkError(f"{run.path}: was played in real time, which nothing plays again")

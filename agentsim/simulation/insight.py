@@ -134,13 +134,15 @@ class Insight:
         return {**settings.chain, "": settings.start}
 
     def _note_calls(self, victim: Victim, number: int, moment: int) -> None:
-        """How many calls the agent has made by then, and the tool of the last."""
+        """How many calls the agent has made by then, the tool of the last, and the host that it is on."""
         calls, intents = self._intents.calls, self._intents
         first, last = int(calls.first[number]), int(calls.first[number + 1])
         since = moment - int(intents.plans.issued[number])
         victim.calls = int(np.searchsorted(calls.offset[first:last], since, side="right"))
         if victim.calls:
             victim.last_tool = intents.population.catalogue.tools[calls.tool[first + victim.calls - 1]]
+            victim.source_ip = intents.host(number, first + victim.calls - 1)
+            victim.caller = f"host-{victim.source_ip}"
 
 
 def _both(tools: Tools, others: Tools) -> Tools:

@@ -39,10 +39,10 @@ class Marks:
     def catch_up(self) -> None:
         """Take in what was committed since."""
         for row in self._read():
-            # Nobody in a simulation ends an agent or a principal; such marks would end older grants alone.
-            assert row["kind"] in ("grant", "task"), row["kind"]
+            # Nobody in a simulation ends a principal, or lets an agent that was disabled act again.
+            assert row["kind"] in ("grant", "task", "client"), row["kind"]
             mark = Mark(row["revocation_id"], row["revoked_at"])
-            self._by_key[row["kind"], row["key"]] = mark
+            self._by_key.setdefault((row["kind"], row["key"]), mark)
             self._unfilled.append(mark)
 
     def fill(self, moment: int) -> None:
@@ -52,9 +52,9 @@ class Marks:
         self._unfilled.clear()
 
     def above(self, claims: Claims) -> Iterator[Mark]:
-        """The marks that end a token: on its grant, its task, or those of an ancestor."""
-        for grant, _, task in claims.lineage:
-            for key in (("grant", grant), ("task", task)):
+        """The marks that end a token: on its grant, its task, its agent, or those of an ancestor."""
+        for grant, client, task in claims.lineage:
+            for key in (("grant", grant), ("task", task), ("client", client)):
                 if (mark := self._by_key.get(key)) is not None:
                     yield mark
 

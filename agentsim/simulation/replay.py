@@ -69,11 +69,12 @@ class _Kind(IntEnum):
 
 
 def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = False) -> Run:
-    """Replay a trace table into a Run.
+    """Replay traces into a Run.
 
     Parameters
     ----------
-    traces : Parquet file in the long format of :mod:`agentsim.simulation.traces`.
+    traces : Parquet file in the long format of :mod:`agentsim.simulation.traces`, or OpenTelemetry spans as
+        :mod:`agentsim.simulation.otlp` reads them.
     out : directory of the Run.
     batch_size : operations in one call of the server at most; changes nothing but the wall time.
     progress : show a bar.
@@ -81,7 +82,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
     Raises
     ------
     TraceError
-        If the table cannot be used.
+        If the traces cannot be used.
     RunError
         If the directory cannot be.
     """
@@ -97,6 +98,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
             "runs": int((read.grants["parent"] < 0).sum()),
             "calls": len(read.calls),
             "timing": read.timing,
+            **read.source,
         },
         policy=_POLICY.model_dump(mode="json"),
         reproduce=shlex.join(["agentsim", "replay", str(traces), "--out", str(out)]),
@@ -265,11 +267,16 @@ class _Replay:
             tool=self._calls["tool"][call],
             resource=grant.allowed_resources[0],
             outcome="error" if self._calls["error"][call] else "success",
-            args_digest=self._calls["args_digest"][call],
+            args_digest=_text(self._calls["args_digest"][call]),
             n_args=_plain(self._calls["n_args"][call]),
             arg_chars=_plain(self._calls["arg_chars"][call]),
             result_chars=_plain(self._calls["result_chars"][call]),
         )
+
+
+def _text(value: Any) -> str | None:
+    # What is missing in a column of texts is a float there.
+    return value if isinstance(value, str) else None
 
 
 def _plain(value: Any) -> int | None:

@@ -86,9 +86,9 @@ class Requests:
             source_ip=intents.host(number),
         )
 
-    def refresh(self, number: int, client: Client, refresh_token: str) -> Refresh:
-        """An agent exchanges its refresh token."""
-        return Refresh(by=client, refresh_token=refresh_token, source_ip=self._intents.host(number))
+    def refresh(self, number: int, client: Client, refresh_token: str, call: int) -> Refresh:
+        """An agent exchanges its refresh token, from where it makes the call that it needs a new one for."""
+        return Refresh(by=client, refresh_token=refresh_token, source_ip=self._intents.host(number, call))
 
     def verify(self, number: int, token: str, call: int) -> Verify:
         """The receiver of a tool call asks whether the token may be used for it."""

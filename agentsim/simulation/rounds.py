@@ -8,7 +8,7 @@ round and not by time: a shorter window is more exact, a longer one faster; how 
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol
@@ -58,6 +58,7 @@ class Stage:
     window : microseconds of simulated time that go to the server together.
     batch_size : operations in one call at most.
     pace : when steps are taken; at once if left out.
+    closing : called with the end of each window when all of its steps have been taken, before marks are filled in.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Stage:
         window: int,
         batch_size: int,
         pace: Pace | None = None,
+        closing: Callable[[int], None] | None = None,
     ) -> None:
+        self._closing = closing
         self._server = server
         self._log = log
         self._start = start
@@ -120,6 +123,8 @@ class Stage:
                         insort(due, following)
                     else:
                         self._waiting[(following.time - self._start) // self._window].append(following)
+        if self._closing is not None:
+            self._closing(end)
         while self._server.pending(end):
             self._server.fill(at=end)
         self._log.close_window(number, end - self._window)

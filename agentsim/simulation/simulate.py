@@ -13,6 +13,7 @@ from typing import NoReturn
 from tqdm.auto import tqdm
 
 from agentsim.run import Failure, Manifest, Run, RunWriter
+from agentsim.server import Watch
 from agentsim.simulation.cluster import Cluster
 from agentsim.simulation.processes import Processes
 from agentsim.simulation.scenario import Scenario
@@ -33,6 +34,8 @@ def simulate(
     policy_file: Path | None = None,
     command: Sequence[str] | None = None,
     turn: Turn | None = None,
+    watch: Watch | None = None,
+    thresholds_file: Path | None = None,
     progress: bool = False,
 ) -> Run:
     """Play a scenario into a Run.
@@ -49,6 +52,8 @@ def simulate(
         the command that makes the Run again.
     command : that command, where it is another than ``agentsim simulate``.
     turn : what changes in the middle.
+    watch : judges uses while they are verified, follows what is decided, and acts on both; None: nobody does.
+    thresholds_file : the thresholds that it was made from: for the command that makes the Run again.
     progress : show a bar.
 
     Returns
@@ -62,7 +67,8 @@ def simulate(
     """
     began = time.perf_counter()
     sizes = scenario.tenant_agents()
-    manifest = _manifest(scenario, turn, command or _command(scenario, out, source, policy_file))
+    again = command or _command(scenario, out, source, policy_file, thresholds_file)
+    manifest = _manifest(scenario, turn, watch, again)
     with RunWriter(out, manifest, fresh=fresh) as writer, _bar(sum(sizes), progress) as bar:
         bar.update(sum(sizes[tenant] for tenant in writer.manifest.tenants))
         # The largest first: what is begun last should not be what takes longest.
@@ -70,7 +76,7 @@ def simulate(
             set(range(len(sizes))) - writer.manifest.tenants.keys(), key=lambda tenant: -sizes[tenant]
         )
         place = writer.path.absolute()
-        work = TenantWork(scenario, place, batch_size, scratch=place, turn=turn)
+        work = TenantWork(scenario, place, batch_size, scratch=place, turn=turn, watch=watch)
         finished = bar.n
         with _crew(scheduler, jobs, len(todo), bar.update) as crew:
             for tenant, outcome in deal(work, todo, crew, bar.update):
@@ -100,17 +106,22 @@ def _bar(agents: int, progress: bool) -> tqdm[NoReturn]:
 
 
 def _command(
-    scenario: Scenario, out: Path, source: Path | str | None, policy_file: Path | None
+    scenario: Scenario,
+    out: Path,
+    source: Path | str | None,
+    policy_file: Path | None,
+    thresholds_file: Path | None,
 ) -> Sequence[str]:
     agents, seed = str(scenario.population.agents), str(scenario.seed)
     return [
         *("agentsim", "simulate", str(source or f"{scenario.name}.yaml")),
         *(() if policy_file is None else ("--policy", str(policy_file))),
+        *(() if thresholds_file is None else ("--thresholds", str(thresholds_file))),
         *("--agents", agents, "--seed", seed, "--out", str(out)),
     ]
 
 
-def _manifest(scenario: Scenario, turn: Turn | None, command: Sequence[str]) -> Manifest:
+def _manifest(scenario: Scenario, turn: Turn | None, watch: Watch | None, command: Sequence[str]) -> Manifest:
     policy = turn.policy if turn else scenario.policy.server_policy()
     return Manifest(
         kind="simulation",
@@ -119,6 +130,7 @@ def _manifest(scenario: Scenario, turn: Turn | None, command: Sequence[str]) -> 
         source=scenario.resolved(),
         policy=policy.model_dump(mode="json"),
         fork=turn.entry if turn else None,
+        thresholds=watch.digest if watch else None,
         reproduce=shlex.join(command),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

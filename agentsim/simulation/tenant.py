@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentsim.run import WORK
-from agentsim.server import KeyRing, Policy, SeededSecrets, Server, SigningKey, Store
+from agentsim.server import KeyRing, PatternMatcher, Policy, SeededSecrets, Server, SigningKey, Store
 from agentsim.simulation.streams import STREAM, generator
 
 
 @contextmanager
-def open_tenant(scratch: Path, tenant: int, entropy: int, policy: Policy) -> Iterator[tuple[Server, Path]]:
+def open_tenant(
+    scratch: Path, tenant: int, entropy: int, policy: Policy, matcher: PatternMatcher | None = None
+) -> Iterator[tuple[Server, Path]]:
     """A server with an empty database in a folder of its own, which is removed at the end.
 
     Yields
@@ -32,6 +34,7 @@ def open_tenant(scratch: Path, tenant: int, entropy: int, policy: Policy) -> Ite
                 policy=policy,
                 keyring=KeyRing(SigningKey.from_seed(generator(entropy, STREAM.KEYS, tenant).bytes(32))),
                 secrets=SeededSecrets(generator(entropy, STREAM.SECRETS, tenant).bytes(32)),
+                matcher=matcher,
                 writer=tenant,
             ),
             database,

@@ -13,7 +13,8 @@ import pyarrow as pa
 from sqlalchemy import select
 
 from agentsim.run import Failure, FileEntry, PartWriter, TenantEntry
-from agentsim.server import Server
+from agentsim.server import Server, Watch
+from agentsim.server.following import Follower
 from agentsim.server.schema import AuditRow
 from agentsim.server.store import Store, table
 from agentsim.server.tokens import TokenCodec
@@ -23,6 +24,7 @@ from agentsim.simulation.export import TenantExport
 from agentsim.simulation.intents import Intents, make_intents
 from agentsim.simulation.knowledge import Marks, committed_marks
 from agentsim.simulation.pace import AtOnce, InRealTime, Pace
+from agentsim.simulation.response import Response
 from agentsim.simulation.rounds import Stage
 from agentsim.simulation.scenario import Scenario
 from agentsim.simulation.shards import Advance, Stopped
@@ -58,6 +60,8 @@ class TenantWork:
     scratch: Path
     #: What changes in the middle.
     turn: Turn | None
+    #: What judges and follows; None: nobody does.
+    watch: Watch | None = None
 
     def __call__(self, tenant: int, advance: Advance) -> Played | Failure:
         """Play one tenant and write its tables; what goes wrong is an outcome, too."""
@@ -81,10 +85,12 @@ class TenantWork:
         writer = PartWriter(self.path)
         intents = make_intents(scenario, tenant)
         policy = scenario.policy.server_policy()
-        with open_tenant(self.scratch, tenant, scenario.seed, policy) as (server, database):
+        matcher, watcher = (None, None) if self.watch is None else self.watch.for_tenant(tenant)
+        with open_tenant(self.scratch, tenant, scenario.seed, policy, matcher) as (server, database):
             log = WindowLog(tenant, server, database)
             verifiers = _verifiers(scenario, tenant, intents, server)
             play = TenantPlay(scenario, tenant, intents, verifiers)
+            response = Response(Follower(server, watcher), log, verifiers)
             stage = Stage(
                 server,
                 log,
@@ -92,6 +98,7 @@ class TenantWork:
                 window=span,
                 batch_size=self.batch_size,
                 pace=_pace(scenario),
+                closing=None if self.watch is None else response,
             )
             export = TenantExport(server.store, writer, tenant)
             windows, done = 0, 0

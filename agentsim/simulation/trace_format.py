@@ -20,6 +20,16 @@ _NUMBERS = ("step", "t", *_SIZES, "label")
 _FLAGS = ("error", "attack_attempted", "utility")
 #: All columns that a trace table must have; it may have others.
 COLUMNS = (*_TEXTS, *_NUMBERS, *_FLAGS)
+#: Their types as this package writes them; others of the same kind may be read.
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXTS),
+        *((name, pa.float64()) for name in _NUMBERS),
+        *((name, pa.bool_()) for name in _FLAGS),
+    ]
+)
+#: The tool in the row of a run, or a task, in which none was called.
+NO_CALL = "<no_tool_call>"
 _NEVER_NULL = ("run_id", "agent", "suite", "task_id", "tool", "step", "error")
 _NEVER_EMPTY = ("run_id", "agent", "suite", "task_id", "tool")
 #: A year in seconds: no run of an agent is longer, and its microseconds fit an integer many times over.
@@ -33,7 +43,9 @@ class TraceError(UserError):
         self.path = path
         self.faults = tuple(faults)
         single = len(self.faults) == 1
-        lines = [f"{path}: {self.faults[0]}"] if single else [f"{path}: not a trace table", *self.faults]
+        lines = (
+            [f"{path}: {self.faults[0]}"] if single else [f"{path}: cannot be used as traces", *self.faults]
+        )
         super().__init__("\n  ".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -61,6 +73,17 @@ def read_rows(path: Path) -> pd.DataFrame:
         raise TraceError(path, ["no such file"]) from None
     except (OSError, pa.ArrowException) as exc:
         raise TraceError(path, [f"cannot be read as Parquet: {exc}"]) from exc
+    return check_rows(path, table)
+
+
+def check_rows(path: Path, table: pa.Table) -> pd.DataFrame:
+    """Check a table of traces that came from a file; returns what :func:`read_rows` does.
+
+    Raises
+    ------
+    TraceError
+        With all that is wrong with its columns, or else with all that is wrong with its values.
+    """
     faults = list(_column_faults(table))
     if faults:
         raise TraceError(path, faults)

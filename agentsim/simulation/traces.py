@@ -1,4 +1,4 @@
-"""Real agent traces in a long format, one row per tool call, made ready to be replayed.
+"""Real agent traces in a long format, one row per tool call, made ready to be replayed. Spans become such rows first.
 
 Columns: ``run_id``, ``agent``, ``suite``, ``task_id``, ``parent_task_id``, ``step``, ``t`` (seconds since the run began,
 null without a clock), ``tool``, ``args_digest``, ``n_args``, ``arg_chars``, ``result_chars``, ``error``; and the answers
@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from agentsim.simulation.trace_format import read_rows
+from agentsim.simulation.otlp import is_otlp, read_spans
+from agentsim.simulation.trace_format import NO_CALL, read_rows
 
-#: The row of a run that called no tool.
-NO_CALL = "<no_tool_call>"
 _UNFIT = re.compile(r"[^\w.\-]+", re.ASCII)
 #: Longest name that is kept of a task, an agent or a run, in characters.
 _LONGEST = 200
@@ -37,6 +37,7 @@ class Traces:
         ``n_args``, ``arg_chars``, ``result_chars``, ``error``; in order of time.
     answers : ``label``, ``label_detail``, ``attack_attempted``, ``utility`` – one row per grant.
     timing : whether every call has a time of its own.
+    source : what the file says of itself; nothing where it is a table.
     """
 
     agents: pd.DataFrame
@@ -45,17 +46,19 @@ class Traces:
     calls: pd.DataFrame
     answers: pd.DataFrame
     timing: bool
+    source: dict[str, Any]
 
 
 def read_traces(path: Path | str) -> Traces:
-    """Read and check a trace table in Parquet.
+    """Read and check traces: a table in Parquet, or OpenTelemetry spans in OTLP's JSON encoding.
 
     Raises
     ------
     TraceError
-        With everything that is wrong: see :func:`agentsim.simulation.trace_format.read_rows`.
+        With everything that is wrong: see :func:`agentsim.simulation.trace_format.read_rows` and
+        :func:`agentsim.simulation.otlp.read_spans`.
     """
-    rows = read_rows(Path(path))
+    rows, source = read_spans(Path(path)) if is_otlp(Path(path)) else (read_rows(Path(path)), {})
     rows["suite"] = rows["suite"].map({name: _canonical_suite(name) for name in rows["suite"].unique()})
     called = rows["tool"] != NO_CALL
     timing = bool(rows.loc[called, "t"].notna().all())
@@ -84,6 +87,7 @@ def read_traces(path: Path | str) -> Traces:
         ].rename(columns={"agent": "caller"}),
         answers=_answers(rows, len(grants)),
         timing=timing,
+        source=source,
     )
 
 

@@ -139,6 +139,10 @@ class Verifiers:
         told.log_id = answer.log_id
         return call, told
 
+    def expect_marks(self) -> None:
+        """Marks have been made by nobody's operation in the play."""
+        self._stale = True
+
     def close_window(self, end: int) -> None:
         """A window is over: its marks are filled in, and what was let through can be held against them."""
         self._catch_up()

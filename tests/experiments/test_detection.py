@@ -78,7 +78,7 @@ def test_attacks_are_found_and_the_figures_hang_together(result):
     assert {attack for _, attack in recall.index} == KINDS | {"all"}
     own = recall.loc[result.chosen]
     assert own.loc["all", "attacks"] == own.drop(index="all")["attacks"].sum() == result.report.attacks
-    score, threshold = result.scores[result.chosen], result.threshold.value
+    score, threshold = result.scores[result.chosen], result.threshold
     alerts = result.scores[score >= threshold]
     assert len(alerts) == result.report.alerts
     assert result.report.precision.value == pytest.approx(alerts["attacked"].mean())
@@ -94,7 +94,7 @@ def test_attacks_are_found_and_the_figures_hang_together(result):
 def test_a_run_of_an_hour_says_that_it_is_no_day(result):
     assert result.days < 0.25
     assert any("simulated hours" in warning for warning in result.warnings)
-    assert any("are too few to tell its recall" in warning for warning in result.warnings)
+    assert any("too few attacks to tell" in warning for warning in result.warnings)
 
 
 def test_a_larger_budget_finds_no_fewer_attacks(run, result):

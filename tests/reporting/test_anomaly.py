@@ -144,8 +144,7 @@ def test_what_everybody_does_is_no_reason():
 
 
 def test_nobody_reached_the_threshold(run, result):
-    threshold = replace(result.threshold, value=np.inf)
-    (note,) = anomaly.alerts(run, replace(result, threshold=threshold), AGENTS)
+    (note,) = anomaly.alerts(run, replace(result, threshold=np.inf), AGENTS)
     assert isinstance(note, Note)
 
 

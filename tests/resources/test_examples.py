@@ -288,3 +288,19 @@ def test_too_many_uses_are_told_as_such(make_site: Any) -> None:
 def test_a_resource_server_that_must_ask_needs_a_client() -> None:
     with pytest.raises(ValueError, match="a client of its own"):
         Online(Issuer("https://auth.example"), FILES)
+
+
+def test_a_held_grant_is_told_with_the_challenge_of_rfc_9470(make_site: Any, by_tool: Any) -> None:
+    site = make_site(matcher=by_tool(file_write="step_up"), **POLICY)
+    asking = Api(site, starlette_app, "online")
+    token = root(site, site.agent(), scope="file_read:github file_write:github")
+    assert asking.get(token).status_code == 200
+    for method in ("PUT", "GET"):
+        refused = asking.get(token, method=method)
+        assert told(refused) == (401, "step_up_required")
+        assert 'error="insufficient_user_authentication"' in refused.headers["www-authenticate"]
+    asking.close()
+    # By introspection it is a token that is not active.
+    introspecting = Api(site, starlette_app, "introspection")
+    assert told(introspecting.get(token)) == (401, "inactive")
+    introspecting.close()

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from agentsim.risk import FEATURES, gather
 from agentsim.risk.model import ModelError, load, train
-from agentsim.risk.modelfile import dump_estimators
+from agentsim.risk.modelfile import dump_fitted
 
 
 def bureau(world, grants=90):
@@ -65,21 +65,24 @@ def test_a_saved_model_gives_the_same_scores(trained, saved, reference):
 
 def test_the_same_run_and_seed_give_the_same_bytes(trained, reference):
     once, again = (
-        dump_estimators(trained.detectors),
-        dump_estimators(train(reference, name="again", seed=3).detectors),
+        dump_fitted(trained.fitted),
+        dump_fitted(train(reference, name="again", seed=3).fitted),
     )
     assert once == again
 
 
-def test_every_grant_has_a_score_and_each_detectors_rank(trained, reference):
+def test_every_grant_tree_and_agent_has_a_score_and_each_detectors_rank(trained, reference):
     scores = trained.score(reference)
-    grants = gather(reference).features.index
-    assert scores["entity"].tolist() == grants.tolist()
     assert list(scores.columns[:6]) == ["kind", "tenant", "entity", "tree", "role", "score"]
     assert list(scores.columns[6:]) == [each.name for each in trained.card.kinds["grant"].detectors]
-    assert scores["tree"].nunique() == 30
-    assert set(scores["role"]) == {"lead", "clerk"}
+    for kind, roles in (("grant", {"lead", "clerk"}), ("tree", {"lead"}), ("agent", {"lead", "clerk"})):
+        of_kind = scores[scores["kind"] == kind]
+        assert of_kind["entity"].tolist() == gather(reference, kind).features.index.tolist()
+        assert of_kind["tree"].nunique() == 30
+        assert set(of_kind["role"]) == roles
     assert (scores["score"] >= 0).all()
+    # Only grants have words to be surprised at.
+    assert set(scores.loc[scores["novelty for the task"].notna(), "kind"]) == {"grant"}
 
 
 def test_what_nobody_did_in_training_stands_out(trained, new_world, tmp_path):
@@ -87,7 +90,8 @@ def test_what_nobody_did_in_training_stands_out(trained, new_world, tmp_path):
     payer = world.grant("clerk", task="post letters")
     for tool in ("read", "pay", "pay"):
         world.verify(payer, tool)
-    scores = trained.score(world.write(tmp_path / "run")).set_index("entity")["score"]
+    told = trained.score(world.write(tmp_path / "run"))
+    scores = told[told["kind"] == "grant"].set_index("entity")["score"]
     assert scores.idxmax() == payer
     assert scores[payer] > 2 > scores.median()
 
@@ -109,26 +113,26 @@ def test_the_card_says_where_a_model_is_from_and_what_it_reads(saved, reference)
     assert run["digest"] == reference.manifest.digest()
     kind = card["kinds"]["grant"]
     assert (kind["entities"], kind["trees"], kind["roles"]) == (90, 30, ["clerk", "lead"])
-    assert set(card["features"]) == set(kind["features"]) <= set(FEATURES)
+    assert set(kind["features"]) < set(card["features"]) <= set(FEATURES)
     assert card["features"]["active_s"]["unit"] == "seconds"
     forest = kind["detectors"][1]["estimators"]["estimator"]
     assert (forest["class"], forest["random_state"]) == ("IsolationForest", 3)
     assert {"scikit-learn", "skops", "numpy"} <= set(card["versions"])
     assert card["limits"]
     assert card["intended_use"]
-    assert any("90 grants" in warning for warning in card["warnings"])
+    assert [warning.split(":")[0] for warning in card["warnings"]] == ["90 grants", "30 trees", "90 agents"]
 
 
 def test_attackers_in_the_training_run_are_told(new_world, tmp_path):
     run = bureau(new_world()).write(tmp_path / "run")
     run.manifest.source["attacks"] = [{"kind": "token_theft"}, {"kind": "cascade"}]
-    (first, _) = train(run, name="attacked").card.warnings
+    first, *_ = train(run, name="attacked").card.warnings
     assert first.endswith("who count as usual: cascade, token_theft")
 
 
 def test_a_run_of_a_few_grants_is_no_reference(new_world, tmp_path):
-    run = bureau(new_world(), grants=30).write(tmp_path / "run")
-    with pytest.raises(ModelError, match="30 grants in 10 trees are too few"):
+    run = bureau(new_world(), grants=24).write(tmp_path / "run")
+    with pytest.raises(ModelError, match="24 grants in 8 trees are too few"):
         train(run, name="small")
 
 
@@ -157,7 +161,7 @@ def test_a_file_of_something_else_is_refused(saved, tmp_path):
     harmless = skops.io.dumps(made)
     hostile = skops.io.dumps({"grant": partial(print, "owned")})
     cases = {
-        "no detectors by kind": harmless,
+        "nothing that training leaves": harmless,
         "types that are not trusted: .*partial": hostile,
         "is no model's file": pickle.dumps(made),
         "is no model's": b"",
@@ -193,10 +197,10 @@ def matrix_that_leads_out(detectors):
     "harm", [leads_out, leads_back, asks_for_no_column, forest_of_other_width, matrix_that_leads_out]
 )
 def test_indices_that_lead_out_of_their_arrays_are_refused(harm, saved):
-    detectors = load(saved).detectors
-    harm(detectors)
+    fitted = load(saved).fitted
+    harm(fitted.detectors)
     with pytest.raises(ModelError, match="damaged"):
-        load(rewritten(saved, dump_estimators(detectors)))
+        load(rewritten(saved, dump_fitted(fitted)))
 
 
 def test_another_scikit_learn_is_told_and_how_to_mend_it(saved):

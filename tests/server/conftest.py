@@ -24,6 +24,7 @@ from agentsim.server import (
     ManualClock,
     OAuthError,
     Operation,
+    PatternMatcher,
     Policy,
     Refresh,
     Register,
@@ -35,6 +36,7 @@ from agentsim.server import (
     SigningKey,
     Store,
     TokenGrant,
+    Use,
     Verification,
     Verify,
 )
@@ -54,8 +56,15 @@ class World:
     """A server, the clock that it asks, and the administrator of its organisation."""
 
     def __init__(
-        self, database: Path | str | None = None, *, seed: bytes = b"test", now: int = NOW, **policy: Any
+        self,
+        database: Path | str | None = None,
+        *,
+        seed: bytes = b"test",
+        now: int = NOW,
+        matcher: PatternMatcher | None = None,
+        **policy: Any,
     ) -> None:
+        self.matcher = matcher
         self.database = database
         self.seed = seed
         self.policy = Policy(**policy)
@@ -71,7 +80,7 @@ class World:
             clock=self.clock,
             secrets=secrets,
             keyring=self.keyring,
-            **others,
+            **({"matcher": self.matcher} | others),
         )
 
     def reopen(self, **others: Any) -> None:
@@ -218,8 +227,8 @@ def world(make_world: Callable[..., World]) -> World:
 class StrictMatcher:
     """Believes in agents of the role that it knows, for their first verification."""
 
-    def assess(self, role: str, state: GrantState, request: Verify | None) -> Assessment:
-        match = role == "reviewer" and state.verifications == 0
+    def assess(self, use: Use, state: GrantState) -> Assessment:
+        match = use.role == "reviewer" and state.verifications == 0
         return Assessment(match, "normal" if match else "unusual", "low" if match else "high")
 
 

@@ -28,9 +28,12 @@ from agentsim.server.ids import END_OF_TIME
 from agentsim.server.operations import (
     Disable,
     Enable,
+    Grounds,
+    Hold,
     NoteKeyRotation,
     NoteRefusal,
     ReadAgent,
+    Reauthorize,
     RotateSecret,
     UpdateAgent,
 )
@@ -102,6 +105,9 @@ def well_formed(agent: Client, grant: TokenGrant) -> list[Operation]:
         RotateSecret(by=RegistrationAccess("rat_1_x"), client_id="agent_1", source_ip="::1"),
         Disable(by=Admin("acme"), client_id="agent_1", reason="test", source_ip="::1"),
         Enable(by=Admin("acme"), client_id="agent_1", source_ip="::1"),
+        Hold(by=Admin("acme"), grant_id=1, grounds=Grounds("step_up", 2.0, ["odd"]), source_ip="::1"),
+        Reauthorize(by=Admin("acme"), grant_id=1, source_ip="::1"),
+        Revoke(by=Admin("acme"), grant_id=1, grounds=Grounds("revoke_task", 2.0, ["odd"]), source_ip="::1"),
         NoteRefusal(endpoint="/token", reason="no_credentials", count=3, source_ip="::1"),
         NoteKeyRotation(by=Admin("acme"), kid="k", alg="EdDSA", source_ip="::1"),
         RecordExecution(

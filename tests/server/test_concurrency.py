@@ -19,7 +19,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from agentsim.server import Issue, IssueChild, Refresh, Revoke, SeededSecrets, Server, TokenGrant, closure
+from agentsim.server import (
+    Issue,
+    IssueChild,
+    Refresh,
+    Revoke,
+    SeededSecrets,
+    Server,
+    TokenGrant,
+    Verify,
+    closure,
+)
+from agentsim.server.following import Follower
 from agentsim.server.history import GrantState
 from agentsim.server.lineage import principal_key, unpack
 from agentsim.server.schema import GrantStateRow, IssuedToken, RevocationMark
@@ -317,6 +328,39 @@ def test_the_same_refresh_token_at_once_is_a_replay_for_the_later(
     assert isinstance(won[0][0], TokenGrant)
     assert lost[0][0].reason == "refresh_reused"
     assert world.why_not(won[0][0]) == "revoked"
+    slow.close()
+    other.close()
+
+
+def test_a_grant_that_one_worker_holds_is_held_for_all_from_its_commit_on(
+    world: Any, by_tool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world.agent()
+    grant = world.root(agent, scope="file_read:github file_write:github")
+    slow = world._open(SeededSecrets(b"1"), writer=1, matcher=by_tool(file_write="revoke_task"))
+    other = world._open(SeededSecrets(b"2"), writer=2)
+    stop = Stop(slow, monkeypatch)
+    strange = Verify(token=grant.access_token, required_tools=["file_write"])
+    holding, refused = begin(lambda: slow.execute([strange]))
+    assert stop.reached.wait(30)
+    # Each waits for the grant's state, and finds it held.
+    later = [
+        Verify(token=grant.access_token, required_tools=["file_read"]),
+        Refresh(by=agent, refresh_token=grant.refresh_token),
+        IssueChild(by=agent, parent_token=grant.access_token, scope="file_read:github"),
+    ]
+    asking, answers = begin(lambda: other.execute(later))
+    asking.join(0.2)
+    assert asking.is_alive()
+    stop.go.set()
+    holding.join()
+    asking.join()
+    ((first,), (verified, *others)) = refused[0], answers[0]
+    assert [refusal.reason for refusal in (first.error, verified.error, *others)] == ["step_up_required"] * 4
+    # Each worker carries out what its own matcher has asked for.
+    assert Follower(other, None).step(world.clock.now()) == []
+    assert len(Follower(slow, None).step(world.clock.now())) == 1
+    assert world.why_not(grant) == "revoked"
     slow.close()
     other.close()
 

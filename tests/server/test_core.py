@@ -29,14 +29,17 @@ from agentsim.server import (
     Verify,
     Withdraw,
 )
+from agentsim.server.history import DOINGS
 from agentsim.server.operations import (
     Disable,
     Enable,
+    Hold,
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
     ReadAgent,
+    Reauthorize,
     RotateSecret,
     UpdateAgent,
 )
@@ -111,6 +114,11 @@ def refused_cases(world: Any) -> list[Case]:
         Case(IssueChild(**below, scope="db_query:jira"), "scope_exceeds_parent"),
         Case(IssueChild(**(below | {"by": stranger}), scope=SCOPE), "not_delegated"),
         Case(IssueChild(**(below | {"parent_token": dead.access_token}), scope=SCOPE), "parent_revoked"),
+        Case(Hold(by=GLOBEX, grant_id=root.grant_id), "not_entitled"),
+        Case(Reauthorize(by=world.admin, grant_id=root.grant_id), "not_held"),
+        Case(Reauthorize(by=ANA, grant_id=root.grant_id), "not_entitled"),
+        Case(Revoke(by=GLOBEX, grant_id=root.grant_id), "not_entitled"),
+        Case(Revoke(by=agent, grant_id=root.grant_id), "not_entitled"),
         Case(Refresh(by=agent, refresh_token="rt_1_x"), "refresh_invalid"),
         Case(Refresh(by=other, refresh_token=use), "wrong_client"),
         Case(Refresh(by=agent, refresh_token=use, scope="db_query:jira"), "scope_widened"),
@@ -164,7 +172,7 @@ def granted_cases(world: Any) -> list[Case]:
         Case(UpdateAgent(by=access, client_id=pending.client_id, description="x"), changes=agents),
         Case(RotateSecret(by=access, client_id=pending.client_id), changes=agents),
         Case(Enable(by=world.admin, client_id=off.client_id), changes=agents),
-        Case(Issue(by=agent, scope=SCOPE), changes=tokens),
+        Case(Issue(by=agent, scope=SCOPE), changes=tokens + states),
         Case(IssueChild(by=agent, parent_token=root.access_token, scope=SCOPE), changes=tokens + states),
         Case(Refresh(by=agent, refresh_token=child.refresh_token), changes=tokens + states),
         Case(Verify(token=child.access_token, by=world.admin), changes=states),
@@ -177,8 +185,11 @@ def granted_cases(world: Any) -> list[Case]:
         Case(Authorize(**consent), changes=("authorization_codes",)),
         Case(
             Redeem(by=asking, code=code, redirect_uri=BACK, code_verifier="v" * 43),
-            changes=(*tokens, "authorization_codes"),
+            changes=(*tokens, *states, "authorization_codes"),
         ),
+        Case(Hold(by=world.admin, grant_id=child.grant_id), changes=states),
+        Case(Reauthorize(by=world.admin, grant_id=child.grant_id), changes=states),
+        Case(Revoke(by=world.admin, grant_id=child.grant_id, cascade=False), "unspecified", changes=marks),
         Case(Withdraw(by=ANA), "withdrawn", changes=marks),
         Case(Revoke(by=agent, token=root.access_token, reason="done"), "done", changes=marks),
         Case(Disable(by=world.admin, client_id=name, reason="over"), "over", changes=agents + marks),
@@ -197,8 +208,10 @@ def test_one_row_each_and_no_other_change_than_it_should(world: Any, kind: str) 
         (answer,) = world.server.execute([case.operation])
         after = tables(world)
         changed = {name for name in after if after[name] != before[name]}
-        assert changed == {*TRAIL, *case.changes}, case
         row = after["task_audit_log"][-1]
+        # What is about a grant is part of its history, refused or not.
+        of_grant = row["grant_id"] is not None and row["event_type"] in DOINGS
+        assert changed == {*TRAIL, *case.changes, *(("grant_states",) if of_grant else ())}, case
         assert len(after["task_audit_log"]) == len(before["task_audit_log"]) + 1
         assert (row["log_id"], row["status"], row["reason"]) == (answer.log_id, kind, case.reason), case
         before = after

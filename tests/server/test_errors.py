@@ -16,7 +16,8 @@ CLASSES = [
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, errors.OAuthError) and kind is not errors.OAuthError
 ]
-#: RFC 6585 section 4, 6749 sections 4.1.2.1 and 5.2, 6750 section 3.1, 7591 section 3.2.2, 8707 section 2, 9396 section 5.
+#: RFC 6585 section 4, 6749 sections 4.1.2.1 and 5.2, 6750 section 3.1, 7591 section 3.2.2, 8707 section 2, 9396 section 5,
+#: 9470 section 3.
 CODES = {
     "invalid_request": 400,
     "invalid_client": 401,
@@ -25,6 +26,7 @@ CODES = {
     "invalid_scope": 400,
     "invalid_token": 401,
     "insufficient_scope": 403,
+    "insufficient_user_authentication": 401,
     "access_denied": 403,
     "too_many_requests": 429,
     "unsupported_grant_type": 400,

@@ -16,14 +16,19 @@ from hypothesis import strategies as st
 from agentsim.server import (
     Activation,
     Admin,
+    Assessment,
     Client,
     Confirm,
     ExecutionReceipt,
+    GrantState,
+    Hold,
     Introspect,
     Introspection,
     Issue,
     IssueChild,
+    Noted,
     OAuthError,
+    Reauthorize,
     RecordExecution,
     Refresh,
     Register,
@@ -31,14 +36,17 @@ from agentsim.server import (
     Revocation,
     Revoke,
     TokenGrant,
+    Use,
     Verification,
     Verify,
 )
 from agentsim.server.answers import AgentRecord, NewSecret
 from agentsim.server.clock import SECOND
+from agentsim.server.following import Follower
 from agentsim.server.operations import Disable, Enable, RotateSecret, UpdateAgent
 from agentsim.server.parties import RegistrationAccess
 from agentsim.server.schema import Base, IssuedToken, RevocationMark
+from agentsim.server.watch import WATCH
 
 LEVELS = ("minimal", "restricted", "standard", "elevated", "admin")
 OWNERS = (Admin("acme"), Admin("globex"))
@@ -99,6 +107,9 @@ KINDS = (
     "rotate",
     *["advance"] * 4,
     "fill",
+    "respond",
+    *["vouch"] * 2,
+    "hold",
 )
 #: What is told as soon as there is an agent.
 OF_AGENTS = ("confirm", "issue", "revoke_name", "update", "disable", "enable", "pause", "rotate")
@@ -128,10 +139,26 @@ class Grant:
     dead: bool = False
     dead_alone: bool = False
     children: int = 0
+    #: What a matcher goes by, and what has become of the grant for it.
+    uses: int = 0
+    refusals: int = 0
+    held: bool = False
+    vouched: bool = False
 
     def line(self) -> list["Grant"]:
         """The grant and all above it."""
         return [self, *(self.parent.line() if self.parent else [])]
+
+
+class Wary:
+    """Holds a grant that is used a third time, and wants the tree of one ended that was refused three times."""
+
+    def assess(self, use: Use, state: GrantState) -> Assessment:
+        if state.refusals >= 3:
+            return Assessment(False, "unusual", "high", 2.5, ("refused again and again",), "revoke_tree")
+        if use.request and state.verifications >= 2:
+            return Assessment(False, "unusual", "high", 1.5, ("used again",), "step_up")
+        return Assessment(True, "normal", "low")
 
 
 @dataclass
@@ -218,7 +245,7 @@ class Story:
         return answer
 
     def tell(self, kind: str, *choices: int) -> None:
-        if kind in ("register", "advance", "fill") or (self.agents and kind in OF_AGENTS):
+        if kind in ("register", "advance", "fill", "respond") or (self.agents and kind in OF_AGENTS):
             getattr(self, kind)(*choices)
         elif kind not in OF_AGENTS and self.tokens:
             # The newest first: small numbers make long stories about few tokens.
@@ -234,6 +261,26 @@ class Story:
     def fill(self, limit: int, *_: int) -> None:
         self.world.server.fill(limit + 1, at=self.now)
         self.script.append((limit + 1, self.now))
+
+    def respond(self, *_: int) -> None:
+        """What the matcher wanted done since the last time is carried out."""
+        wanted = [action.subject for action in self.world.server._due]
+        self.answers += respond(self.world, self.now)
+        self.script.append((RESPOND, self.now))
+        self.end(token.grant for token in self.tokens if token.answer.grant_id in wanted)
+
+    def vouch(self, token: Token, by: int, *_: int) -> None:
+        admin = OWNERS[by == 7]
+        answer = self.ask(Reauthorize(by=admin, grant_id=token.answer.grant_id))
+        allowed = admin.owner == token.grant.owner and token.grant.held
+        assert isinstance(answer, Noted) is allowed
+        if allowed:
+            token.grant.held, token.grant.vouched = False, True
+
+    def hold(self, token: Token, *_: int) -> None:
+        answer = self.ask(Hold(by=WATCH, grant_id=token.answer.grant_id))
+        assert isinstance(answer, Noted) is not (token.grant.held or token.grant.vouched)
+        token.grant.held |= isinstance(answer, Noted)
 
     def register(self, profile: int, owner: int, *_: int) -> None:
         terms, admin = PROFILES[profile % len(PROFILES)], OWNERS[owner == 7]
@@ -361,7 +408,8 @@ class Story:
         else:
             assert (reason == "parent_revoked") is (why_not == "revoked")
             assert (reason == "parent_expired") is (why_not == "expired")
-            assert (reason == "not_delegated") is (why_not is None and not allowed)
+            assert (reason == "step_up_required") is (why_not is None and parent.grant.held)
+            assert (reason == "not_delegated") is (why_not is None and not parent.grant.held and not allowed)
         if isinstance(answer, TokenGrant):
             assert set(answer.audience) == set(TARGETS[targets] or parent.answer.audience)
             assert set(answer.audience) <= set(parent.answer.audience)
@@ -426,6 +474,8 @@ class Story:
         elif token.used_at is not None and not abs(self.now - token.used_at) < self.model.grace:
             assert answer.reason == "refresh_reused"
             token.grant.dead = True
+        elif token.grant.held:
+            assert answer.reason in ("step_up_required", "refresh_expired")
         elif isinstance(answer, TokenGrant):
             token.used_at = self.now if token.used_at is None else token.used_at
             first = next(known for known in self.tokens if known.grant is token.grant)
@@ -457,14 +507,26 @@ class Story:
         expected = self.model.why_not(token, self.now)
         if expected is None and server not in (None, *token.answer.audience):
             expected = "wrong_audience"
+        if expected is None and token.grant.held:
+            expected = "step_up_required"
         if expected is None and not set(tools) <= set(token.answer.allowed_tools):
             expected = "tool_not_granted"
+        if expected not in ("revoked", "expired") and self.strikes(token.grant):
+            token.grant.held, expected = True, expected or "step_up_required"
+        token.grant.uses += 1
+        token.grant.refusals += expected is not None
         assert (answer.error.reason if answer.error else None) == expected
+
+    def strikes(self, grant: Grant) -> bool:
+        """Whether the matcher, where there is one, lets a grant be held for this."""
+        if self.world.matcher is None or grant.held:
+            return False
+        return grant.refusals >= 3 or (grant.uses >= 2 and not grant.vouched)
 
     def introspect(self, token: Token, how: int, *_: int) -> None:
         answer = self.ask(Introspect(token=token.answer.access_token, include_task_history=how > 2))
         assert isinstance(answer, Introspection)
-        assert answer.active is (self.model.why_not(token, self.now) is None)
+        assert answer.active is (self.model.why_not(token, self.now) is None and not token.grant.held)
 
     def execution(self, token: Token, how: int, *_: int) -> None:
         answer = self.ask(RecordExecution(token=token.answer.access_token, tool="read", duration_us=how))
@@ -569,12 +631,24 @@ def replay(world: Any, script: list[tuple[Any, int]], cuts: list[int]) -> list[A
             flush()
             world.server.fill(step, at=now)
             continue
+        if step is RESPOND:
+            flush()
+            answers.extend(respond(world, now))
+            continue
         batch.append((step, now))
         if len(batch) == size:
             flush()
             size = next(sizes)
     flush()
     return answers
+
+
+#: In a script: what the matcher wanted is carried out.
+RESPOND = object()
+
+
+def respond(world: Any, now: int) -> list[Any]:
+    return [answer for _, answer in Follower(world.server, None).step(now)]
 
 
 def everything(world: Any) -> dict[str, list[dict[str, Any]]]:
@@ -654,3 +728,15 @@ def test_postgresql_and_sqlite_tell_any_story_alike(
     policy = POLICY | {"refresh_grace_us": grace}
     databases = (new_schema(), None, new_schema())
     tell_and_replay((new_world(database, **policy) for database in databases), commands, cuts)
+
+
+@settings(USUAL, max_examples=40)
+@given(**STORIES)
+def test_a_matcher_that_acts_makes_the_same_of_a_story_however_it_is_cut(
+    new_world: Any, commands: list[Command], cuts: list[int], grace: int
+) -> None:
+    policy = POLICY | {"refresh_grace_us": grace}
+    # Uses come often enough that something is made of them.
+    uses = [("verify", *numbers) for _, *numbers in commands]
+    told = [command for pair in zip(commands, uses, strict=True) for command in pair]
+    tell_and_replay((new_world(matcher=Wary(), **policy) for _ in range(3)), told, cuts)

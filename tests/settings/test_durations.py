@@ -50,7 +50,15 @@ def test_a_duration_is_written_as_it_is_read(microseconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rate"), [("50/s", 50.0), ("600/h", 1 / 6), ("30/m", 0.5), ("0.5 / s", 0.5)]
+    ("text", "rate"),
+    [
+        ("50/s", 50.0),
+        ("600/h", 1 / 6),
+        ("30/m", 0.5),
+        ("0.5 / s", 0.5),
+        ("86400/day", 1.0),
+        ("2/hour", 1 / 1800),
+    ],
 )
 def test_rates_people_write(text: str, rate: float) -> None:
     assert parse_rate(text) == pytest.approx(rate)

@@ -98,3 +98,15 @@ def test_a_table_that_cannot_be_used_leaves_no_run_behind(tmp_path):
     with pytest.raises(TraceError):
         replay(tmp_path / "bad.parquet", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_calls_without_a_digest_are_replayed_like_others(tmp_path):
+    source = write(
+        tmp_path / "traces.parquet", [("r1", "buy", None, 0.0, "pay"), ("r1", "buy", None, 1.0, "pay")]
+    )
+    table = pq.read_table(source).to_pylist()
+    table[1]["args_digest"] = None
+    pq.write_table(pa.Table.from_pylist(table), source)
+    run = replay(source, tmp_path / "run")
+    told = run.sql("select details ->> '$.args_digest' d from audit where event_type = 'task_execution'")["d"]
+    assert told.isna().tolist() == [False, True]

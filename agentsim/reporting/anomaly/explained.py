@@ -54,9 +54,11 @@ def _raised(result: DetectionResult) -> pd.DataFrame:
     """The alerts, highest score first: ``score``, ``attacked`` and ``truth`` in words."""
     score, attacked = result.scores[result.chosen], result.scores["attacked"].astype(bool)
     # Recorded traces have no budget: there, the share of false alarms that the report speaks of.
-    threshold = result.threshold.value if result.threshold else score[~attacked].quantile(1 - _FALSE_ALARMS)
+    threshold = (
+        result.threshold if result.threshold is not None else score[~attacked].quantile(1 - _FALSE_ALARMS)
+    )
     kept = pd.DataFrame({"score": score, "attacked": attacked, "truth": _in_truth(result.scores)})
-    kept = kept[score >= threshold] if result.threshold else kept[score > threshold]
+    kept = kept[score >= threshold] if result.threshold is not None else kept[score > threshold]
     return kept.sort_values("score", ascending=False, kind="stable").head(_EXPLAINED)
 
 
@@ -64,7 +66,7 @@ def _by_reason(result: DetectionResult, explained: pd.DataFrame, most: int) -> T
     groups = explained.groupby("because")["attacked"].agg(["size", "sum"])
     groups = groups.sort_values(["size", "sum"], ascending=False).reset_index()
     right = words.percent(explained["attacked"].mean())
-    at = "" if result.threshold else f" at {words.percent(_FALSE_ALARMS)} false alarms"
+    at = "" if result.threshold is not None else f" at {words.percent(_FALSE_ALARMS)} false alarms"
     finding = (
         f"{words.plural(len(explained), 'alert')}{at}, {right} of them attacks, and why they were raised"
     )

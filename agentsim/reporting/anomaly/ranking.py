@@ -75,11 +75,11 @@ def scores(result: DetectionResult) -> Picture | Note:
         axes.stairs(shares["attacked"], edges, color=ALARM, linewidth=1.8)
         axes.set_ylim(bottom=0)
         _name_peaks(axes, edges, shares)
-        if result.threshold is not None and np.isfinite(result.threshold.value):
-            axes.axvline(result.threshold.value, color=MAIN, linewidth=1.4, linestyle="--")
+        if result.threshold is not None and np.isfinite(result.threshold):
+            axes.axvline(result.threshold, color=MAIN, linewidth=1.4, linestyle="--")
             axes.annotate(
                 "alert from here ",
-                (result.threshold.value, 1),
+                (result.threshold, 1),
                 xycoords=("data", "axes fraction"),
                 xytext=(-3, -4),
                 textcoords="offset points",
@@ -103,7 +103,7 @@ def _operating_point(result: DetectionResult) -> tuple[float, float] | None:
     """Recall and precision over grants at the threshold; None where none was chosen or nothing reaches it."""
     if result.threshold is None:
         return None
-    alert = result.scores[result.chosen] >= result.threshold.value
+    alert = result.scores[result.chosen] >= result.threshold
     attacked = result.scores["attacked"].astype(bool)
     if not alert.any():
         return None

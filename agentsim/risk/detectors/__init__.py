@@ -3,7 +3,8 @@
 Each wraps scikit-learn estimators, kept in attributes that end in an underscore.
 """
 
-from agentsim.risk.detectors.base import COUNTS, Detector, RoleEncoder
+from agentsim.risk.detectors.base import COUNTS, TELLING, Detector, RoleEncoder, present
+from agentsim.risk.detectors.boosted import Boosted, leave_kinds_out
 from agentsim.risk.detectors.deviating import Deviating
 from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
 from agentsim.risk.detectors.novelty import Novelty, explain
@@ -14,6 +15,8 @@ from agentsim.risk.detectors.supervised import Supervised
 
 __all__ = [
     "COUNTS",
+    "TELLING",
+    "Boosted",
     "CalibratedRanks",
     "Combined",
     "Counts",
@@ -30,4 +33,6 @@ __all__ = [
     "Supervised",
     "count_forest",
     "explain",
+    "leave_kinds_out",
+    "present",
 ]

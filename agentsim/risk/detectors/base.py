@@ -8,12 +8,34 @@ from typing import Protocol
 import numpy as np
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.catalogue import families
+from agentsim.risk.catalogue import FEATURES, families
 from agentsim.risk.evidence import Evidence
 
 #: The plain features: what a grant did and had, without its peers. Outcomes are left out: whoever calls a tool
 #: reports them, and an attacker who does not bother would be known by that alone.
 COUNTS = ("count", "rate", "refusal", "diversity", "caller", "scope", "tree", "identity", "timing")
+
+
+#: Features that honest work hardly ever moves: what is told by the one that is furthest out. Numbers that vary with the
+#: length of a task are not among them: of so many, some honest grant leads in one or the other every day.
+TELLING = (
+    "refusal",
+    "caller",
+    "identity",
+    "own_children",
+    "grants",
+    "foreign_lookups",
+    "idle_refreshes",
+    "refreshes",
+    "tools_new_role",
+    "tools_new_task",
+    "tools_rare_task",
+    "resources_new_role",
+    "resources_new_task",
+    "resources_rare_task",
+    "transitions_new_role",
+    "transitions_new_task",
+)
 
 
 class Detector(Protocol):
@@ -58,9 +80,9 @@ class RoleEncoder:
 
 
 def present(evidence: Evidence, wanted: Sequence[str]) -> list[str]:
-    """The features that the evidence has, of those that are named or whose family is."""
+    """The features that the evidence has, of those that are named or whose family is, and a caller's own."""
     chosen = {*wanted, *families(*wanted)}
-    return [name for name in evidence.features.columns if name in chosen]
+    return [name for name in evidence.features.columns if name in chosen or name not in FEATURES]
 
 
 def features(evidence: Evidence, wanted: Sequence[str]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.detectors.base import COUNTS, RoleEncoder
+from agentsim.risk.detectors.base import TELLING, RoleEncoder
 from agentsim.risk.detectors.robust import Deviations, RobustZ
 from agentsim.risk.evidence import Evidence
 
@@ -15,11 +15,11 @@ class Deviating:
 
     Parameters
     ----------
-    wanted : families of features.
-    top : how many features count.
+    wanted : features, or families of them.
+    top : how many features count. Features go up and down together: more than one hides what is odd in one alone.
     """
 
-    def __init__(self, *, wanted: Sequence[str] = COUNTS, top: int = 3) -> None:
+    def __init__(self, *, wanted: Sequence[str] = TELLING, top: int = 1) -> None:
         self.name = "robust z, by role"
         self.encoder_ = RoleEncoder(wanted)
         self.estimator_ = RobustZ(contexts=1, top=top)

@@ -20,6 +20,10 @@ from agentsim.risk.behaviour import Floats, Ints
 TAIL = 0.05
 #: A tail of fewer peers says nothing of its width.
 _FEW = 5
+#: What is known of a value that nobody ever had, in peers: less than the one who had the most.
+_NEVER = 0.1
+#: Decades that it adds to lie further beyond all peers than others would: among many features some peer always does.
+_BEYOND = 0.3
 #: Width of a tail that is not known, where all peers are alike: half of the step from 1 to e.
 _WIDTH = 0.5
 
@@ -45,6 +49,14 @@ class Tail:
     def of(cls, column: Floats) -> Tail:
         """The values of a column, in any order; NaN is left out."""
         return cls(np.sort(column[~np.isnan(column)]))
+
+    def overtaken(self) -> float:
+        """How many peers would lie beyond all others were they not known: the one who leads alone, or none.
+
+        Where many share the largest value, as with what nobody ever does, none of them would have been the first to
+        go beyond it; so whoever does is stranger than the next of those who lead by a little.
+        """
+        return float(len(self.values) > 1 and self.values[-1] > self.values[-2])
 
     @cached_property
     def mirrored(self) -> Tail:
@@ -161,8 +173,8 @@ class PeerTables:
             up = self.up[first + feature :][np.searchsorted(knots, value, side="left")]
             down = self.down[first + feature :][np.searchsorted(knots, value, side="right")]
             (low, high), (below, above) = self.ends[:, feature], self.widths[:, feature]
-            up += np.maximum(value - high, 0.0) / above
-            down += np.maximum(low - value, 0.0) / below
+            up += np.minimum(np.maximum(value - high, 0.0) / above, _BEYOND)
+            down += np.minimum(np.maximum(low - value, 0.0) / below, _BEYOND)
             result[:, feature] = np.where(np.isnan(value), 0.0, np.maximum(up, down))
         return result
 
@@ -210,9 +222,9 @@ class _Column:
         up = self.up[bisect_left(self.knots, value)]
         down = self.down[bisect_right(self.knots, value)]
         if value > self.high:
-            up += (value - self.high) / self.above
+            up += min((value - self.high) / self.above, _BEYOND)
         if value < self.low:
-            down += (self.low - value) / self.below
+            down += min((self.low - value) / self.below, _BEYOND)
         return max(up, down)
 
 
@@ -235,13 +247,12 @@ def _columns(tables: PeerTables) -> list[_Column]:
 
 def _side(own: Tail, everybody: Tail, strength: float, knots: Floats) -> _Side:
     size, all_ = len(own.values), len(everybody.values)
-    least = 1.0 / (1 + all_)
-    # Beyond the last knot there is nobody.
-    share = (1.0 + np.append(everybody.reaching(knots), 0.0)) * least
+    # Beyond the last knot there is nobody: so many rows can show no more than this.
+    farthest = everybody.overtaken() + _NEVER
+    share = np.append(1.0 + everybody.reaching(knots), farthest) / (1 + all_)
     count = np.append(own.reaching(knots), 0.0)
     mixed = (count + strength * share) / (size + strength) if size + strength > 0 else np.ones(len(count))
-    # So many rows cannot show that something is rarer than this.
-    surprise = -np.log10(np.clip(np.maximum(mixed, least), None, 1.0))
+    surprise = -np.log10(np.clip(np.maximum(mixed, share[-1]), None, 1.0))
     known = own if size else everybody
     return _Side(
         surprise=surprise,

@@ -102,6 +102,10 @@ class Database(ABC):
         """Become the one who fills until the end of the transaction, unless another writer is."""
 
     @abstractmethod
+    def try_watch(self) -> bool:
+        """Become the one who watches until the database is closed, unless another process is."""
+
+    @abstractmethod
     def claim_writer(self) -> int:
         """The lowest writer number that no other process holds; held until the database is closed."""
 

@@ -37,7 +37,7 @@ from agentsim.server.ids import WRITERS
 from agentsim.server.schema import Base, RevocationMark
 
 #: The advisory locks, each a number within the space of its schema.
-_BARRIER, _MARKS, _FILL, _TABLES = 1, 2, 3, 4
+_BARRIER, _MARKS, _FILL, _TABLES, _WATCH = 1, 2, 3, 4, 5
 #: Writer numbers follow from here.
 _FIRST_WRITER = 1_000
 #: SQLSTATE of what another writer's work can cause: serialization failure, deadlock, unique violation.
@@ -67,6 +67,7 @@ class PostgreSQL(Database):
     def __init__(self, url: URL, synchronous: str) -> None:
         super().__init__(url.set(drivername="postgresql+psycopg"), synchronous)
         self._claims: list[Connection] = []
+        self._watching: Connection | None = None
         with self.engine.connect() as connection, connection.begin():
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
         # The first half of the keys of our locks: of each schema its own, so that two never wait for each other.
@@ -115,6 +116,19 @@ class PostgreSQL(Database):
 
     def try_fill(self, connection: Connection) -> bool:
         return bool(connection.exec_driver_sql(_TRY_LOCK, (self._space, _FILL)).scalar_one())
+
+    def try_watch(self) -> bool:
+        # The lock lives as long as its connection. Should that be lost, two may watch for a while: what both do is done once.
+        if self._watching is None:
+            connection = self.engine.connect()
+            with connection.begin():
+                found = connection.exec_driver_sql(_TRY_LOCK_SESSION, (self._space, _WATCH)).scalar_one()
+            if not found:
+                connection.close()
+                return False
+            self._watching = connection
+            self._claims.append(connection)
+        return True
 
     def claim_writer(self) -> int:
         # The lock lives as long as its connection. Should that be lost and the number be claimed anew, the two

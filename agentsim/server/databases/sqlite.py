@@ -130,6 +130,9 @@ class SQLite(Database):
     def try_fill(self, connection: Connection) -> bool:
         return True
 
+    def try_watch(self) -> bool:
+        return True
+
     def claim_writer(self) -> int:
         return 0
 

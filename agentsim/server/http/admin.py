@@ -15,7 +15,7 @@ from agentsim.server.http.models import KeyRequest
 from agentsim.server.http.responses import json_response
 from agentsim.server.keyring import KeyFileError
 from agentsim.server.keys import ALGORITHMS
-from agentsim.server.operations import NoteKeyRotation
+from agentsim.server.operations import NoteKeyRotation, Reauthorize
 from agentsim.server.overview import as_ids, parse_id
 
 
@@ -46,6 +46,16 @@ async def audit(request: Request) -> Response:
     texts = ("client_id", "event_type", "status")
     ids = ("grant_id", "before", "limit")
     return await _view(request, context_of(request).overview.audit, texts, ids)
+
+
+async def reauthorize(request: Request) -> Response:
+    """Let a grant that is held be used again."""
+    context = context_of(request)
+    by = context.gate.admit(request)
+    grant_id = parse_id(request.path_params["grant_id"], "grant_id")
+    operation = Reauthorize(by=by, grant_id=grant_id, source_ip=source_of(request))
+    await context.gatherer.ask_one(operation, Noted)
+    return json_response({"grant_id": str(grant_id), "status": "reauthorized"})
 
 
 async def policy(request: Request) -> Response:

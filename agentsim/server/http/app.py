@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,7 @@ from agentsim.server.announcements import Announcer
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
+from agentsim.server.following import Follower
 from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.context import Context, answering
@@ -30,10 +32,14 @@ from agentsim.server.http.openapi import describe
 from agentsim.server.http.pages.routes import page_routes
 from agentsim.server.http.reload import PolicySource, PolicyWatch
 from agentsim.server.http.responses import Manner, json_response
+from agentsim.server.operations import Operation
 from agentsim.server.overview import Overview
+from agentsim.server.watch import Watcher
 
 #: How often refusals at the door and lines of the access log are written, in seconds.
 _TICK = 0.5
+
+_log = logging.getLogger("agentsim.serve")
 
 
 def make_app(
@@ -42,6 +48,7 @@ def make_app(
     admin_token_hash: bytes,
     *,
     policy_source: PolicySource | None = None,
+    watcher: Watcher | None = None,
     clock: Clock | None = None,
     log: AccessLog | None = None,
 ) -> Starlette:
@@ -54,6 +61,7 @@ def make_app(
         everything that was asked has been answered.
     admin_token_hash : SHA-256 of the administrator's bearer token.
     policy_source : where the rules come from, and are read again when they change.
+    watcher : follows what is decided; what it and the server's matcher ask for is carried out at each tick.
     clock, log : time for views and log lines, and where those go; by default the system's and standard error.
     """
     ticking = clock or SystemClock()
@@ -73,7 +81,8 @@ def make_app(
             announcer=Announcer(server.store, server.keyring, issuer, ticking),
         )
         watch = None if policy_source is None else PolicyWatch(policy_source, server)
-        ticker = asyncio.create_task(_tick(context, access_log, watch))
+        follower = _follower(server, watcher, ticking.now())
+        ticker = asyncio.create_task(_tick(context, access_log, watch, follower, ticking))
         # What is there now stays: the collector need not go through it again and again.
         gc.collect()
         gc.freeze()
@@ -117,7 +126,17 @@ def _routes(issuer: str) -> list[Route]:
     ]
 
 
-async def _tick(context: Context, log: AccessLog, watch: PolicyWatch | None) -> None:
+def _follower(server: Server, watcher: Watcher | None, now: int) -> Follower | None:
+    """What lets the server be watched, where anything watches; grants that may still live are what a watcher must know of."""
+    if watcher is None and server.matcher is None:
+        return None
+    since = now - server.policy.grant_ttl_us
+    return Follower(server, watcher, leads=server.store.try_watch, since=since)
+
+
+async def _tick(
+    context: Context, log: AccessLog, watch: PolicyWatch | None, follower: Follower | None, clock: Clock
+) -> None:
     while True:
         if watch is not None:
             await watch.look()
@@ -125,6 +144,24 @@ async def _tick(context: Context, log: AccessLog, watch: PolicyWatch | None) -> 
         # Another worker may have rotated: sign with its key, too.
         context.server.keyring.reload()
         await _write_down(context, log)
+        if follower is not None:
+            await asyncio.to_thread(_follow, follower, clock.now())
+
+
+def _follow(follower: Follower, now: int) -> None:
+    try:
+        done = follower.step(now)
+    except Exception:
+        # The database may be away, and a watcher is somebody else's: the next tick tries again.
+        _log.exception("what was asked for about agents could not be carried out")
+        return
+    for operation, answer in done:
+        outcome = answer.reason if isinstance(answer, OAuthError) else "done"
+        _log.warning("%s of %s: %s", type(operation).__name__, _subject(operation), outcome)
+
+
+def _subject(operation: Operation) -> str:
+    return str(getattr(operation, "grant_id", None) or getattr(operation, "client_id", None))
 
 
 async def _write_down(context: Context, log: AccessLog) -> None:

@@ -188,6 +188,13 @@ ENDPOINTS = (
         query=("after", "limit"),
     ),
     Endpoint(
+        name="reauthorize_grant",
+        method="POST",
+        path="/admin/grants/{grant_id}/reauthorize",
+        handler=admin.reauthorize,
+        access=Access.ADMIN,
+    ),
+    Endpoint(
         name="audit",
         method="GET",
         path="/admin/audit",

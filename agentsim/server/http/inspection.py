@@ -221,6 +221,12 @@ def _verified(answer: Any) -> dict[str, Any]:
         "previous_tasks": answer.previous_tasks,
         "execution_patterns": answer.execution_patterns,
     }
+    if answer.risk_assessment is not None:
+        members |= {
+            "execution_pattern": answer.execution_pattern,
+            "risk_assessment": answer.risk_assessment,
+            "risk_reasons": answer.risk_reasons,
+        }
     if answer.cost is not None:
         members |= {"cost": answer.cost, "budget_left": answer.budget_left}
     return members if answer.error is None else {**members, **error_members(answer.error)}

@@ -101,6 +101,9 @@ class VerificationReply(_Evidence):
     scope: NotRequired[str]
     task_context_valid: NotRequired[bool]
     historical_pattern_match: NotRequired[bool | None]
+    execution_pattern: NotRequired[str]
+    risk_assessment: NotRequired[str]
+    risk_reasons: NotRequired[list[str]]
     previous_tasks: NotRequired[list[str]]
     execution_patterns: NotRequired[dict[str, Any]]
     cost: NotRequired[int]
@@ -165,6 +168,14 @@ class SecretReply(TypedDict):
     client_id: str
     client_secret: str
     client_secret_expires_at: int
+
+
+@_closed
+class ReauthorizationReply(TypedDict):
+    """The grant may be used again."""
+
+    grant_id: str
+    status: str
 
 
 @_closed
@@ -243,6 +254,7 @@ REPLIES: dict[str, Any] = {
     "list_agents": AgentsPage,
     "list_grants": GrantsPage,
     "tree": GrantsPage,
+    "reauthorize_grant": ReauthorizationReply,
     "audit": AuditPage,
     "rotate_key": KeyReply,
     "policy": PolicyReply,

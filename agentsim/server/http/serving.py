@@ -22,6 +22,7 @@ from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyRing
 from agentsim.server.policy import Policy
 from agentsim.server.store import Store
+from agentsim.server.watch import PatternMatcher, Watch
 
 #: Where keys may come from instead of a file.
 KEYS_VARIABLE = "AGENTSIM_KEYS"
@@ -50,6 +51,8 @@ class Settings:
     policy_source: PolicySource | None = None
     #: Processes that serve; each grants its part of what rates are limited to.
     workers: int = 1
+    #: What judges and follows; None: nobody does.
+    watch: Watch | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -111,15 +114,17 @@ def application(settings: Settings) -> Starlette:
     # Requests leave nothing behind that only the collector could undo, and a thousand of them that are held take it 50 ms
     # to go through, in which nobody is served.
     gc.set_threshold(*_COLLECT)
+    matcher, watcher = (None, None) if settings.watch is None else settings.watch.for_tenant(0)
     return make_app(
         settings.policy.issuer,
-        partial(open_server, settings),
+        partial(open_server, settings, matcher),
         settings.admin_token_hash,
         policy_source=settings.policy_source,
+        watcher=watcher,
     )
 
 
-def open_server(settings: Settings) -> Server:
+def open_server(settings: Settings, matcher: PatternMatcher | None = None) -> Server:
     """A server on the shared database, with a writer's number of its own."""
     clock = SystemClock()
     keyring: KeyRing
@@ -133,6 +138,7 @@ def open_server(settings: Settings) -> Server:
         policy=settings.policy,
         clock=clock,
         keyring=keyring,
+        matcher=matcher,
         writer=store.claim_writer(),
         sharers=settings.workers,
     )

@@ -11,6 +11,9 @@ from agentsim.server.clock import SECOND
 from agentsim.simulation.attacks.base import Attacker
 from agentsim.simulation.attacks.victims import NEVER, Agents, Flags, Longs, Victim, pairs
 
+#: How long a grant that is only kept alive rests between two calls.
+_SLEEP = 300 * SECOND
+
 
 class OrphanAfterRevoke(Attacker):
     """An agent does not take it that the grant above it has been ended: it goes on calling, refreshing and delegating."""
@@ -29,6 +32,7 @@ class OrphanAfterRevoke(Attacker):
     )
     deviation = "goes on after the grant above its own was ended"
     loud = 30
+    quiet = 1.0
     stays = True
 
     @classmethod
@@ -64,6 +68,7 @@ class LongLived(Attacker):
     signals = ("active_s", "refreshes", "refreshes_per_verify", "pause_mean_s")
     deviation = "its grant outlives its work"
     loud = 40
+    quiet = 1.0
     stays = True
 
     def __init__(self, stealth: float, rng: np.random.Generator) -> None:
@@ -97,6 +102,10 @@ class LongLived(Attacker):
             self._lapsed = answer.error.error == "invalid_token"
         over = isinstance(answer, OAuthError) and answer.error == "invalid_grant"
         return super().observe(answer) and not over
+
+    def pause(self, gap: int) -> int:
+        """As others after a refresh; after a call it sleeps for minutes, since there is nothing to do."""
+        return super().pause(gap if self._access is None or self._lapsed else max(gap, _SLEEP))
 
     def _renewal(self, client: Client, host: str) -> Operation | None:
         if self._refresh is None:

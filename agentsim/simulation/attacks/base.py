@@ -44,7 +44,7 @@ _OUTSIDE = "203.0.113."
 #: An agent is attacked in the first part of its work: there must be something left to attack.
 _LATEST = 0.7
 #: What a server says of a grant that is no more.
-_ENDED = frozenset({"revoked", "parent_revoked", "refresh_revoked", "task_terminated"})
+_ENDED = frozenset({"revoked", "parent_revoked", "refresh_revoked", "task_terminated", "step_up_required"})
 
 
 class Attacker(ABC):

@@ -17,9 +17,14 @@ class TaskHijack(Attacker):
     signals = ("tools_new_task", "tools_rare_task", "resources_new_task", "transitions_new_task")
     deviation = "half of its calls are none that its task makes"
 
-    def act(self, victim: Victim) -> Operation:
-        """Call what is granted but not what this task does; when quiet, half of the time what it does."""
-        imitate = not victim.unusual or self.rng.random() < self.stealth / 2
+    def act(self, victim: Victim) -> Operation | None:
+        """Call what is granted but not what this task does; when quiet, half of the time what it does.
+
+        Where nothing else is granted there is nothing to turn the task to.
+        """
+        if not victim.unusual:
+            return None
+        imitate = self.rng.random() < self.stealth / 2
         return self.call(victim, victim.work if imitate else victim.unusual)
 
 
@@ -39,6 +44,7 @@ class CostHarvesting(Attacker):
     )
     deviation = "makes one call again and again"
     loud = 80
+    quiet = 1.5
 
     def __init__(self, stealth: float, rng: np.random.Generator) -> None:
         super().__init__(stealth, rng)

@@ -167,7 +167,8 @@ class ConfusedDeputy(Attacker):
             return None
         if not self.quietly():
             return self._ask(victim, deputy)
-        return self.call(deputy, without(deputy.tools, victim.tools) or deputy.unusual or deputy.tools)
+        lacking = without(deputy.tools, victim.tools)
+        return self.call(deputy, lacking) if lacking else None
 
     def _ask(self, victim: Victim, deputy: Victim) -> IssueChild:
         return self.delegate(

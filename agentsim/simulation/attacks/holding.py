@@ -13,6 +13,8 @@ from agentsim.simulation.attacks.victims import Tools, Victim, pairs
 
 #: The number of a case in the text of a task.
 _CASE = re.compile(r"\d+")
+#: Errors that say that the grant which is held is of no more use.
+_OF_THE_GRANT = ("invalid_token", "invalid_grant", "insufficient_user_authentication")
 
 
 class Holding(Attacker):
@@ -32,7 +34,7 @@ class Holding(Attacker):
         if isinstance(refusal, OAuthError):
             self._lapsed = refusal.reason == "expired"
             # A refusal of anything else than the token is no reason to stop.
-            ended = refusal.error in ("invalid_token", "invalid_grant") and not self._can_renew()
+            ended = refusal.error in _OF_THE_GRANT and not self._can_renew()
         return super().observe(answer) and not ended
 
     def renewal(self, client: Client, host: str) -> Refresh | None:

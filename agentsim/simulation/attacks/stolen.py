@@ -97,10 +97,9 @@ class AudienceConfusion(Attacker):
         if self.rng.random() < self.stealth / 2:
             return self.call(victim, victim.work)
         tool = self.choose(sorted(victim.tools))
-        known = {
-            name for tools in (victim.beyond, victim.tools) for names in tools.values() for name in names
-        }
-        there = self.choose(sorted(known - set(victim.tools[tool])) or ["vault"])
+        own = {name for names in victim.tools.values() for name in names}
+        known = {name for names in victim.beyond.values() for name in names}
+        there = self.choose(sorted(known - own) or ["vault"])
         if self.quietly():
             return Introspect(token=victim.access_token, include_task_history=True, caller=there)
         presented = self.call(victim, {tool: (there,)}, host=self.elsewhere(victim))

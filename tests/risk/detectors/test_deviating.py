@@ -50,7 +50,7 @@ def test_a_deviation_names_its_feature(usual, new_world, tmp_path):
         world.verify(refused, tool)
     world.verify(refused, "pay", reason="tool_not_granted")
     told = detector.deviations(gather(world.write(tmp_path / "run")))
-    furthest = [detector.encoder_.wanted[place] for place in np.argsort(-told.surprise[0])[:2]]
+    furthest = [detector.encoder_.names_[place] for place in np.argsort(-told.surprise[0])[:2]]
     assert set(furthest) == {"refused_not_granted", "refused_share"}
 
 

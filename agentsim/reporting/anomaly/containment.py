@@ -1,0 +1,91 @@
+"""What it costs to stop attackers: their operations that are still honoured, against the honest tasks that are killed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from agentsim.reporting import words
+from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
+
+_COLUMNS = {
+    "threshold": "Threshold",
+    "honoured": "Operations honoured",
+    "honoured_median": "of the median attack",
+    "honoured_share": "of none",
+    "grants_reached": "Grants reached",
+    "resources_reached": "Resources reached",
+    "contained_after_s": "Seconds until contained",
+    "honest_killed": "Honest tasks killed",
+    "honest_killed_share": "of all",
+    "alerts_per_day": "Alerts a day",
+}
+
+
+def containment_curve(frame: pd.DataFrame) -> Picture | Note:
+    """The trade-off over the thresholds of a comparison.
+
+    Parameters
+    ----------
+    frame : as :func:`agentsim.experiments.containment.results` has it.
+    """
+    if not frame["honoured"].iloc[0]:
+        return Note("No attack got anywhere in this scenario: there is nothing to contain.")
+    points = frame[frame["threshold"].notna()]
+    # On a logarithmic axis nothing has no place: it stands where half a task would be.
+    least = 0.5 / max(1, int(frame["honest_tasks"].iloc[0]))
+    killed = points["honest_killed_share"].clip(lower=least)
+    honoured = 100 * points["honoured_share"]
+    with canvas(3.4) as (figure, axes):
+        axes.axhline(100, color=SOFT, linestyle=":", linewidth=1.2)
+        axes.plot(killed, honoured, color=MAIN, marker="o", markersize=4)
+        marked = points["is_default"].to_numpy(bool)
+        axes.plot(killed[marked], honoured[marked], "o", color=ACCENT, markersize=10, zorder=3)
+        for x, y, threshold in _apart(killed, honoured, points["threshold"]):
+            axes.annotate(
+                f"{threshold:.2f}", (x, y), (4, 5), textcoords="offset points", color=INK, fontsize=8
+            )
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        decades = [share for share in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) if share > 2 * least]
+        axes.set_xticks([least, *decades], ["none", *(f"{100 * share:g} %" for share in decades)])
+        axes.set_xlim(least / 1.5, max(1.5 * float(killed.max()), 0.1))
+        axes.set_xlabel("honest tasks killed")
+        axes.set_ylabel("attackers' operations honoured,\n% of those when nobody acts")
+    return Picture(figure, _finding(points), _alt(points), _table(frame))
+
+
+def _apart(x: pd.Series, y: pd.Series, threshold: pd.Series) -> list[tuple[float, float, float]]:
+    """Points to be labelled: of those in one place only the one with the lowest threshold."""
+    places = pd.DataFrame({"x": x, "y": y, "threshold": threshold})
+    kept = places.sort_values("threshold").groupby([np.log10(places["x"]).round(1), places["y"].round(0)])
+    return [tuple(row) for row in kept.first().to_numpy().tolist()]
+
+
+def _finding(points: pd.DataFrame) -> str:
+    chosen = points[points["is_default"]]
+    if chosen.empty:
+        return "No threshold of this comparison is the default"
+    point = chosen.iloc[0]
+    stopped, killed = 100 * (1 - point["honoured_share"]), 100 * point["honest_killed_share"]
+    return (
+        f"The default threshold ({point['threshold']:g}) stops {stopped:.0f} % of what attackers would do, "
+        f"and kills {killed:.2g} % of honest tasks"
+    )
+
+
+def _alt(points: pd.DataFrame) -> str:
+    columns = (points[name].tolist() for name in ("threshold", "honoured_share", "honest_killed"))
+    listed = [
+        f"{threshold:.2f}: {100 * share:.0f} % honoured, {words.count(killed)} honest tasks killed"
+        for threshold, share, killed in zip(*columns, strict=True)
+    ]
+    return f"A curve over thresholds, the default marked. {'; '.join(listed)}."
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    shown = frame[list(_COLUMNS)].rename(columns=_COLUMNS)
+    shown["Threshold"] = ["none" if value != value else f"{value:.2f}" for value in frame["threshold"]]
+    for name in ("of none", "of all"):
+        shown[name] = [f"{100 * value:.1f} %" for value in shown[name]]
+    return shown

@@ -48,12 +48,9 @@ __all__ = [
     "Attacks",
     "Behaviour",
     "CalibratedRanks",
-<<<<<<< HEAD
-    "ChainNovelty",
-=======
     "Case",
+    "ChainNovelty",
     "Choice",
->>>>>>> main
     "Combined",
     "ContextualSurprise",
     "Counts",
@@ -89,14 +86,10 @@ __all__ = [
     "gather",
     "hold_out",
     "learn_peers",
-<<<<<<< HEAD
-=======
-    "leave_one_suite_out",
     "load_suppressions",
     "load_thresholds",
     "make_case",
     "read_attacks",
->>>>>>> main
     "read_behaviour",
     "read_truth",
     "report",

@@ -21,7 +21,7 @@ class Rules:
     """
 
     cut: Cut
-    actions: Mapping[ActionKind, float]
+    actions: Mapping[str, float]
 
     def action(self, kind: str, role: str, score: float) -> ActionKind:
         """What is done about an entity with this score: the hardest that begins at or below it."""

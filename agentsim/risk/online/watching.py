@@ -85,8 +85,7 @@ def load_watch(path: Path) -> ModelWatch:
         If nothing would ever be done.
     """
     file = load_thresholds(path)
-    actions: dict[ActionKind, float] = {name: score for name, score in file.actions.items()}
-    rules = Rules(file.cut, actions)
+    rules = Rules(file.cut, {**file.actions})
     if not rules.actions:
         raise OnlineError(
             f"{path}: has no actions, so nothing would be done; 'agentsim tune --act' adds some"

@@ -91,7 +91,7 @@ def _print(rows: pd.DataFrame) -> None:
     print_rows(
         _SHOWN,
         [
-            {**row, "score": f"{row['score']:.2f}", "why": "; ".join(row["reasons"])}
-            for row in rows.to_dict("records")
+            {**dict(row), "score": f"{row['score']:.2f}", "why": "; ".join(row["reasons"])}
+            for _, row in rows.iterrows()
         ],
     )

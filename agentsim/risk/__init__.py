@@ -1,6 +1,6 @@
 """Features, detectors, thresholds and their evaluation, over a finished Run."""
 
-from agentsim.risk.alerts import alerts, raise_alerts
+from agentsim.risk.alerts import Scored, alerts
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.catalogue import FEATURES, Feature, families
 from agentsim.risk.chain import ChainNovelty
@@ -35,6 +35,7 @@ from agentsim.risk.thresholds import (
     ThresholdPolicy,
     ThresholdReport,
     alert_budget,
+    attack_curve,
     budget_curve,
     choose,
     load_thresholds,
@@ -68,6 +69,7 @@ __all__ = [
     "Novelty",
     "PeerLookup",
     "RobustZ",
+    "Scored",
     "Supervised",
     "Suppression",
     "ThresholdError",
@@ -77,6 +79,7 @@ __all__ = [
     "Truth",
     "alert_budget",
     "alerts",
+    "attack_curve",
     "budget_curve",
     "choose",
     "count_forest",
@@ -91,7 +94,6 @@ __all__ = [
     "load_suppressions",
     "load_thresholds",
     "make_case",
-    "raise_alerts",
     "read_attacks",
     "read_behaviour",
     "read_truth",

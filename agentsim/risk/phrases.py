@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from agentsim.risk.catalogue import FEATURES
 
@@ -118,3 +119,23 @@ def word_phrase(word: str) -> str:
             return f"turned to {rest}"
         case _:
             return word
+
+
+def without_numbers(reason: str) -> str:
+    """What a reason is about, the same for all values: what follows is left out, and numbers are told as N."""
+    for template, pattern in _patterns():
+        if pattern.match(reason):
+            return _PLURAL.sub(r"\1", template).format("N")
+    return reason.partition(", as 1 in ")[0]
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    found = []
+    for template in PHRASES.values():
+        parts = [re.escape(part) for part in _PLURAL.sub(r"\0\1\0", template).split("\0")]
+        # Every second part is a plural's ending.
+        parts[1::2] = [f"(?:{part})?" for part in parts[1::2]]
+        text = "".join(parts).replace(r"\{\}", r"[\d.,e+-]+(?: %)?")
+        found.append((template, re.compile(rf"{text}(?: \(|$)")))
+    return tuple(found)

@@ -110,7 +110,9 @@ def _trials(reference: Run, runs: _Runs, budget: float) -> Iterator[_Trial]:
     members = runs.judged.model.fitted.detectors.values()
     for name in dict.fromkeys(member.name for detector in members for member in detector.members_):
         # A score is the member's rank, where it scores the kind of entity at all.
-        first, last = (_only(case, case.scored.assign(score=case.scored[name])) for case in (choosing, judged))
+        first, last = (
+            _only(case, case.scored.assign(score=case.scored[name])) for case in (choosing, judged)
+        )
         yield _trial(name, first, last, budget)
     forest = Counts(seed=0).fit(gather(reference))
     scored = (scores_of(each.evidence("grant"), forest.score(each.evidence("grant"))) for each in runs)

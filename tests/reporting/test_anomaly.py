@@ -10,6 +10,7 @@ import pytest
 from agentsim.errors import UserError
 from agentsim.experiments import DetectionResult, KeyNumber, judge
 from agentsim.reporting import ReportError, anomaly
+from agentsim.reporting.anomaly.containment import _standing
 from agentsim.reporting.anomaly.explained import _tell
 from agentsim.reporting.figures import Note, Picture, Table, table_html
 from agentsim.risk import Estimate
@@ -171,6 +172,44 @@ def test_recorded_traces_are_in_order_only_where_few_false_alarms_find_most(real
         return anomaly.tone(replace(real, numbers=(first, KeyNumber("found at 1 %", share, ""), last)))
 
     assert (told(0.12), told(0.95)) == ("watch", "good")
+
+
+@pytest.mark.parametrize(("agents", "points"), [(0, 6), (3000, 0)])
+def test_the_comparison_of_thresholds_may_be_left_out(run, agents, points):
+    (note,) = anomaly.containment(run, agents, points)
+    assert "left out" in note.finding
+
+
+def test_where_nobody_attacks_or_nothing_can_be_stopped_there_is_nothing_to_compare(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "copy")
+    for change, said in (
+        (lambda manifest: manifest.source.update(attacks=[]), "Nobody attacks"),
+        (lambda manifest: setattr(manifest, "kind", "replay"), "cannot be stopped"),
+    ):
+        copy = Run(tmp_path / "copy")
+        change(copy.manifest)
+        (note,) = anomaly.containment(copy, 100, 2)
+        assert said in note.finding
+
+
+def test_where_the_default_threshold_stands_is_told_beside_the_aim():
+    frame = pd.DataFrame(
+        {
+            "threshold": [np.nan, 3.0],
+            "is_default": [False, True],
+            "attacks": 20,
+            "honoured_median": [10.0, 1.0],
+            "honest_tasks": 1000,
+            "honest_killed": [0, 1],
+            "honest_killed_share": [0.0, 0.001],
+        }
+    )
+    told = _standing(frame, 500)
+    assert "90% no longer are. 1 honest task of 1,000 is killed (0.1%)" in told
+    assert "killed, is reached" in told
+    assert "our own invention" in told
+    assert "is not reached" in _standing(frame.assign(honest_killed_share=0.02), 500)
+    assert "is not reached" in _standing(frame.assign(honoured_median=[10.0, 2.5]), 500)
 
 
 def test_without_recorded_traces_it_says_how_to_name_them(result, real):

@@ -24,6 +24,7 @@ from agentsim.cli import (  # noqa: I001
     bench_cascade,
     bench_core,
     bench_scale,
+    bench_scoring,
 )
 from agentsim.cli.app import app, main
 
@@ -37,6 +38,7 @@ __all__ = [
     "bench_cascade",
     "bench_core",
     "bench_scale",
+    "bench_scoring",
     "calibrate",
     "contain",
     "evaluate",

@@ -98,6 +98,5 @@ __all__ = [
     "read_behaviour",
     "read_truth",
     "report",
-    "report_threshold",
     "suppress",
 ]

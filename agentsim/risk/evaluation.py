@@ -59,6 +59,11 @@ class Truth:
         return np.asarray(self.label >= 0)
 
 
+def has_labels(run: Run) -> bool:
+    """Whether anything is said of who was attacked."""
+    return bool(run.sql("SELECT count(*) AS rows FROM labels")["rows"].iloc[0])
+
+
 def read_truth(run: Run, grants: pd.Index) -> Truth:
     """The truth about ``grants`` (ids, in the order of the evidence), from the Run's labels."""
     columns = ["tenant", "grant_id", "label", "attack", "attack_id", "attempted"]

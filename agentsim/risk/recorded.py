@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from agentsim.risk.behaviour import Flags, Ints, read_behaviour
-from agentsim.risk.evaluation import EvaluationError, read_truth
+from agentsim.risk.evaluation import EvaluationError, has_labels, read_truth
 from agentsim.risk.evidence import Evidence, gather
 from agentsim.risk.items import Items
 from agentsim.risk.sizes import size_items
@@ -89,7 +89,7 @@ def read_recorded(run: Run, train: Run | None = None) -> Recorded:
 
 
 def _read(run: Run, *, own: bool) -> Recorded:
-    if not run.sql("SELECT count(*) AS rows FROM labels")["rows"].iloc[0]:
+    if not has_labels(run):
         raise EvaluationError(f"{run.path}: no labels, nothing says which runs were attacked")
     behaviour = read_behaviour(run)
     grants = behaviour.grants

@@ -21,7 +21,7 @@ from agentsim.server.clock import SECOND
 from agentsim.server.watch import HOLDING, Action, ActionKind
 
 #: As often as the detectors are asked, in the server's time: what changed since then is scored together.
-PACE = 30 * SECOND
+PACE = 60 * SECOND
 #: Entities that nothing was heard of for so long are forgotten: no grant lives longer.
 _MEMORY = 86_400 * SECOND
 _PLACES = {name: COLUMNS.index(name) for name in Row.__dataclass_fields__}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from agentsim.errors import UserError
@@ -16,7 +15,7 @@ from agentsim.risk.online.judging import Judging
 from agentsim.risk.online.rules import Rules
 from agentsim.risk.thresholds import load_thresholds
 from agentsim.risk.thresholds.cut import one_for_all
-from agentsim.risk.thresholds.opening import open_model
+from agentsim.risk.thresholds.opening import digest, open_model
 from agentsim.run import Run
 from agentsim.server.watch import ActionKind
 
@@ -33,15 +32,17 @@ class ModelWatch:
     ----------
     fitted : what is usual.
     rules : what is done from which score on.
+    model : SHA-256 of what is usual.
     """
 
     fitted: Fitted
     rules: Rules
+    model: str
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of all that it goes by."""
-        return hashlib.sha256(dump_fitted(self.fitted) + self.rules.text().encode()).hexdigest()
+        return hashlib.sha256(f"{self.model} {self.rules.text()}".encode()).hexdigest()
 
     def for_tenant(self, tenant: int) -> tuple[Judging, Following]:
         """What judges uses at once, and what follows; in every tenant by the same rules."""
@@ -50,13 +51,19 @@ class ModelWatch:
 
 @dataclass(frozen=True)
 class Learned:
-    """What is usual, to be watched for with one threshold."""
+    """What is usual, to be watched for with one threshold.
+
+    Attributes
+    ----------
+    model : SHA-256 of it.
+    """
 
     fitted: Fitted
+    model: str
 
     def watch(self, threshold: float, action: ActionKind) -> ModelWatch:
         """What does ``action`` about whatever scores at least this."""
-        return ModelWatch(self.fitted, Rules(one_for_all(threshold), {action: threshold}))
+        return ModelWatch(self.fitted, Rules(one_for_all(threshold), {action: threshold}), self.model)
 
 
 def learn(reference: Run) -> Learned:
@@ -67,7 +74,8 @@ def learn(reference: Run) -> Learned:
     ModelError
         If the Run is too small to learn from.
     """
-    return Learned(train(reference, name="containment").fitted)
+    fitted = train(reference, name="containment").fitted
+    return Learned(fitted, hashlib.sha256(dump_fitted(fitted)).hexdigest())
 
 
 def load_watch(path: Path) -> ModelWatch:
@@ -85,9 +93,10 @@ def load_watch(path: Path) -> ModelWatch:
         If nothing would ever be done.
     """
     file = load_thresholds(path)
-    rules = Rules(file.cut, {**file.actions})
+    rules = Rules(file.cut, {str(name): score for name, score in file.actions.items()})
     if not rules.actions:
         raise OnlineError(
             f"{path}: has no actions, so nothing would be done; 'agentsim tune --act' adds some"
         )
-    return ModelWatch(open_model(file, path).fitted, rules)
+    model = open_model(file, path)
+    return ModelWatch(model.fitted, rules, digest(model))

@@ -16,6 +16,8 @@ from agentsim.run import Run
 _ODD = np.log(5)
 #: Steps told of each recorded alert.
 _STEPS = 3
+#: Reasons shown of each simulated alert, beside its place in the tree.
+_SHOWN = 2
 #: Recorded alerts that are explained at most.
 _EXPLAINED = 5000
 #: False alarms at which a grant of recorded traces counts as an alert.
@@ -45,7 +47,8 @@ def _simulated(result: DetectionResult) -> pd.DataFrame:
     found = result.alerts.merge(result.scores[[*_KEY, "attacked", "attack"]], on=_KEY, how="left")
     return found.assign(
         because=[without_numbers(reasons[0]) for reasons in found["reasons"]],
-        unusual=["; ".join(reasons) for reasons in found["reasons"]],
+        # The first, and where it stands; the command 'alerts' tells all.
+        unusual=["; ".join([*reasons[:-1][:_SHOWN], reasons[-1]]) for reasons in found["reasons"]],
         truth=_in_truth(found),
         first_grant=found["grant_id"].fillna(found["root_grant_id"]),
     )

@@ -82,7 +82,7 @@ def scores(result: DetectionResult) -> Picture | Note:
             axes.axvline(result.threshold, color=MAIN, linewidth=1.4, linestyle="--")
             axes.annotate(
                 "alert from here ",
-                (result.threshold, 1),
+                (result.threshold, 0.6),
                 xycoords=("data", "axes fraction"),
                 xytext=(-3, -4),
                 textcoords="offset points",
@@ -113,11 +113,13 @@ def _name_peaks(axes: Axes, edges: np.ndarray, shares: dict[str, np.ndarray]) ->
     """Write each distribution's name beside its highest step."""
     for kind, color, text in (("others", SOFT, "not attacked"), ("attacked", ALARM, "attacked")):
         place = int(np.argmax(shares[kind]))
+        late = place > len(shares[kind]) / 2
         axes.annotate(
             text,
-            ((edges[place] + edges[place + 1]) / 2, shares[kind][place]),
-            xytext=(8, 0),
+            (edges[place] if late else (edges[place] + edges[place + 1]) / 2, shares[kind][place]),
+            xytext=(-8 if late else 8, 0),
             textcoords="offset points",
+            ha="right" if late else "left",
             va="center",
             fontsize=8.5,
             color=color,

@@ -69,7 +69,7 @@ def drill(
     Detectors learn from a Run that nobody attacked, the threshold comes from another such Run, and figures from sealed Runs
     of other seeds. First it is checked that the simulator gives no attack away.
     """
-    from agentsim.experiments.drill import Plan
+    from agentsim.experiments.drill import STEALTHS, Plan
     from agentsim.experiments.drill import drill as hold
     from agentsim.simulation import load_scenario
 
@@ -78,7 +78,8 @@ def drill(
         chosen = chosen.with_seed(seed)
     plan = Plan(chosen, stealth=stealth, sealed=sealed, rate=rate)
     folder = out or RUNS / f"{chosen.name}-{chosen.seed}-drill"
-    told = hold(plan, folder, sweep=sweep, corrupt=corrupt, jobs=jobs, progress=progress())
+    stealths = STEALTHS if sweep else ()
+    told = hold(plan, folder, stealths=stealths, corrupt=corrupt, jobs=jobs, progress=progress())
     if as_json:
         print_json({"folder": str(folder), **told.as_dict()})
     else:

@@ -3,5 +3,6 @@
 from agentsim.experiments.drill.holding import drill
 from agentsim.experiments.drill.plan import DrillError, Plan
 from agentsim.experiments.drill.results import Drill
+from agentsim.experiments.drill.sweeping import STEALTHS
 
-__all__ = ["Drill", "DrillError", "Plan", "drill"]
+__all__ = ["STEALTHS", "Drill", "DrillError", "Plan", "drill"]

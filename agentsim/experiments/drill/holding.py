@@ -34,7 +34,7 @@ def drill(
     plan: Plan,
     folder: Path,
     *,
-    sweep: bool = False,
+    stealths: Sequence[float] = (),
     corrupt: bool = False,
     jobs: int | None = None,
     progress: bool = False,
@@ -47,7 +47,7 @@ def drill(
     Parameters
     ----------
     folder : where Runs (in ``runs``; what is there already is not played again) and figures are kept.
-    sweep : play other degrees of stealth as well.
+    stealths : degrees of stealth to play as well.
     corrupt : spoil what is learned from, and see what that costs.
     jobs : processes for the tenants of each Run; one per core if left out.
     progress : show bars.
@@ -75,7 +75,7 @@ def drill(
         seeds=_seeds(reference, calibration, choosing, *sealed),
         giveaways=giveaways(separations(sealed, reference))[_GIVEN].reset_index(drop=True),
         found=found,
-        sweep=sweep_stealth(plan, arena, detectors, peers, quiet) if sweep else nothing,
+        sweep=sweep_stealth(plan, stealths, arena, detectors, peers, quiet) if stealths else nothing,
         corruptions=spoil(usual, quiet, taught, judged, plan.rate) if corrupt else nothing,
     )
     result.keep(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -14,11 +14,17 @@ from agentsim.risk import Combined
 from agentsim.risk.peers import Peers
 from agentsim.risk.states import EntityKind
 
+#: From loud to quiet.
 STEALTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def sweep_stealth(
-    plan: Plan, arena: Arena, detectors: Mapping[EntityKind, Combined], peers: Peers, calibration: Side
+    plan: Plan,
+    stealths: Sequence[float],
+    arena: Arena,
+    detectors: Mapping[EntityKind, Combined],
+    peers: Peers,
+    calibration: Side,
 ) -> pd.DataFrame:
     """Recall of the default model per kind of attack and stealth.
 
@@ -30,7 +36,7 @@ def sweep_stealth(
     """
     quiet = default_ranks(detectors, calibration)[DEFAULT]
     tables = {}
-    for stealth in STEALTHS:
+    for stealth in stealths:
         sides = [Side.of(run, peers) for run in arena.sealed(plan.at(stealth))]
         cases = [side.case(default_ranks(detectors, side)[DEFAULT]) for side in sides]
         tables[stealth] = judge(Trial(quiet, cases), plan.rate).kinds

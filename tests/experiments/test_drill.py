@@ -84,7 +84,7 @@ def test_each_run_has_a_seed_of_its_own_and_nobody_attacks_where_something_is_le
 
 def test_loud_attacks_are_found_and_the_figures_hang_together(held):
     best = held.found[DEFAULT]
-    assert list(held.found)[0] == DEFAULT
+    assert next(iter(held.found)) == DEFAULT
     assert best.mean_recall.value > 0.8
     assert best.mean_recall.value == pytest.approx(best.kinds["recall"].mean())
     assert (best.kinds["pr_auc"] > 5 * best.kinds["base_rate"]).all()

@@ -150,6 +150,7 @@ def test_wrong_usage_gives_one_message(cli, words, named):
         ["simulate", "no.yaml"],
         ["replay", "no.parquet"],
         ["inspect", "no"],
+        ["evaluate", "no"],
         ["report", "scale", "--run", "no"],
     ],
     ids=" ".join,

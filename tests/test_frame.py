@@ -1,6 +1,7 @@
 """The frame of the house: who may import whom, exact pins, clean notebooks, pages that name what there is."""
 
 import ast
+import importlib
 import json
 import re
 import shutil
@@ -167,3 +168,16 @@ def test_make_lists_its_targets():
         "lab",
         "clean",
     }
+
+
+@pytest.mark.parametrize(
+    "package",
+    sorted({module.parent for module in MODULES if module.name == "__init__.py"}),
+    ids=lambda each: each.name,
+)
+def test_what_a_package_says_it_offers_is_there(package):
+    name = ".".join(package.relative_to(ROOT).parts)
+    if name.startswith("agentsim.server.migrations"):
+        pytest.skip("alembic runs these")
+    module = importlib.import_module(name)
+    assert [each for each in getattr(module, "__all__", []) if not hasattr(module, each)] == []

@@ -10,6 +10,7 @@ from agentsim.cli import (  # noqa: I001
     roles,
     attacks,
     calibrate,
+    evaluate,
     exposure,
     features,
     tune,
@@ -23,6 +24,7 @@ from agentsim.cli import (  # noqa: I001
     bench_cascade,
     bench_core,
     bench_scale,
+    bench_scoring,
 )
 from agentsim.cli.app import app, main
 
@@ -35,9 +37,11 @@ __all__ = [
     "bench_cascade",
     "bench_core",
     "bench_scale",
+    "bench_scoring",
     "calibrate",
     "contain",
     "drill",
+    "evaluate",
     "exposure",
     "features",
     "fork",

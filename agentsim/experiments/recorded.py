@@ -5,17 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from agentsim.experiments.result import DetectionResult, KeyNumber, percent
-from agentsim.risk import budget_curve, leave_one_suite_out
+from agentsim.risk import budget_curve, hold_out
 from agentsim.run import Run
 
 #: The detector that a replay's verdict speaks of; fixed, since choosing it on the judged labels would flatter.
-HEADLINE = "novelty for the task"
+HEADLINE = "novelty in sequence"
 COUNTS = "isolation forest, counts"
 
 
 def judge_replay(run: Run, *, alert_budget: float, progress: bool) -> DetectionResult:
     """Judge a replayed Run; see :func:`agentsim.experiments.detection.judge`."""
-    found = leave_one_suite_out(run, seed=0, progress=progress)
+    found = hold_out(run, seed=0, progress=progress)
     means = found.figures.groupby("detector")[["within_roc_auc", "recall_at_1", "recall_at_5"]].mean()
     within, at_1, at_5 = (float(means[name][HEADLINE]) for name in means.columns)
     suites = found.figures[found.figures["detector"] == HEADLINE].set_index("suite")["within_roc_auc"]
@@ -64,5 +64,5 @@ def _replay_method(scores: pd.DataFrame) -> tuple[str, ...]:
         "at all.",
         "The supervised detector learned from the labels of the other suites and reads no sizes.",
         f"{int(scores['silent'].sum()):,} scored runs called no tool; they did nothing new and rank lowest by novelty.",
-        "Intervals are 95 %, resampling whole tasks (Wilson for the shares found).",
+        "Intervals are 95 %, resampling whole tasks.",
     )

@@ -2,6 +2,7 @@
 
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.catalogue import FEATURES, Feature, families
+from agentsim.risk.chain import ChainNovelty
 from agentsim.risk.detectors import (
     CalibratedRanks,
     Combined,
@@ -20,7 +21,7 @@ from agentsim.risk.evaluation import Attacks, EvaluationError, Truth, figures, r
 from agentsim.risk.evidence import Evidence, gather, learn_peers
 from agentsim.risk.exports import ALERT, ExportError, export
 from agentsim.risk.features import features
-from agentsim.risk.heldout import HeldOut, leave_one_suite_out
+from agentsim.risk.heldout import HeldOut, hold_out
 from agentsim.risk.metrics import Estimate
 from agentsim.risk.reasons import REFUSALS
 from agentsim.risk.suppressions import Match, Suppression, load_suppressions, suppress
@@ -48,6 +49,7 @@ __all__ = [
     "Behaviour",
     "CalibratedRanks",
     "Case",
+    "ChainNovelty",
     "Choice",
     "Combined",
     "ContextualSurprise",
@@ -82,8 +84,8 @@ __all__ = [
     "features",
     "figures",
     "gather",
+    "hold_out",
     "learn_peers",
-    "leave_one_suite_out",
     "load_suppressions",
     "load_thresholds",
     "make_case",
@@ -91,6 +93,5 @@ __all__ = [
     "read_behaviour",
     "read_truth",
     "report",
-    "report_threshold",
     "suppress",
 ]

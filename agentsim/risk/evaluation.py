@@ -15,7 +15,15 @@ import pandas as pd
 
 from agentsim.errors import UserError
 from agentsim.risk.behaviour import Flags, Floats, Ints
-from agentsim.risk.metrics import Estimate, pr_auc, recall_at, roc_auc, within_roc_auc
+from agentsim.risk.metrics import (
+    Estimate,
+    pr_auc,
+    recall_at,
+    roc_auc,
+    within_base_rate,
+    within_pr_auc,
+    within_roc_auc,
+)
 from agentsim.run import Run
 
 
@@ -50,6 +58,11 @@ class Truth:
     def known(self) -> Flags:
         """Where the label is not in dispute."""
         return np.asarray(self.label >= 0)
+
+
+def has_labels(run: Run) -> bool:
+    """Whether anything is said of who was attacked."""
+    return bool(run.sql("SELECT count(*) AS rows FROM labels")["rows"].iloc[0])
 
 
 def read_truth(run: Run, grants: pd.Index) -> Truth:
@@ -172,27 +185,32 @@ def figures(score: Floats, attacked: Flags, group: Ints, within: Ints | None = N
     ----------
     score, attacked : per grant.
     group : a code per grant; intervals resample these (trees, or tasks).
-    within : a code per grant for the ROC-AUC inside each (agents); none when None.
+    within : a code per grant for the areas inside each (agents); none when None.
 
     Returns
     -------
-    ``scored``, ``attacks``, ``base_rate``, and ``pr_auc``, ``roc_auc``, ``within_roc_auc`` (where asked for),
-    ``recall_at_1``, ``recall_at_5`` (share of attacks found at 1 % and 5 % false alarms), each also with
-    ``_low`` and ``_high`` (95 %).
+    ``scored``, ``attacks``, ``base_rate``, and ``pr_auc``, ``roc_auc``, ``recall_at_1``, ``recall_at_5``
+    (share of attacks found at 1 % and 5 % false alarms), each also with ``_low`` and ``_high`` (95 %). Where
+    ``within`` is given also ``within_base_rate``, ``within_roc_auc`` and ``within_pr_auc``.
     """
     estimates: dict[str, Estimate] = {
         "pr_auc": pr_auc(attacked, score, group),
         "roc_auc": roc_auc(attacked, score, group),
-        "recall_at_1": recall_at(attacked, score, 0.01),
-        "recall_at_5": recall_at(attacked, score, 0.05),
+        "recall_at_1": recall_at(attacked, score, 0.01, group),
+        "recall_at_5": recall_at(attacked, score, 0.05, group),
     }
     if within is not None:
-        estimates = {"within_roc_auc": within_roc_auc(attacked, score, within, group), **estimates}
+        estimates |= {
+            "within_roc_auc": within_roc_auc(attacked, score, within, group),
+            "within_pr_auc": within_pr_auc(attacked, score, within, group),
+        }
     result: dict[str, float] = {
         "scored": len(score),
         "attacks": int(attacked.sum()),
         "base_rate": float(attacked.mean()) if len(attacked) else np.nan,
     }
+    if within is not None:
+        result["within_base_rate"] = within_base_rate(attacked, within)
     for name, estimate in estimates.items():
         result |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 from agentsim.risk.behaviour import Behaviour, Flags, Ints, read_behaviour
 from agentsim.risk.features import features
 from agentsim.risk.folding import fold, tree_codes
-from agentsim.risk.items import Items, grant_items
+from agentsim.risk.items import Items
 from agentsim.risk.peers import Peers
 from agentsim.risk.states import EntityKind, States
+from agentsim.risk.words import state_items
 from agentsim.run import Run
 
 #: What the words of a grant tell of, unless a caller wants others.
@@ -92,15 +94,17 @@ def gather(source: Run | Behaviour, kind: EntityKind = "grant", peers: Peers | N
         timing=behaviour.timing,
         among=among,
     )
-    nothing = kind != "grant"
+    # Where the same words are made as events come, they are made of the same states.
+    channels: Sequence[Sequence[str]] = (CHANNELS, ORDER) if kind == "grant" else ((), ())
+    items, order = (state_items(states, role.tolist(), task.tolist(), each) for each in channels)
     return Evidence(
         kind=kind,
         tenant=tenant,
         features=table.set_index(index),
         role=role,
         task=task,
-        items=_no_items(role, task) if nothing else grant_items(behaviour, CHANNELS),
-        order=_no_items(role, task) if nothing else grant_items(behaviour, ORDER),
+        items=items,
+        order=order,
         tree=tree,
         silent=_silent(states),
     )
@@ -112,11 +116,6 @@ def _behaviour(source: Run | Behaviour) -> Behaviour:
 
 def _silent(states: States) -> Flags:
     return np.asarray(np.bincount(states.tools.holder, minlength=len(states)) == 0)
-
-
-def _no_items(role: np.ndarray, task: np.ndarray) -> Items:
-    nothing = np.zeros(0, np.int64)
-    return Items(nothing, nothing, (), tuple(role), tuple(task))
 
 
 def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, Ints, np.ndarray, np.ndarray, Ints]:

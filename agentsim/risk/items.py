@@ -190,18 +190,23 @@ class ItemEncoder:
     def transform(self, items: Items) -> sparse.csr_array:
         """The matrix, shape (grants, 3 + words)."""
         size = len(items)
-        task = [self._task(*pair) for pair in zip(items.role, items.task, strict=True)]
-        role = [self.roles_.get(name, 0) for name in items.role]
+        task, role = self.codes(items)
         column = np.array([self.columns_.get(word, self.contexts) for word in items.words], np.int64)
         everyone = np.arange(size)
         rows = np.concatenate([everyone, everyone, items.grant])
         columns = np.concatenate([np.zeros(size, np.int64), np.ones(size, np.int64), column[items.word]])
-        values = np.concatenate([np.array(task, float), np.array(role, float), np.ones(len(items.grant))])
+        values = np.concatenate([task, role, np.ones(len(items.grant))])
         shape = (size, self.known + len(self.words_))
         matrix = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix
+
+    def codes(self, items: Items) -> tuple[Ints, Ints]:
+        """Codes of each grant's task and of its role."""
+        task = [self._task(*pair) for pair in zip(items.role, items.task, strict=True)]
+        role = [self.roles_.get(name, 0) for name in items.role]
+        return np.array(task, np.int64), np.array(role, np.int64)
 
     def _task(self, role: str, task: str) -> int:
         known = self.tasks_.get(role, {})

@@ -82,6 +82,16 @@ class Live:
         changed, self.changed[kind] = self.changed[kind], {}
         return list(changed)
 
+    def forget(self, before: int) -> None:
+        """Forget grants and trees that nothing was heard of since ``before``; agents are few and stay."""
+        for kind in ("grant", "tree"):
+            states, known = self.states[kind], self.known[kind]
+            for entity in [
+                each for each, state in states.items() if max(state.last_at, state.issued_at) < before
+            ]:
+                del states[entity]
+                known.pop(entity, None)
+
     def _take(self, row: Row) -> None:
         granted = row.status == "granted"
         match row.event_type:

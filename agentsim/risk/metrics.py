@@ -6,7 +6,7 @@ size demands (a cluster bootstrap: Davison and Hinkley, Bootstrap Methods and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -61,12 +61,10 @@ def within_roc_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, se
     ``group``; every pair of a positive and a negative then counts as often as both of its groups were drawn.
     """
     groups = int(group.max(initial=0)) + 1
-    tables = []
-    for agent in np.unique(within):
-        of_agent = within == agent
-        positive, negative = of_agent & truth, of_agent & ~truth
-        if positive.any() and negative.any():
-            tables.append(_pairs(score, group, positive, negative, groups))
+    tables = [
+        _pairs(score, group, of_agent & truth, of_agent & ~truth, groups)
+        for of_agent in _agents(truth, within)
+    ]
     if not tables:
         return NOTHING
 
@@ -83,18 +81,52 @@ def within_roc_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, se
     return _interval(value, [weighted(times) for times in _draws(groups, seed)])
 
 
-def recall_at(truth: Flags, score: Floats, false_alarms: float) -> Estimate:
+def within_pr_auc(truth: Flags, score: Floats, within: Ints, group: Ints, *, seed: int = 0) -> Estimate:
+    """Average precision inside each ``within`` (an agent), averaged with its positives as weights.
+
+    Agents without a positive or a negative are left out, as in :func:`within_roc_auc`. Interval by resampling
+    ``group``. A score that knows nothing reaches :func:`within_base_rate`.
+    """
+    draws = _draws(int(group.max(initial=0)) + 1, seed)
+    total, weight = np.zeros(1 + len(draws)), np.zeros(1 + len(draws))
+    for of_agent in _agents(truth, within):
+        hits, alarms = _by_score(truth[of_agent], score[of_agent], group[of_agent], _first_as_it_is(draws))
+        found = hits.sum(axis=1)
+        judged = (found > 0) & (alarms.sum(axis=1) > 0)
+        total[judged] += _average_precision(hits[judged], alarms[judged]) * found[judged]
+        weight[judged] += found[judged]
+    if not weight[0]:
+        return NOTHING
+    drawn = total[1:][weight[1:] > 0] / weight[1:][weight[1:] > 0]
+    return _interval(float(total[0] / weight[0]), list(drawn))
+
+
+def within_base_rate(truth: Flags, within: Ints) -> float:
+    """Share of positives inside each ``within``, averaged with its positives as weights: what chance reaches."""
+    agents = list(_agents(truth, within))
+    if not agents:
+        return float("nan")
+    shares, weights = zip(*((truth[each].mean(), truth[each].sum()) for each in agents), strict=True)
+    return float(np.average(shares, weights=weights))
+
+
+def recall_at(truth: Flags, score: Floats, false_alarms: float, group: Ints, *, seed: int = 0) -> Estimate:
     """Share of the positives above the threshold that raises at most this share of false alarms.
 
     The threshold is read off the very negatives that are judged: it describes a curve, it was not chosen in
-    advance. Wilson interval, as if positives were independent.
+    advance. Interval by resampling groups, each replicate with a threshold of its own.
     """
-    negatives = np.sort(score[~truth])
-    if not len(negatives) or not truth.any():
+    if truth.all() or not truth.any():
         return NOTHING
-    allowed = int(np.floor(false_alarms * len(negatives)))
-    threshold = negatives[len(negatives) - allowed - 1] if allowed < len(negatives) else -np.inf
-    return share(int((score[truth] > threshold).sum()), int(truth.sum()))
+
+    def found(hits: Floats, alarms: Floats) -> Floats:
+        # Sums of whole numbers: the bound is met exactly or not at all.
+        inside = np.cumsum(alarms) <= np.floor(false_alarms * alarms.sum() + 1e-9)
+        return np.asarray((hits * inside).sum() / hits.sum())
+
+    as_it_is = _by_score(truth, score, group, np.ones((1, int(group.max(initial=0)) + 1)))
+    value = float(found(as_it_is[0][0], as_it_is[1][0]))
+    return _interval(value, _replicates(truth, score, group, seed, found))
 
 
 def count_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
@@ -107,6 +139,18 @@ def count_by_group(flag: Flags, group: Ints, *, seed: int = 0) -> Estimate:
     random = np.random.default_rng(seed)
     times = random.multinomial(len(per_group), share_of_each, size=REPLICATES)[:, :-1]
     return _interval(float(flag.sum()), list(times @ holding))
+
+
+def _agents(truth: Flags, within: Ints) -> Iterator[Flags]:
+    """The rows of each agent that has both a positive and a negative."""
+    for agent in np.unique(within):
+        of_agent = within == agent
+        if 0 < truth[of_agent].sum() < of_agent.sum():
+            yield of_agent
+
+
+def _first_as_it_is(draws: Floats) -> Floats:
+    return np.vstack([np.ones((1, draws.shape[1])), draws])
 
 
 def _pairs(
@@ -123,15 +167,13 @@ def _pairs(
 
 
 def _replicates(
-    truth: Flags, score: Floats, group: Ints, seed: int, figure: Callable[[Floats, Floats], float]
+    truth: Flags, score: Floats, group: Ints, seed: int, figure: Callable[[Floats, Floats], Floats]
 ) -> list[float]:
     """A figure of each replicate, from the weight of hits and of false alarms at each distinct score.
 
     scikit-learn sorts anew for each set of weights; the scores are the same every time, so this sorts once.
     """
-    order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    order, starts = _distinct(score)
     hit, group = truth[order], group[order]
     drawn = []
     for times in _draws(int(group.max(initial=0)) + 1, seed):
@@ -139,20 +181,35 @@ def _replicates(
         hits = np.add.reduceat(weight * hit, starts)
         alarms = np.add.reduceat(weight * ~hit, starts)
         if hits.any() and alarms.any():
-            drawn.append(figure(hits, alarms))
+            drawn.append(float(figure(hits, alarms)))
     return drawn
 
 
-def _average_precision(hits: Floats, alarms: Floats) -> float:
-    found = np.cumsum(hits)
-    raised = found + np.cumsum(alarms)
+def _by_score(truth: Flags, score: Floats, group: Ints, draws: Floats) -> tuple[Floats, Floats]:
+    """Weight of hits and of false alarms at each distinct score, highest first: a row per draw."""
+    order, starts = _distinct(score)
+    weight = draws[:, group[order]]
+    hit = truth[order]
+    return np.add.reduceat(weight * hit, starts, axis=1), np.add.reduceat(weight * ~hit, starts, axis=1)
+
+
+def _distinct(score: Floats) -> tuple[Ints, Ints]:
+    """The order from the highest score to the lowest, and where in it each distinct score begins."""
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    return order, np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+def _average_precision(hits: Floats, alarms: Floats) -> Floats:
+    found = np.cumsum(hits, axis=-1)
+    raised = found + np.cumsum(alarms, axis=-1)
     precision = np.divide(found, raised, out=np.zeros_like(found), where=raised > 0)
-    return float((hits * precision).sum() / found[-1])
+    return np.asarray((hits * precision).sum(axis=-1) / found[..., -1])
 
 
-def _area(hits: Floats, alarms: Floats) -> float:
+def _area(hits: Floats, alarms: Floats) -> Floats:
     below = alarms.sum() - np.cumsum(alarms)
-    return float((hits * (below + alarms / 2)).sum() / (hits.sum() * alarms.sum()))
+    return np.asarray((hits * (below + alarms / 2)).sum() / (hits.sum() * alarms.sum()))
 
 
 def _draws(groups: int, seed: int) -> Floats:

@@ -1,7 +1,7 @@
 """Estimators in a file: skops, never pickle, and nothing but types that are named here.
 
 The same estimators give the same bytes. A file is refused if it holds another type, or indices that lead out of
-their arrays: scikit-learn and scipy follow those without looking.
+their arrays: scipy follows those without looking.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import skops.io
 from scipy import sparse
-from sklearn.ensemble import IsolationForest
 
 from agentsim.risk.detectors import (
     CalibratedRanks,
     Combined,
     Deviating,
-    DeviationForest,
     Novelty,
     PeerTables,
     RankCurve,
@@ -39,7 +36,6 @@ _OURS = (
     Combined,
     ContextualSurprise,
     Deviating,
-    DeviationForest,
     Fitted,
     Habits,
     ItemEncoder,
@@ -50,11 +46,10 @@ _OURS = (
     RobustZ,
     RoleEncoder,
 )
-#: What a file may hold beside what skops knows to be harmless. The last two are looked at more closely.
+#: What a file may hold beside what skops knows to be harmless. The last is looked at more closely.
 TRUSTED = (
     *(f"{each.__module__}.{each.__name__}" for each in _OURS),
     "scipy.sparse._csr.csr_array",
-    "sklearn.tree._tree.Tree",
 )
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -148,22 +143,3 @@ def _check_indices(part: Any) -> None:
             part.check_format(full_check=True)
         except ValueError as exc:
             raise ModelError(f"holds a damaged matrix: {exc}") from exc
-    if isinstance(part, IsolationForest):
-        width = part.n_features_in_
-        for grown, features in zip(part.estimators_, part.estimators_features_, strict=True):
-            if len(features) != width or not _sound(grown.tree_, width):
-                raise ModelError("holds a damaged tree")
-
-
-def _sound(tree: Any, width: int) -> bool:
-    """Whether a tree's nodes lead to later nodes of its own, and ask for columns that there are."""
-    place = np.arange(tree.node_count)
-    left, right = tree.children_left, tree.children_right
-    inner = left != -1
-    return bool(
-        tree.node_count > 0
-        and (tree.n_features == width)
-        and ((left > place) & (left < tree.node_count))[inner].all()
-        and ((right > place) & (right < tree.node_count))[inner].all()
-        and ((tree.feature >= 0) & (tree.feature < width))[inner].all()
-    )

@@ -33,6 +33,10 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     credit : weight, in grants, of the general rate of new words against a word's own.
     min_task : a task with fewer grants than this is treated as unknown.
     top : a row's score is the sum of its ``top`` largest surprises.
+    shorter : per word, the place of the word that it makes longer (the second use of a tool: its first; a step from one
+        tool to another: the use of that other), -1 for none. Only what it is more surprising than the shorter one counts,
+        so that nothing is counted twice, and it counts for nothing where the shorter one is not there. None: no word has one.
+    weights : per word, what a surprise at it weighs; all 1 when None.
 
     Attributes
     ----------
@@ -48,12 +52,16 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         credit: float = 5.0,
         min_task: int = 5,
         top: int = 2,
+        shorter: Ints | None = None,
+        weights: Floats | None = None,
     ) -> None:
         self.contexts = contexts
         self.strength = strength
         self.credit = credit
         self.min_task = min_task
         self.top = top
+        self.shorter = shorter
+        self.weights = weights
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -155,12 +163,17 @@ class ContextualSurprise(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         of_role = (seen + self.strength * self.share_[column]) / (self.role_size_[role] + self.strength)
         of_role = np.maximum(of_role, _least(self.role_size_[role]))
         known = (task > 0) & (self.task_size_[task] >= self.min_task)
+        surprise = -np.log(np.where(known, of_task, of_role))
+        if self.shorter is not None:
+            surprise = _beyond_shorter(row, column, surprise, np.asarray(self.shorter), words.shape)
+        if self.weights is not None:
+            surprise = surprise * np.asarray(self.weights)[column]
         return _Cells(
             size=words.shape[0],
             row=row,
             column=column,
             times=np.maximum(np.round(cells.data[there]), 1.0),
-            surprise=-np.log(np.where(known, of_task, of_role)),
+            surprise=surprise,
             unseen=np.where(known, count, seen) == 0,
         )
 
@@ -185,6 +198,20 @@ class _Cells(NamedTuple):
         return tally(row, self.size, self.surprise[order] * counted)
 
 
+def _beyond_shorter(
+    row: Ints, column: Ints, surprise: Floats, shorter: Ints, shape: tuple[int, int]
+) -> Floats:
+    """What each word is more surprising than the shorter word in its row."""
+    wanted = shorter[column]
+    longer = wanted >= 0
+    # One is added, so that a word that is there and expected is told from one that is not there.
+    there = sparse.coo_array((surprise + 1.0, (row, column)), shape=shape).tocsr()
+    known = _lookup(there, row[longer], wanted[longer])
+    result = surprise.copy()
+    result[longer] = np.where(known > 0, np.maximum(surprise[longer] - (known - 1.0), 0.0), 0.0)
+    return result
+
+
 def _least(chances: Floats) -> Floats:
     """So many chances cannot show that something is less likely than this (Jeffreys' half a case)."""
     result: Floats = 0.5 / (chances + 1.0)
@@ -195,7 +222,10 @@ def _grouped(present: sparse.csr_array, group: Ints, groups: int) -> tuple[Float
     """Rows per group, and rows per group that have each word."""
     size = len(group)
     member = sparse.csr_array((np.ones(size), (group, np.arange(size))), shape=(groups, size))
-    return tally(group, groups), sparse.csr_array(member @ present)
+    counts = sparse.csr_array(member @ present)
+    # A product's columns come in any order; sorted, each look-up is a binary search.
+    counts.sort_indices()
+    return tally(group, groups), counts
 
 
 def _lookup(matrix: sparse.csr_array, row: Ints, column: Ints) -> Floats:

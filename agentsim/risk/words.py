@@ -35,6 +35,8 @@ def state_items(states: States, roles: Sequence[str], tasks: Sequence[str], chan
         holders.append(holder)
         words.append(word + len(texts))
         texts += vocabulary
+    if not channels:
+        return Items(np.zeros(0, np.int64), np.zeros(0, np.int64), (), tuple(roles), tuple(tasks))
     order = np.argsort(np.array(texts, dtype=object), kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))

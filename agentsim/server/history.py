@@ -6,6 +6,7 @@ such a state, too, where somebody follows the rows; the server keeps those of gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
@@ -179,7 +180,15 @@ class GrantState:
 
     def after(self, event: Event) -> "GrantState":
         """The state as it would be after one of :data:`DOINGS`; this one stays as it is."""
-        state = GrantState(*[_copied(getattr(self, name)) for name in self.__slots__])
+        state = GrantState(*_values(self))
+        # All that a note changes in place.
+        state.refused, state.tools, state.failures = (
+            self.refused.copy(),
+            self.tools.copy(),
+            self.failures.copy(),
+        )
+        state.resources, state.pairs = self.resources.copy(), self.pairs.copy()
+        state.callers, state.addresses = self.callers.copy(), self.addresses.copy()
         state.note(event)
         return state
 
@@ -250,10 +259,7 @@ class GrantState:
             self.failures[name] = self.failures.get(name, 0) + 1
 
 
-def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, dict | list) else value
-
-
+_values = attrgetter(*GrantState.__slots__)
 _Name = TypeVar("_Name", int, str)
 
 

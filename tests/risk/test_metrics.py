@@ -6,7 +6,16 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from agentsim.risk import metrics
-from agentsim.risk.metrics import count_by_group, pr_auc, recall_at, roc_auc, share, within_roc_auc
+from agentsim.risk.metrics import (
+    count_by_group,
+    pr_auc,
+    recall_at,
+    roc_auc,
+    share,
+    within_base_rate,
+    within_pr_auc,
+    within_roc_auc,
+)
 
 
 def judged(size=400, seed=0):
@@ -51,6 +60,20 @@ def test_within_agent_is_the_mean_over_agents_with_their_positives_as_weights():
     assert found.low < found.value < found.high
 
 
+def test_precision_within_agent_is_weighted_the_same_way_and_chance_reaches_the_base_rate():
+    truth, score, group, agent = judged()
+    own = [agent == a for a in range(4)]
+    expected = np.average(
+        [average_precision_score(truth[rows], score[rows]) for rows in own],
+        weights=[truth[rows].sum() for rows in own],
+    )
+    found = within_pr_auc(truth, score, agent, group)
+    assert found.value == pytest.approx(expected)
+    assert found.low < found.value < found.high
+    nothing = within_pr_auc(truth, np.zeros(len(truth)), agent, group)
+    assert nothing.value == pytest.approx(within_base_rate(truth, agent))
+
+
 def test_knowing_the_agent_alone_is_worth_nothing_within_agents():
     truth, _, group, agent = judged()
     rate = np.array([truth[agent == a].mean() for a in range(4)])[agent]
@@ -92,7 +115,7 @@ def test_counts_by_group_widen_where_alerts_come_in_one_tree():
 def test_recall_is_read_where_false_alarms_stay_in_bounds(score, seed, allowed):
     truth = np.random.default_rng(seed).random(len(score)) < 0.4
     truth[:2] = [True, False]
-    found = recall_at(truth, score, allowed)
+    found = recall_at(truth, score, allowed, np.arange(len(score)))
     # The best that any threshold within the bound reaches.
     reachable = [
         (score[truth] > threshold).mean()
@@ -100,3 +123,14 @@ def test_recall_is_read_where_false_alarms_stay_in_bounds(score, seed, allowed):
         if (score[~truth] > threshold).mean() <= allowed
     ]
     assert found.value == pytest.approx(max(reachable))
+
+
+def test_recall_is_more_in_doubt_where_positives_come_in_groups():
+    random = np.random.default_rng(2)
+    alike = np.repeat(np.arange(20), 50)
+    truth = random.random(1000) < 0.3
+    # In half of the groups the positives stand out.
+    score = random.normal(size=1000) + 4 * truth * (alike % 2)
+    grouped, single = recall_at(truth, score, 0.05, alike), recall_at(truth, score, 0.05, np.arange(1000))
+    assert grouped.value == single.value
+    assert grouped.high - grouped.low > 1.5 * (single.high - single.low)

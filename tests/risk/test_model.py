@@ -140,9 +140,9 @@ def test_the_card_says_where_a_model_is_from_and_what_it_reads(saved, reference)
     kind = card["kinds"]["grant"]
     assert (kind["entities"], kind["trees"], kind["roles"]) == (90, 30, ["clerk", "lead"])
     assert set(kind["features"]) < set(card["features"]) <= set(FEATURES)
-    assert card["features"]["active_s"]["unit"] == "seconds"
-    forest = kind["detectors"][1]["estimators"]["estimator"]
-    assert (forest["class"], forest["random_state"]) == ("IsolationForest", 3)
+    assert card["features"]["refreshes"]["unit"] == "events"
+    robust = kind["detectors"][0]["estimators"]["estimator"]
+    assert (robust["class"], robust["top"]) == ("RobustZ", 1)
     assert {"scikit-learn", "skops", "numpy"} <= set(card["versions"])
     assert card["limits"]
     assert card["intended_use"]
@@ -198,33 +198,13 @@ def test_a_file_of_something_else_is_refused(saved, tmp_path):
         assert "\n" not in str(told.value)
 
 
-def leads_out(detectors):
-    detectors["grant"].members_[1].estimator_.estimators_[0].tree_.children_left[0] = 10**6
-
-
-def leads_back(detectors):
-    tree = detectors["grant"].members_[1].estimator_.estimators_[0].tree_
-    tree.children_right[tree.children_left[0]] = 0
-
-
-def asks_for_no_column(detectors):
-    detectors["grant"].members_[1].estimator_.estimators_[7].tree_.feature[0] = 10**6
-
-
-def forest_of_other_width(detectors):
-    detectors["grant"].members_[1].estimator_.n_features_in_ -= 1
-
-
 def matrix_that_leads_out(detectors):
-    detectors["grant"].members_[2].estimator_.task_count_.indices[0] = 10**6
+    detectors["grant"].members_[1].estimator_.task_count_.indices[0] = 10**6
 
 
-@pytest.mark.parametrize(
-    "harm", [leads_out, leads_back, asks_for_no_column, forest_of_other_width, matrix_that_leads_out]
-)
-def test_indices_that_lead_out_of_their_arrays_are_refused(harm, saved):
+def test_indices_that_lead_out_of_their_arrays_are_refused(saved):
     fitted = load(saved).fitted
-    harm(fitted.detectors)
+    matrix_that_leads_out(fitted.detectors)
     with pytest.raises(ModelError, match="damaged"):
         load(rewritten(saved, dump_fitted(fitted)))
 

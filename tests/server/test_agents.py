@@ -122,7 +122,8 @@ def test_an_update_changes_what_it_names_and_nothing_else(world: Any) -> None:
         "resource_access": "registered_allowed_res",
         "scope": "registered_scope",
     }
-    assert details == {"by": "acme", "changed": sorted(columns.get(name, name) for name in changes)}
+    changed = sorted(columns.get(name, name) for name in changes)
+    assert details == {"by": "acme", "changed": changed, "tools": ["web"]}
     assert world.root(client, scope="web:docs").level == "admin"
 
 

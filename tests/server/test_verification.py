@@ -7,7 +7,7 @@ import pytest
 
 from agentsim.server import ExecutionReceipt, GrantState, RecordExecution
 from agentsim.server.clock import SECOND
-from agentsim.server.history import MOST_TOOLS
+from agentsim.server.history import MOST_TOOLS, OTHERS
 from agentsim.server.schema import GrantStateRow
 
 
@@ -148,12 +148,13 @@ def test_previous_tasks_are_the_newest_ten_of_the_same_agent(world: Any) -> None
 
 
 def test_the_state_of_a_grant_counts_and_stays_small(world: Any) -> None:
-    agent = world.agent()
-    grant = world.root(agent)
+    names = [f"tool_{number}" for number in range(MOST_TOOLS + 10)]
+    agent = world.agent(allowed_tools=[*names, "file_read"])
+    grant = world.root(agent, scope=" ".join(f"{name}:github" for name in [*names, "file_read"]))
     world.clock.advance(1 * SECOND)
     first = world.clock.now()
-    for number in range(MOST_TOOLS + 10):
-        world.why_not(grant, required_tools=[f"tool_{number}"])
+    for name in names:
+        assert world.verify(grant, required_tools=[name], required_resources=["github"]).is_valid
     world.clock.advance(2 * SECOND)
     assert world.why_not(grant, required_tools=["x" * 100_000]) == "malformed_scope"
     assert world.why_not(grant, required_tools=[f"{n}" for n in range(500)]) == "tool_not_granted"
@@ -162,11 +163,11 @@ def test_the_state_of_a_grant_counts_and_stays_small(world: Any) -> None:
     world.refresh(agent, grant)
     row = world.rows(GrantStateRow)[0]
     state = GrantState.from_json(row["state"])
-    assert (state.verifications, state.refusals) == (MOST_TOOLS + 12, MOST_TOOLS + 12)
+    assert (state.verifications, state.refusals) == (MOST_TOOLS + 12, 2)
     assert (state.executions, state.children, state.refreshes) == (1, 1, 1)
     assert (state.first_at, state.last_at) == (first, first + 2 * SECOND)
     assert len(state.tools) == MOST_TOOLS + 1
-    assert state.tools["other"] == 10 + 1 + 50
+    assert (state.tools[OTHERS], state.refused) == (10, {"malformed_scope": 1, "tool_not_granted": 1})
     assert len(row["state"]) < 2_000
 
 

@@ -157,12 +157,13 @@ class PeerTables:
             percentiles=np.array([_percentiles(tail) for tail in known]).T,
         )
 
-    def surprises(self, logs: Floats) -> Floats:
-        """Surprise of each value: the larger of its two sides, 0 for NaN.
+    def surprises(self, logs: Floats, *, two_sided: bool) -> Floats:
+        """Surprise of each value: of having so much, or the larger of its two sides; 0 for NaN.
 
         Parameters
         ----------
         logs : signed logarithms of features, shape (rows, features).
+        two_sided : whether having little is surprising, too.
         """
         result = np.zeros(logs.shape)
         for feature in range(logs.shape[1]):
@@ -175,7 +176,7 @@ class PeerTables:
             (low, high), (below, above) = self.ends[:, feature], self.widths[:, feature]
             up += np.minimum(np.maximum(value - high, 0.0) / above, _BEYOND)
             down += np.minimum(np.maximum(low - value, 0.0) / below, _BEYOND)
-            result[:, feature] = np.where(np.isnan(value), 0.0, np.maximum(up, down))
+            result[:, feature] = np.where(np.isnan(value), 0.0, np.maximum(up, down) if two_sided else up)
         return result
 
 
@@ -185,18 +186,20 @@ class PeerLookup:
     Parameters
     ----------
     tables : one per context; the first is everybody's.
-    top : as in :class:`~agentsim.risk.detectors.robust.RobustZ`.
+    top, two_sided : as in :class:`~agentsim.risk.detectors.robust.RobustZ`.
     """
 
-    def __init__(self, tables: Sequence[PeerTables], top: int) -> None:
+    def __init__(self, tables: Sequence[PeerTables], top: int, *, two_sided: bool) -> None:
         self.top = top
+        self.two_sided = two_sided
         self._contexts = [_columns(each) for each in tables]
 
     def surprises(self, context: int, values: Sequence[float]) -> list[float]:
         """Surprise of each feature of one row, in the features' own units; 0 for NaN."""
         known = 0 <= context < len(self._contexts)
         columns = self._contexts[context if known else 0]
-        return [column.surprise(value) for column, value in zip(columns, values, strict=True)]
+        two_sided = self.two_sided
+        return [column.surprise(value, two_sided) for column, value in zip(columns, values, strict=True)]
 
     def score(self, context: int, values: Sequence[float]) -> float:
         """The sum of the ``top`` largest surprises: minus what ``RobustZ.score_samples`` gives the row."""
@@ -215,14 +218,16 @@ class _Column:
     below: float
     above: float
 
-    def surprise(self, value: float) -> float:
+    def surprise(self, value: float, two_sided: bool) -> float:
         if value != value:
             return 0.0
         value = log1p(value) if value >= 0 else -log1p(-value)
         up = self.up[bisect_left(self.knots, value)]
-        down = self.down[bisect_right(self.knots, value)]
         if value > self.high:
             up += min((value - self.high) / self.above, _BEYOND)
+        if not two_sided:
+            return up
+        down = self.down[bisect_right(self.knots, value)]
         if value < self.low:
             down += min((self.low - value) / self.below, _BEYOND)
         return max(up, down)

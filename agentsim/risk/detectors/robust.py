@@ -52,6 +52,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     top : a row's score is the sum of its ``top`` largest surprises.
     strength : weight, in rows, of the share among everybody against that among the role's own rows.
     knots : values of a feature that are told apart per role, at most; exact where it has fewer.
+    two_sided : whether having less than others is surprising as well as having more.
 
     Attributes
     ----------
@@ -60,11 +61,20 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         to start from; a threshold is chosen elsewhere.
     """
 
-    def __init__(self, *, contexts: int = 0, top: int = 2, strength: float = 1.0, knots: int = 256) -> None:
+    def __init__(
+        self,
+        *,
+        contexts: int = 0,
+        top: int = 2,
+        strength: float = 1.0,
+        knots: int = 256,
+        two_sided: bool = True,
+    ) -> None:
         self.contexts = contexts
         self.top = top
         self.strength = strength
         self.knots = knots
+        self.two_sided = two_sided
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -96,7 +106,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         top = min(self.top, values.shape[1])
         result = np.zeros(len(values))
         for rows, tables in self._parts(code):
-            surprise = tables.surprises(signed_log(values[rows]))
+            surprise = tables.surprises(signed_log(values[rows]), two_sided=self.two_sided)
             result[rows] = -np.partition(surprise, -top, axis=1)[:, -top:].sum(axis=1)
         return result
 
@@ -106,7 +116,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         code, values = self._split(self._validated(X, reset=False))
         result = np.zeros(values.shape)
         for rows, tables in self._parts(code):
-            result[rows] = tables.surprises(signed_log(values[rows]))
+            result[rows] = tables.surprises(signed_log(values[rows]), two_sided=self.two_sided)
         return result
 
     def decision_function(self, X: Any) -> Floats:  # noqa: N803
@@ -129,7 +139,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def lookup(self) -> PeerLookup:
         """The same scores for one row at a time, without arrays."""
         check_is_fitted(self)
-        return PeerLookup(self.tables_, self.top)
+        return PeerLookup(self.tables_, self.top, two_sided=self.two_sided)
 
     def _validated(self, X: Any, **how: Any) -> Floats:  # noqa: N803
         matrix: Floats = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", **how)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from agentsim.risk import Counts, Deviating, DeviationForest, gather
+from agentsim.risk.detectors import COUNTS
 
 
 def agency(world, *, clerks=150, couriers=40):
@@ -29,7 +30,9 @@ def scored(detector, world, path):
     return dict(zip(evidence.features.index, detector.score(evidence), strict=True))
 
 
-@pytest.mark.parametrize("detector", [Deviating(), DeviationForest(0)], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "detector", [Deviating(wanted=COUNTS, two_sided=True), DeviationForest(0)], ids=lambda each: each.name
+)
 def test_what_one_role_does_all_day_is_suspicious_of_another(detector, usual, new_world, tmp_path):
     world = new_world()
     days = {"courier": ["send"] * 10, "clerk": ["read"] * 3 + ["send"], "busy": ["send"] * 10}
@@ -43,7 +46,7 @@ def test_what_one_role_does_all_day_is_suspicious_of_another(detector, usual, ne
 
 
 def test_a_deviation_names_its_feature(usual, new_world, tmp_path):
-    detector = Deviating().fit(usual)
+    detector = Deviating(wanted=COUNTS, two_sided=True).fit(usual)
     world = new_world()
     refused = world.grant("clerk")
     for tool in ("read", "read", "read", "send"):
@@ -54,7 +57,11 @@ def test_a_deviation_names_its_feature(usual, new_world, tmp_path):
     assert set(furthest) == {"refused_not_granted", "refused_share"}
 
 
-@pytest.mark.parametrize("detector", [Deviating(), DeviationForest(0), Counts(0)], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "detector",
+    [Deviating(wanted=COUNTS, two_sided=True), DeviationForest(0), Counts(0)],
+    ids=lambda each: each.name,
+)
 def test_where_times_mean_nothing_the_rest_is_scored(detector, usual, new_world, tmp_path):
     detector.fit(usual)
     timed, timeless = (
@@ -66,7 +73,9 @@ def test_where_times_mean_nothing_the_rest_is_scored(detector, usual, new_world,
     assert np.isfinite(detector.score(timeless)).all()
 
 
-@pytest.mark.parametrize("detector", [Deviating(), DeviationForest(0)], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "detector", [Deviating(wanted=COUNTS, two_sided=True), DeviationForest(0)], ids=lambda each: each.name
+)
 def test_a_role_that_nobody_had_is_compared_with_everybody(detector, usual, new_world, tmp_path):
     detector.fit(usual)
     scores = []

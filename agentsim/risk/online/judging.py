@@ -1,0 +1,145 @@
+"""What judges a use while it is verified: table look-ups from the state of its grant, without arrays.
+
+The use is taken into a copy of the state, and the features that only grow are made of that: so what a use does is seen
+before it is answered. Since they never fall, a finished grant's score is the highest that it ever had, and the share of
+honest grants that ever reaches a threshold is known from a Run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import log
+
+from agentsim.risk.catalogue import FEATURES
+from agentsim.risk.detectors import Deviating, RankCurve
+from agentsim.risk.fitted import Fitted
+from agentsim.risk.growing import GROWING, Growing
+from agentsim.risk.online.rules import Rules
+from agentsim.server.history import GrantState
+from agentsim.server.watch import HOLDING, Assessment, Use
+
+#: From this share of the threshold on a use is a medium risk.
+_MEDIUM = 0.7
+#: As many reasons as are told.
+_REASONS = 3
+#: Values that are remembered per role and feature: nearly all are small counts.
+_REMEMBERED = 4096
+
+
+class Judging:
+    """A :class:`~agentsim.server.watch.PatternMatcher` by tables.
+
+    Parameters
+    ----------
+    fitted : what is usual.
+    rules : what is done from which score on.
+    """
+
+    def __init__(self, fitted: Fitted, rules: Rules) -> None:
+        self._rules = rules
+        self._growing = Growing(fitted.peers)
+        (member,) = fitted.at_once.members_
+        assert isinstance(member, Deviating)
+        self._names = member.encoder_.names_
+        self._places = [GROWING.index(name) for name in self._names]
+        self._roles = member.encoder_.roles_
+        self._lookup = member.estimator_.lookup()
+        self._known: dict[int, list[dict[float, float]]] = {}
+        (curve,) = fitted.at_once.estimator_.curves_
+        self._ranks = _Ranks(curve), _Ranks(fitted.at_once.estimator_.total_)
+
+    def assess(self, use: Use, state: GrantState) -> Assessment:
+        """Judge a use, given what the grant had done before it."""
+        after = state if use.request is None else state.after(_Asked(use))
+        values = self._values(after, use.role)
+        surprises = self._surprises(self._roles.get(use.role, 0), values)
+        score = self._score(surprises)
+        threshold = self._rules.cut.at("grant", use.role)
+        if score < threshold * _MEDIUM:
+            return Assessment(True, "normal", "low", score)
+        reasons = self._reasons(surprises, values)
+        if score < threshold:
+            return Assessment(True, "unusual", "medium", score, reasons)
+        action = self._rules.action("grant", use.role, score)
+        # What is only looked at is not acted on.
+        return Assessment(
+            False,
+            "unusual",
+            "high",
+            score,
+            reasons,
+            action if use.request or action not in HOLDING else "none",
+        )
+
+    def score(self, state: GrantState, role: str) -> float:
+        """The rank of a grant as it stands: -log10 of the share of honest grants that ever reach it."""
+        return self._score(self._surprises(self._roles.get(role, 0), self._values(state, role)))
+
+    def _values(self, state: GrantState, role: str) -> list[float]:
+        values = self._growing.of(state, role, state.task)
+        return [values[place] for place in self._places]
+
+    def _surprises(self, role: int, values: Sequence[float]) -> list[float]:
+        """The surprise of each feature; what was asked before is remembered."""
+        known = self._known.get(role)
+        if known is None:
+            known = self._known[role] = [{} for _ in self._names]
+        try:
+            return [table[value] for table, value in zip(known, values, strict=True)]
+        except KeyError:
+            surprises = self._lookup.surprises(role, values)
+            for table, value, surprise in zip(known, values, surprises, strict=True):
+                if len(table) < _REMEMBERED:
+                    table[value] = surprise
+            return surprises
+
+    def _score(self, surprises: Sequence[float]) -> float:
+        top = self._lookup.top
+        largest = max(surprises) if top == 1 else sum(sorted(surprises)[-top:])
+        own, total = self._ranks
+        return total.rank(own.rank(largest))
+
+    def _reasons(self, surprises: Sequence[float], values: Sequence[float]) -> tuple[str, ...]:
+        told = sorted(zip(surprises, self._names, values, strict=True), reverse=True)[:_REASONS]
+        return tuple(
+            f"{name} {value:g}: {FEATURES[name].meaning}; one in {10**surprise:,.0f} of its role has so much"
+            for surprise, name, value in told
+            if surprise >= 1
+        )
+
+
+class _Asked:
+    """A use as the audit row that it would have, were it to end so."""
+
+    __slots__ = ("details", "event_type", "reason", "source_ip", "status", "timestamp")
+
+    def __init__(self, use: Use) -> None:
+        request = use.request
+        assert request is not None
+        self.event_type = "token_verified"
+        self.timestamp = use.now
+        self.source_ip = request.source_ip
+        self.status = "granted" if use.refusal is None else "refused"
+        self.reason = use.refusal
+        # Cut as the audit row's details are, so that both paths see the same.
+        self.details = {
+            "tools": [tool[:80] for tool in request.required_tools[:50]],
+            "resources": [resource[:80] for resource in request.required_resources[:50]],
+            "caller": None if request.caller is None else request.caller[:256],
+        }
+
+
+class _Ranks:
+    """A :class:`~agentsim.risk.detectors.RankCurve` for one score at a time."""
+
+    def __init__(self, curve: RankCurve) -> None:
+        self._knots, self._steps = curve.knots.tolist(), curve.ranks.tolist()
+        self._start, self._at, self._width = curve.start, curve.at, curve.width * log(10)
+
+    def rank(self, score: float) -> float:
+        """-log10 of the share of benign rows that score as high."""
+        if score > self._start:
+            return self._at + (score - self._start) / self._width
+        counted: float = self._steps[bisect_left(self._knots, score)]
+        return min(counted, self._at)

@@ -7,13 +7,14 @@ those that none did, unless the attack names it among its signals. Labels are re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from agentsim.risk import gather, learn_peers, read_behaviour
+from agentsim.risk import Attacks, gather, learn_peers, read_attacks, read_behaviour
+from agentsim.risk.behaviour import Flags, Ints
 from agentsim.risk.catalogue import FEATURES
 from agentsim.risk.states import KINDS, EntityKind
 from agentsim.run import Run
@@ -23,45 +24,57 @@ from agentsim.simulation.attacks import find_attacker
 SEPARATES = 0.8
 #: Of fewer attacked entities nothing can be told.
 FEW = 10
-
-_TOUCHED = """
-    SELECT l.attack, l.grant_id, l.root_grant_id, a.client_id
-    FROM labels l JOIN audit a USING (tenant, log_id)
-    WHERE l.label = 1
-"""
-_COLUMN: dict[EntityKind, str] = {"grant": "grant_id", "tree": "root_grant_id", "agent": "client_id"}
+_COLUMNS = ["attack", "kind", "feature", "attacked", "roc_auc", "declared", "enough"]
 
 
-def separations(run: Run, reference: Run) -> pd.DataFrame:
+def separations(runs: Sequence[Run], reference: Run) -> pd.DataFrame:
     """How well each feature alone separates each attack.
 
     Parameters
     ----------
-    run : a simulated Run with attacks.
-    reference : what its entities are compared with, without attacks.
+    runs : simulated Runs with attacks, taken together.
+    reference : what their entities are compared with, without attacks.
 
     Returns
     -------
     One row per attack, kind of entity and feature: ``attack``, ``kind``, ``feature``, ``attacked`` (entities), ``roc_auc``
-    (0.5 tells nothing, 0 and 1 everything), ``declared`` (whether the attack has it among its signals), ``enough``
-    (whether there are ``FEW`` attacked entities at least).
+    (0.5 tells nothing, 0 and 1 everything; against entities outside of all trees that an attack touched), ``declared``
+    (whether the attack has it among its signals), ``enough`` (whether there are ``FEW`` attacked entities at least).
     """
-    touched = run.sql(_TOUCHED)
-    behaviour, peers = read_behaviour(run), learn_peers(reference)
+    peers = learn_peers(reference)
+    sides = [(read_behaviour(run), read_attacks(run)) for run in runs]
     rows: list[dict[str, object]] = []
     for kind in KINDS:
-        features = gather(behaviour, kind, peers).features
-        entities = touched[_COLUMN[kind]]
-        clean = ~features.index.isin(entities.dropna().astype(np.int64))
-        for attack, of_attack in entities.groupby(touched["attack"], observed=True):
-            attacked = features.index.isin(of_attack.dropna().astype(np.int64))
+        tables = []
+        for behaviour, attacks in sides:
+            evidence = gather(behaviour, kind, peers)
+            tables.append((evidence.features, *_truth(kind, evidence.tenant, evidence.features, attacks)))
+        features = pd.concat([table for table, _, _ in tables], ignore_index=True)
+        clean = np.concatenate([each for _, each, _ in tables])
+        for attack in sorted({name for _, _, touched in tables for name in touched}):
+            attacked = np.concatenate([touched.get(attack, ~each & False) for _, each, touched in tables])
             if attacked.any() and clean.any():
-                rows += _areas(str(attack), kind, features, attacked, clean)
-    return pd.DataFrame(rows)
+                rows += _areas(attack, kind, features, attacked, clean)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _truth(
+    kind: EntityKind, tenant: Ints, features: pd.DataFrame, attacks: Attacks
+) -> tuple[Flags, dict[str, Flags]]:
+    """Which entities nothing was done to, and which each attack touched."""
+    known = pd.MultiIndex.from_arrays([tenant, features.index])
+
+    def where(rows: pd.DataFrame) -> Flags:
+        of_kind = rows[rows["kind"] == kind]
+        return np.asarray(known.isin(pd.MultiIndex.from_frame(of_kind[["tenant", "entity"]])))
+
+    touched = {str(attack): where(rows) for attack, rows in attacks.touched.groupby("attack", observed=True)}
+    spoiled = where(pd.concat([attacks.touched, attacks.near, attacks.disputed]))
+    return ~spoiled, touched
 
 
 def _areas(
-    attack: str, kind: EntityKind, features: pd.DataFrame, attacked: np.ndarray, clean: np.ndarray
+    attack: str, kind: EntityKind, features: pd.DataFrame, attacked: Flags, clean: Flags
 ) -> Iterator[dict[str, object]]:
     signals = find_attacker(attack).signals
     judged = attacked | clean

@@ -1,8 +1,9 @@
 """How good a detector is. Here, and in experiments, labels are read; nowhere else.
 
 Simulated attacks have a label per attacker operation, recorded traces one per run. Both become a truth per
-grant: attacked, not, or unknown (then not scored); and per attack what it touched: grants, their trees, and the
-agents of its operations.
+grant: attacked, not, or unknown (then not scored); and per attack what it touched: grants, the parents of children that
+it asked for, their trees, and the agents of its operations. What else is in those trees is a neighbour: what an attack
+does to it is neither found nor a false alarm.
 """
 
 from __future__ import annotations
@@ -93,12 +94,27 @@ _OPERATIONS = """
     SELECT l.tenant, coalesce(l.attack, 'recorded') AS attack, l.label,
            l.tenant || '/' || coalesce(l.attack_id, l.grant_id) AS instance,
            l.grant_id AS "grant", coalesce(l.root_grant_id, l.grant_id) AS tree,
+           CASE WHEN a.event_type = 'child_token_issued' AND a.status = 'granted' THEN a.parent_grant_id END AS above,
            CASE WHEN l.log_id IS NULL THEN t.client_id ELSE a.client_id END AS agent,
            a.timestamp AS at, coalesce(a.status = 'granted', false) AS honoured
     FROM labels l
     LEFT JOIN audit a USING (tenant, log_id)
     LEFT JOIN tokens t ON l.log_id IS NULL AND t.tenant = l.tenant AND t.token_id = l.grant_id
     WHERE l.label <> 0
+"""
+
+# A child that was refused names the grant under which it was asked for; one that was granted names itself.
+_NEAR = """
+    WITH touched AS (
+        SELECT DISTINCT tenant, coalesce(root_grant_id, grant_id) AS tree FROM labels
+        WHERE label = 1 AND grant_id IS NOT NULL
+    ), near AS (
+        SELECT t.tenant, t.grant_id, touched.tree, t.client_id
+        FROM tokens t JOIN touched ON t.tenant = touched.tenant AND coalesce(t.root_grant_id, t.grant_id) = touched.tree
+    )
+    SELECT tenant, 'grant' AS kind, grant_id AS entity FROM near
+    UNION SELECT tenant, 'tree', tree FROM touched
+    UNION SELECT tenant, 'agent', client_id FROM near WHERE client_id IS NOT NULL
 """
 
 _BELOW = """
@@ -126,12 +142,15 @@ class Attacks:
     touched : one row per attack and entity that it touched: ``attack``, ``instance``, ``tenant``, ``kind`` (``grant``,
         ``tree`` or ``agent``), ``entity`` (the id of the grant, of the root grant, of the client).
     below : one row per attack and grant below one that it touched: ``instance``, ``grant_id``, ``issued_at``.
+    near : all that is in trees that an attack touched, itself touched or not, and the agents that have a grant there:
+        ``tenant``, ``kind``, ``entity``.
     disputed : grants and trees that may have been attacked, nobody knows: ``tenant``, ``kind``, ``entity``.
     """
 
     operations: pd.DataFrame
     touched: pd.DataFrame
     below: pd.DataFrame
+    near: pd.DataFrame
     disputed: pd.DataFrame
 
 
@@ -144,6 +163,7 @@ def read_attacks(run: Run) -> Attacks:
         operations=rows.loc[sure, ["attack", "instance", "at", "honoured"]].reset_index(drop=True),
         touched=touched,
         below=run.sql(_BELOW),
+        near=run.sql(_NEAR).astype({"kind": object}),
         # An agent is not in dispute because one of its grants is.
         disputed=disputed.loc[disputed["kind"] != "agent", ["tenant", "kind", "entity"]],
     )
@@ -152,8 +172,8 @@ def read_attacks(run: Run) -> Attacks:
 def _entities(rows: pd.DataFrame) -> pd.DataFrame:
     """Which entities of each kind the rows are about."""
     parts = [
-        rows[["attack", "instance", "tenant"]].assign(kind=kind, entity=rows[kind]).dropna()
-        for kind in ("grant", "tree", "agent")
+        rows[["attack", "instance", "tenant"]].assign(kind=kind, entity=rows[column]).dropna()
+        for kind, column in (("grant", "grant"), ("grant", "above"), ("tree", "tree"), ("agent", "agent"))
     ]
     return pd.concat(parts).astype({"entity": np.int64}).drop_duplicates(ignore_index=True)
 

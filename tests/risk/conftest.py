@@ -46,7 +46,15 @@ class World:
         self.owner_of[grant] = owner
         self.root_of[grant] = grant if parent is None else self.root_of[parent]
         self.rows["tokens"].append(
-            {"tenant": 0, "token_id": grant, "grant_id": grant, "client_id": owner, "task_description": task}
+            {
+                "tenant": 0,
+                "token_id": grant,
+                "grant_id": grant,
+                "parent_grant_id": parent,
+                "root_grant_id": self.root_of[grant],
+                "client_id": owner,
+                "task_description": task,
+            }
         )
         self._audit(
             "token_issued" if parent is None else "child_token_issued",

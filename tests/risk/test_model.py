@@ -71,6 +71,32 @@ def test_the_same_run_and_seed_give_the_same_bytes(trained, reference):
     assert once == again
 
 
+def test_renaming_every_id_changes_no_score(trained, new_world, tmp_path):
+    random = np.random.default_rng(3)
+    world = bureau(new_world(), grants=30)
+    odd = world.grant("clerk", task="post letters")
+    for tool in ("pay", "pay", "search"):
+        world.verify(odd, tool, caller=f"host {tool}")
+    before = trained.score(world.write(tmp_path / "before"))
+    names = ("client_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id")
+    ids = sorted(
+        {row[name] for rows in world.rows.values() for row in rows for name in names if row.get(name)}
+    )
+    renamed = dict(zip(ids, (int(value) for value in random.permutation(len(ids)) + 5), strict=True))
+    for rows in world.rows.values():
+        for row in rows:
+            row.update({name: renamed[row[name]] for name in names if row.get(name)})
+    after = trained.score(world.write(tmp_path / "after"))
+    key, scores = ["kind", "entity"], list(before.columns[5:])
+    before["entity"] = before["entity"].map(renamed)
+    assert before.loc[before["kind"] == "grant", "score"].max() > 2
+    pd.testing.assert_frame_equal(
+        before.set_index(key)[scores].sort_index(),
+        after.set_index(key)[scores].sort_index(),
+        check_exact=True,
+    )
+
+
 def test_every_grant_tree_and_agent_has_a_score_and_each_detectors_rank(trained, reference):
     scores = trained.score(reference)
     assert list(scores.columns[:6]) == ["kind", "tenant", "entity", "tree", "role", "score"]

@@ -70,22 +70,20 @@ class Boosted:
 
 
 def leave_kinds_out(
-    seed: int, reference: Evidence, training: Evidence, attack: np.ndarray, judged: Evidence
-) -> Iterator[tuple[str, Floats]]:
-    """Scores by detectors each of which has never met one kind of attack.
+    seed: int, reference: Evidence, training: Evidence, attack: np.ndarray
+) -> Iterator[tuple[str, Boosted]]:
+    """Detectors each of which has never met one kind of attack.
 
     Parameters
     ----------
     seed, reference : as in :class:`Boosted`.
     training : labelled evidence of one seed.
     attack : the kind of attack of each of its rows, empty for none.
-    judged : evidence of another seed.
 
     Yields
     ------
-    The kind left out, and the scores of ``judged``: only those of attacks of this kind and of honest rows count.
+    The kind left out, and the detector: it may judge attacks of this kind and honest rows of other seeds.
     """
     for kind in sorted(set(attack) - {""}):
         kept = attack != kind
-        detector = Boosted(seed, reference).fit(training.take(kept), np.asarray(attack[kept] != ""))
-        yield str(kind), detector.score(judged)
+        yield str(kind), Boosted(seed, reference).fit(training.take(kept), np.asarray(attack[kept] != ""))

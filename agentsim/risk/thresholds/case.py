@@ -2,7 +2,8 @@
 
 An entity is a grant, a tree (its root grant) or an agent (its client). An alert is an entity whose score reaches
 its threshold. An attack is found when an entity that it touched is an alert; a false alarm is an alert on an entity
-that no attack touched.
+outside of all trees that an attack touched (of an agent: none of its trees is touched). What an attack does to its
+neighbours in the tree is no hit and no false alarm.
 """
 
 from __future__ import annotations
@@ -82,12 +83,13 @@ class Case:
 
     @cached_property
     def benign(self) -> Flags:
-        """Which entities certainly no attack touched."""
-        return ~self.attacked & ~self._flags(self._places(self.attacks.disputed))
+        """Which entities certainly no attack touched, and none of their trees."""
+        doubtful = pd.concat([self.attacks.near, self.attacks.disputed])
+        return ~self.attacked & ~self._flags(self._places(doubtful))
 
     @cached_property
     def honest_tasks(self) -> int:
-        """How many grants no attack touched."""
+        """How many grants are in trees that no attack touched."""
         return int((self.benign & (self.scored["kind"] == "grant").to_numpy(bool)).sum())
 
     @cached_property

@@ -29,7 +29,7 @@ class ThresholdReport:
     by_kind : alerts per kind of entity.
     alerts_per_day : with the interval that resampling trees gives; NaN where the Run's times mean nothing.
     precision : share of the alerts that are about an attack, with Wilson interval.
-    false_alarms : alerts on what no attack touched, per thousand grants that none touched, interval by resampling trees.
+    false_alarms : alerts outside of trees that an attack touched, per thousand grants there, interval by resampling trees.
     attacks, found : attacks in the Run, and those of them that were found.
     recall : index attack kind, and ``all``: ``attacks``, ``found``, ``recall``, ``low``, ``high`` (Wilson); of those that
         were found, medians until the first alert: ``honoured`` (operations of the attack), ``microseconds`` (since its

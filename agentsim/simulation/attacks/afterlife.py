@@ -22,6 +22,7 @@ class OrphanAfterRevoke(Attacker):
     tags = ("ASI10", "T13", "NHI1")
     signals = (
         "refused_ended",
+        "refused_parent_ended",
         "active_s",
         "refused_share",
         "honoured_after_revocation",
@@ -29,6 +30,8 @@ class OrphanAfterRevoke(Attacker):
         "count",
         "caller",
         "transitions_rare_role",
+        # Trees that an owner stops while they are at work are larger than others.
+        "diversity",
     )
     deviation = "goes on after the grant above its own was ended"
     loud = 30
@@ -65,7 +68,7 @@ class LongLived(Attacker):
 
     kind = "long_lived"
     tags = ("NHI7", "NHI1")
-    signals = ("active_s", "refreshes", "refreshes_per_verify", "pause_mean_s")
+    signals = ("timing", "refreshes", "refreshes_per_verify")
     deviation = "its grant outlives its work"
     loud = 40
     quiet = 1.0

@@ -14,7 +14,16 @@ class TaskHijack(Attacker):
 
     kind = "task_hijack"
     tags = ("ASI01", "ASI02", "T2", "T6")
-    signals = ("tools_new_task", "tools_rare_task", "resources_new_task", "transitions_new_task")
+    signals = (
+        "tools_new_task",
+        "tools_rare_task",
+        "resources",
+        "resources_new_task",
+        "resources_rare_task",
+        "transitions_new_task",
+        "transitions_rare_task",
+        "transitions_rare_role",
+    )
     deviation = "half of its calls are none that its task makes"
 
     def act(self, victim: Victim) -> Operation | None:
@@ -35,7 +44,10 @@ class CostHarvesting(Attacker):
     tags = ("ASI02", "T2", "T4", "AML.T0034.002")
     signals = (
         "most_repeats",
+        "longest_run",
         "verifies",
+        "decisions",
+        "executions",
         "tool_entropy",
         "transitions_rare_role",
         "children",

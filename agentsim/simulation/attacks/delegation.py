@@ -151,6 +151,11 @@ class ConfusedDeputy(Attacker):
         "excess_asked",
         "children",
         "scope",
+        # Only trees in which somebody has delegated can be struck, and these are larger.
+        "grants",
+        "count",
+        "executions",
+        "caller",
     )
     deviation = "its parent's token is used for what only the child's task wants"
     kin = True
@@ -192,6 +197,9 @@ class Cascade(Attacker):
         "children",
         "refused_share",
         "executions_per_verify",
+        # Only trees in which somebody has delegated can be struck, and these are larger.
+        "grants",
+        "decisions",
     )
     deviation = "revokes grants of children that are at work"
     kin = True

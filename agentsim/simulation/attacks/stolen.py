@@ -17,7 +17,7 @@ class TokenTheft(Attacker):
 
     kind = "token_theft"
     tags = ("ASI03", "T9", "NHI2", "RFC 9700 A5", "AML.T0091.000")
-    signals = ("callers", "source_ips", "caller_changes", "address_changes", "refused_ended")
+    signals = ("caller", "refused_ended")
     deviation = "the token is presented from another host than its owner's, while that goes on using it"
     loud = 30
 
@@ -53,10 +53,7 @@ class RefreshReplay(Attacker):
         "refused_refresh_reuse",
         "refreshes",
         "refreshes_per_verify",
-        "callers",
-        "caller_changes",
-        "address_changes",
-        "source_ips",
+        "caller",
     )
     deviation = "one refresh token is used by two"
     loud = 15
@@ -89,7 +86,16 @@ class AudienceConfusion(Attacker):
 
     kind = "audience_confusion"
     tags = ("T9", "ASI03", "RFC 9700 A5")
-    signals = ("introspections", "callers", "caller_changes", "refused_not_granted", "refused_other")
+    # It is refused where it is presented, so that nothing comes of the call.
+    signals = (
+        "introspections",
+        "foreign_lookups",
+        "caller",
+        "refused_not_granted",
+        "refused_other",
+        "refused_share",
+        "executions_per_verify",
+    )
     deviation = "resource servers that its task has nothing to do with ask about it"
 
     def act(self, victim: Victim) -> Operation:
@@ -113,7 +119,8 @@ class Repudiation(Attacker):
 
     kind = "repudiation"
     tags = ("T8", "ASI03")
-    signals = ("callers", "caller_changes", "address_changes", "decisions")
+    # What it uses is a parent's grant, and only who has a child is a parent.
+    signals = ("caller", "decisions", "children")
     deviation = "the parent's token comes from the child's host"
     kin = True
 

@@ -23,15 +23,17 @@ def attacks(touched: Mapping[str, Sequence[int]], *, kind: str = "grant") -> Att
     named = [(name.split("/")[0], name) for name in touched]
     operations = pd.DataFrame(named, columns=["attack", "instance"]).assign(at=0, honoured=True)
     rows = [(attack, name, 0, kind, entity) for attack, name in named for entity in touched[name]]
+    nothing = pd.DataFrame(columns=["tenant", "kind", "entity"]).astype(
+        {"tenant": np.int64, "kind": object, "entity": np.int64}
+    )
     return Attacks(
         operations=operations,
         touched=pd.DataFrame(rows, columns=["attack", "instance", "tenant", "kind", "entity"]).astype(
             {"entity": np.int64, "kind": object}
         ),
         below=pd.DataFrame({"instance": pd.Series(dtype=object), "grant_id": [], "issued_at": []}),
-        disputed=pd.DataFrame(columns=["tenant", "kind", "entity"]).astype(
-            {"tenant": np.int64, "kind": object, "entity": np.int64}
-        ),
+        near=nothing,
+        disputed=nothing,
     )
 
 

@@ -142,7 +142,7 @@ def test_the_card_says_where_a_model_is_from_and_what_it_reads(saved, reference)
     assert set(kind["features"]) < set(card["features"]) <= set(FEATURES)
     assert card["features"]["refreshes"]["unit"] == "events"
     robust = kind["detectors"][0]["estimators"]["estimator"]
-    assert (robust["class"], robust["top"]) == ("RobustZ", 1)
+    assert (robust["class"], robust["top"]) == ("RobustZ", 3)
     assert {"scikit-learn", "skops", "numpy"} <= set(card["versions"])
     assert card["limits"]
     assert card["intended_use"]

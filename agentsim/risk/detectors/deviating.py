@@ -16,15 +16,19 @@ class Deviating:
     Parameters
     ----------
     wanted : features, or families of them.
-    top : how many features count. Features go up and down together: more than one hides what is odd in one alone.
+    top : how many features count.
+    decay : each counts so much of the one before. Features go up and down together: where all counted alike, what is odd in
+        one alone would be hidden.
     two_sided : whether having little of something is odd, too. Not where features only grow: whoever has just begun has
         less than others.
     """
 
-    def __init__(self, *, wanted: Sequence[str] = TELLING, top: int = 1, two_sided: bool = False) -> None:
+    def __init__(
+        self, *, wanted: Sequence[str] = TELLING, top: int = 3, decay: float = 0.1, two_sided: bool = False
+    ) -> None:
         self.name = "robust z, by role"
         self.encoder_ = RoleEncoder(wanted)
-        self.estimator_ = RobustZ(contexts=1, top=top, two_sided=two_sided)
+        self.estimator_ = RobustZ(contexts=1, top=top, decay=decay, two_sided=two_sided)
 
     def fit(self, evidence: Evidence) -> Deviating:
         """Learn what each role does."""

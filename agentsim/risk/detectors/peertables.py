@@ -22,8 +22,8 @@ TAIL = 0.05
 _FEW = 5
 #: What is known of a value that nobody ever had, in peers: less than the one who had the most.
 _NEVER = 0.1
-#: Decades that it adds to lie further beyond all peers than others would: among many features some peer always does.
-_BEYOND = 0.3
+#: Decades from which on it adds less and less to lie further beyond all peers: among many features some peer always does.
+_BEYOND = 0.1
 #: Width of a tail that is not known, where all peers are alike: half of the step from 1 to e.
 _WIDTH = 0.5
 
@@ -174,8 +174,8 @@ class PeerTables:
             up = self.up[first + feature :][np.searchsorted(knots, value, side="left")]
             down = self.down[first + feature :][np.searchsorted(knots, value, side="right")]
             (low, high), (below, above) = self.ends[:, feature], self.widths[:, feature]
-            up += np.minimum(np.maximum(value - high, 0.0) / above, _BEYOND)
-            down += np.minimum(np.maximum(low - value, 0.0) / below, _BEYOND)
+            up += _BEYOND * np.log1p(np.maximum(value - high, 0.0) / above / _BEYOND)
+            down += _BEYOND * np.log1p(np.maximum(low - value, 0.0) / below / _BEYOND)
             result[:, feature] = np.where(np.isnan(value), 0.0, np.maximum(up, down) if two_sided else up)
         return result
 
@@ -186,11 +186,12 @@ class PeerLookup:
     Parameters
     ----------
     tables : one per context; the first is everybody's.
-    top, two_sided : as in :class:`~agentsim.risk.detectors.robust.RobustZ`.
+    top, decay, two_sided : as in :class:`~agentsim.risk.detectors.robust.RobustZ`.
     """
 
-    def __init__(self, tables: Sequence[PeerTables], top: int, *, two_sided: bool) -> None:
+    def __init__(self, tables: Sequence[PeerTables], top: int, decay: float, *, two_sided: bool) -> None:
         self.top = top
+        self.decay = decay
         self.two_sided = two_sided
         self._contexts = [_columns(each) for each in tables]
 
@@ -203,7 +204,15 @@ class PeerLookup:
 
     def score(self, context: int, values: Sequence[float]) -> float:
         """The sum of the ``top`` largest surprises: minus what ``RobustZ.score_samples`` gives the row."""
-        return sum(sorted(self.surprises(context, values))[-self.top :])
+        return self.total(self.surprises(context, values))
+
+    def total(self, surprises: Sequence[float]) -> float:
+        """The score of a row from its surprises."""
+        total = 0.0
+        # From the smallest of those that count to the largest.
+        for surprise in sorted(surprises)[-self.top :]:
+            total = total * self.decay + surprise
+        return total
 
 
 @dataclass(frozen=True)
@@ -224,12 +233,12 @@ class _Column:
         value = log1p(value) if value >= 0 else -log1p(-value)
         up = self.up[bisect_left(self.knots, value)]
         if value > self.high:
-            up += min((value - self.high) / self.above, _BEYOND)
+            up += _BEYOND * log1p((value - self.high) / self.above / _BEYOND)
         if not two_sided:
             return up
         down = self.down[bisect_right(self.knots, value)]
         if value < self.low:
-            down += min((self.low - value) / self.below, _BEYOND)
+            down += _BEYOND * log1p((self.low - value) / self.below / _BEYOND)
         return max(up, down)
 
 

@@ -50,6 +50,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     contexts : leading columns that hold codes of the context: 0 none, 1 role. Code 0 is unknown, as is any that
         fitting has not met; such rows are compared with everybody.
     top : a row's score is the sum of its ``top`` largest surprises.
+    decay : each counts so much of the one before: little lets only the largest decide, and the others between equals.
     strength : weight, in rows, of the share among everybody against that among the role's own rows.
     knots : values of a feature that are told apart per role, at most; exact where it has fewer.
     two_sided : whether having less than others is surprising as well as having more.
@@ -66,12 +67,14 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         contexts: int = 0,
         top: int = 2,
+        decay: float = 1.0,
         strength: float = 1.0,
         knots: int = 256,
         two_sided: bool = True,
     ) -> None:
         self.contexts = contexts
         self.top = top
+        self.decay = decay
         self.strength = strength
         self.knots = knots
         self.two_sided = two_sided
@@ -104,10 +107,12 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         code, values = self._split(self._validated(X, reset=False))
         top = min(self.top, values.shape[1])
+        weights = self.decay ** np.arange(top)[::-1]
         result = np.zeros(len(values))
         for rows, tables in self._parts(code):
             surprise = tables.surprises(signed_log(values[rows]), two_sided=self.two_sided)
-            result[rows] = -np.partition(surprise, -top, axis=1)[:, -top:].sum(axis=1)
+            largest = np.sort(np.partition(surprise, -top, axis=1)[:, -top:], axis=1)
+            result[rows] = -(largest @ weights)
         return result
 
     def surprises(self, X: Any) -> Floats:  # noqa: N803
@@ -139,7 +144,7 @@ class RobustZ(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def lookup(self) -> PeerLookup:
         """The same scores for one row at a time, without arrays."""
         check_is_fitted(self)
-        return PeerLookup(self.tables_, self.top, two_sided=self.two_sided)
+        return PeerLookup(self.tables_, self.top, self.decay, two_sided=self.two_sided)
 
     def _validated(self, X: Any, **how: Any) -> Floats:  # noqa: N803
         matrix: Floats = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", **how)

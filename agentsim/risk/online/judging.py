@@ -95,10 +95,8 @@ class Judging:
             return surprises
 
     def _score(self, surprises: Sequence[float]) -> float:
-        top = self._lookup.top
-        largest = max(surprises) if top == 1 else sum(sorted(surprises)[-top:])
         own, total = self._ranks
-        return total.rank(own.rank(largest))
+        return total.rank(own.rank(self._lookup.total(surprises)))
 
     def _reasons(self, surprises: Sequence[float], values: Sequence[float]) -> tuple[str, ...]:
         told = sorted(zip(surprises, self._names, values, strict=True), reverse=True)[:_REASONS]

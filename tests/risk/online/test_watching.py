@@ -39,7 +39,7 @@ def honoured(run):
 
 
 def test_a_watched_server_honours_less_of_what_attackers_want(scenario, learned, unwatched, tmp_path):
-    watched = simulate(scenario, tmp_path / "run", jobs=1, watch=learned.watch(3.0, "revoke_tree"))
+    watched = simulate(scenario, tmp_path / "run", jobs=1, watch=learned.watch(2.0, "revoke_tree"))
     assert len(read_attacks(unwatched).operations)
     assert honoured(watched) < 0.7 * honoured(unwatched)
 

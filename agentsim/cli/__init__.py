@@ -14,6 +14,7 @@ from agentsim.cli import (  # noqa: I001
     exposure,
     features,
     tune,
+    alerts,
     reports,
     serve,
     policy,
@@ -31,6 +32,7 @@ from agentsim.cli.app import app, main
 __all__ = [
     "account",
     "admin",
+    "alerts",
     "app",
     "attacks",
     "bench",

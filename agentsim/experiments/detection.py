@@ -1,8 +1,8 @@
 """Can the attacks of a Run be seen, within an alert budget? Judged without letting a detector flatter itself.
 
-A simulated Run: detectors learn from a benign reference of another seed, the detector and its threshold are
-chosen on a third seed, and the Run itself is only reported on. A replayed Run: each suite is judged with its
-labels left out (:mod:`agentsim.risk.heldout`). An alert is a grant.
+A simulated Run: detectors learn from a benign reference of another seed, the threshold is chosen on a third seed, and
+the Run itself is only reported on; an alert is a grant, a tree or an agent. A replayed Run: each suite is judged with
+its labels left out (:mod:`agentsim.risk.heldout`); an alert is a grant.
 """
 
 from __future__ import annotations

@@ -32,17 +32,19 @@ class DetectionResult:
     detectors : figures per detector (and per ``suite`` in a replay), columns as :func:`agentsim.risk.figures`.
     recall : per ``detector`` and ``attack``: ``attacks``, ``found``, ``recall``, ``low``, ``high``, each detector at
         its own threshold for the budget. Empty for a replay.
-    scores : per scored grant, index ``grant_id``: ``attacked``, ``silent``, ``attack`` (or ``suite``), and a column
-        per detector.
-    curve : thresholds of the chosen detector: ``threshold``, ``alerts_per_day``, ``recall``, ``precision``.
+    scores : ``attacked``, ``silent``, and a column per detector. In a replay per scored grant, index ``grant_id``, with its
+        ``suite``; in a simulation per grant, tree and agent (``tenant``, ``kind``, ``entity``, ``role``), with its
+        ``attack``, and NaN where a detector does not score the kind.
+    curve : thresholds of the chosen detector: ``threshold``, ``alerts_per_day``, ``recall`` (of attacks), ``precision``.
         Without a clock ``alerts_per_day`` is missing.
-    threshold, report : the score from which on a grant is an alert, chosen for the budget, and what it does here. None
+    threshold, report : the score from which on something is an alert, chosen for the budget, and what it does here. None
         for a replay.
     days : simulated days that the Run covers; NaN for a replay.
     alert_budget : alerts a day asked for.
     seeds : seeds of the judged, reference and choosing runs; for a replay, of the detectors.
     method : how this was done, one sentence each.
     warnings : what weakens it, one sentence each.
+    alerts : the alerts with their reasons (:meth:`agentsim.risk.Scored.alerts`); None for a replay.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class DetectionResult:
     seeds: dict[str, int]
     method: tuple[str, ...]
     warnings: tuple[str, ...]
+    alerts: pd.DataFrame | None = None
 
 
 def percent(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,29 +14,24 @@ from agentsim.experiments.companions import Companions, make_companions
 from agentsim.experiments.result import DetectionResult, KeyNumber, percent, share_text
 from agentsim.experiments.scoring import scores_of
 from agentsim.risk import (
-    Attacks,
     Case,
     Choice,
-    Combined,
     Counts,
-    Detector,
-    Evidence,
-    Novelty,
+    Scored,
     ThresholdReport,
-    Truth,
     alert_budget,
-    budget_curve,
+    attack_curve,
     choose,
     figures,
     gather,
-    read_attacks,
-    read_truth,
+    make_case,
     report,
 )
-from agentsim.risk.behaviour import Floats
+from agentsim.risk.model import Model, train
 from agentsim.run import Run
 
-_DAY = 86_400e6
+#: What the model calls itself among its detectors.
+CHOSEN = "combined"
 
 
 def judge_simulation(
@@ -43,115 +39,110 @@ def judge_simulation(
 ) -> DetectionResult:
     """Judge a simulated Run; see :func:`agentsim.experiments.detection.judge`."""
     made = make_companions(run, agents=companion_agents, folder=companions, progress=progress)
-    reference, choosing, judged = gather(made.reference), _opened(made.choosing), _opened(run)
-    trials = list(_trials(reference, choosing, judged, alert_budget))
-    best = max(trials, key=lambda trial: trial.worth)
+    model = train(made.reference, name=run.manifest.name)
+    runs = _Runs(Scored.of(made.choosing, model), Scored.of(run, model))
+    trials = list(_trials(made.reference, runs, alert_budget))
+    best = trials[0]
     return DetectionResult(
         kind="simulation",
         verdict=_verdict(best, alert_budget),
         numbers=_numbers(best.report),
         chosen=best.name,
-        detectors=_detector_figures(trials, judged),
+        detectors=pd.DataFrame([trial.figures() for trial in trials]),
         recall=pd.concat(
             {trial.name: trial.report.recall for trial in trials}, names=["detector", "attack"]
         ).reset_index(),
-        scores=_scores(trials, judged),
-        curve=budget_curve(best.score, judged.truth.attacked, judged.days),
-        threshold=best.choice.cut.kinds["grant"],
+        scores=_scores(trials, runs.judged),
+        curve=attack_curve(best.case),
+        threshold=best.choice.cut.lowest,
         report=best.report,
-        days=judged.days,
+        days=best.case.days,
         alert_budget=alert_budget,
         seeds=_seeds(run, made),
-        method=_method(reference, choosing, judged, best.name),
+        method=_method(model, runs),
         warnings=(
-            *_warnings(alert_budget, judged, best.report),
+            *_warnings(alert_budget, best.report),
             *best.choice.warnings,
             *best.report.warnings,
+            *model.card.warnings,
         ),
+        alerts=runs.judged.alerts(best.choice.cut),
     )
 
 
-def detectors(seed: int) -> tuple[Detector, ...]:
-    """The detectors that are compared on simulated runs."""
-    return (
-        Counts(seed),
-        Novelty(order=True),
-        Novelty(),
-        Combined(seed, [Novelty(), Novelty(order=True)]),
-    )
+class _Runs(NamedTuple):
+    """The runs that are scored: what thresholds are chosen on, and what is reported."""
+
+    choosing: Scored
+    judged: Scored
 
 
-class _Run(NamedTuple):
-    """A run to be scored: its evidence, its truth, its attacks, and how long it lasts in days."""
-
-    evidence: Evidence
-    truth: Truth
-    attacks: Attacks
-    days: float
-
-    def case(self, score: Floats, days: float) -> Case:
-        return Case(scores_of(self.evidence, score), self.attacks, days)
-
-
-class _Trial(NamedTuple):
+@dataclass(frozen=True)
+class _Trial:
     """One detector: its threshold from the choosing run, and what it does on the judged one."""
 
     name: str
     choice: Choice
-    #: What a detector is chosen by, on the choosing run: attacks found within the budget, then PR-AUC.
-    worth: tuple[float, float]
-    score: Floats
+    case: Case
     report: ThresholdReport
 
-
-def _opened(run: Run) -> _Run:
-    evidence = gather(run)
-    days = (run.manifest.end - run.manifest.start) / _DAY
-    return _Run(evidence, read_truth(run, evidence.features.index), read_attacks(run), days)
-
-
-def _trials(reference: Evidence, choosing: _Run, judged: _Run, budget: float) -> Iterator[_Trial]:
-    policy = alert_budget(budget)
-    # The choosing run may be smaller: it stands for as many days as the judged organisation takes for its work.
-    days = len(choosing.evidence) * judged.days / len(judged.evidence)
-    for detector in detectors(seed=0):
-        detector.fit(reference)
-        on_choosing, score = detector.score(choosing.evidence), detector.score(judged.evidence)
-        chosen_on = choosing.case(on_choosing, days)
-        choice = choose(policy, chosen_on)
-        recall = report(choice.cut, chosen_on).overall.value
-        area = figures(on_choosing, choosing.truth.attacked, choosing.evidence.tree)["pr_auc"]
-        # Without attacks in the choosing run nothing is better than anything: the first is kept.
-        worth = (float(np.nan_to_num(recall)), float(np.nan_to_num(area)))
-        told = report(choice.cut, judged.case(score, judged.days), chosen_on=chosen_on)
-        yield _Trial(detector.name, choice, worth, score, told)
-
-
-def _detector_figures(trials: list[_Trial], judged: _Run) -> pd.DataFrame:
-    rows = [
-        {
-            "detector": trial.name,
-            "threshold": trial.choice.cut.kinds["grant"],
-            "alerts": trial.report.alerts,
-            "precision": trial.report.precision.value,
-            "found": trial.report.overall.value,
-            **figures(trial.score, judged.truth.attacked, judged.evidence.tree),
+    def figures(self) -> dict[str, float | str]:
+        """Its figures; those that rank are over grants, which every detector scores."""
+        grants = (self.case.scored["kind"] == "grant").to_numpy(bool)
+        tree = self.case.scored["tree"].to_numpy(np.int64)
+        return {
+            "detector": self.name,
+            "threshold": self.choice.cut.lowest,
+            "alerts": self.report.alerts,
+            "precision": self.report.precision.value,
+            "found": self.report.overall.value,
+            **figures(self.case.score[grants], self.case.attacked[grants], tree[grants]),
         }
-        for trial in trials
-    ]
-    return pd.DataFrame(rows)
 
 
-def _scores(trials: list[_Trial], judged: _Run) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "attacked": judged.truth.attacked,
-            "silent": judged.evidence.silent,
-            "attack": judged.truth.attack.to_numpy(),
-            **{trial.name: trial.score for trial in trials},
-        },
-        index=judged.evidence.features.index,
+def _trials(reference: Run, runs: _Runs, budget: float) -> Iterator[_Trial]:
+    """The model first, then each of its members and an isolation forest by itself."""
+    choosing, judged = (make_case(each.run, each.table()) for each in runs)
+    grants = [len(each.evidence("grant")) for each in runs]
+    # The choosing run may be smaller: it stands for as many days as the judged organisation takes for its work.
+    choosing = replace(choosing, days=grants[0] * judged.days / max(grants[1], 1))
+    yield _trial(CHOSEN, choosing, judged, budget)
+    members = runs.judged.model.fitted.detectors.values()
+    for name in dict.fromkeys(member.name for detector in members for member in detector.members_):
+        # A score is the member's rank, where it scores the kind of entity at all.
+        first, last = (
+            _only(case, case.scored.assign(score=case.scored[name])) for case in (choosing, judged)
+        )
+        yield _trial(name, first, last, budget)
+    forest = Counts(seed=0).fit(gather(reference))
+    scored = (scores_of(each.evidence("grant"), forest.score(each.evidence("grant"))) for each in runs)
+    first, last = (_only(case, table) for case, table in zip((choosing, judged), scored, strict=True))
+    yield _trial(forest.name, first, last, budget)
+
+
+def _trial(name: str, choosing: Case, judged: Case, budget: float) -> _Trial:
+    choice = choose(alert_budget(budget), choosing)
+    return _Trial(name, choice, judged, report(choice.cut, judged, chosen_on=choosing))
+
+
+def _only(case: Case, scored: pd.DataFrame) -> Case:
+    return replace(case, scored=scored[scored["score"].notna()].reset_index(drop=True))
+
+
+def _scores(trials: list[_Trial], judged: Scored) -> pd.DataFrame:
+    case = trials[0].case
+    touched = case.touched[case.touched["place"] >= 0].drop_duplicates("place").set_index("place")["attack"]
+    keys = ["tenant", "kind", "entity"]
+    table = case.scored[[*keys, "role"]].assign(
+        attacked=case.attacked,
+        attack=touched.reindex(range(len(case.scored)), fill_value="").to_numpy(object),
+        silent=np.concatenate([evidence.silent for evidence, _ in judged.parts]),
     )
+    for trial in trials:
+        table = table.merge(
+            trial.case.scored[[*keys, "score"]].rename(columns={"score": trial.name}), how="left", on=keys
+        )
+    return table
 
 
 def _seeds(run: Run, made: Companions) -> dict[str, int]:
@@ -161,15 +152,15 @@ def _seeds(run: Run, made: Companions) -> dict[str, int]:
 
 def _verdict(best: _Trial, budget: float) -> str:
     report = best.report
+    alerts = report.alerts_per_day.value
     if not report.attacks:
-        alerts = report.alerts_per_day.value
-        return f"Nobody attacked in this run, and '{best.name}' would raise {alerts:,.0f} alerts a day all the same."
+        return f"Nobody attacked in this run, and the detectors would raise {alerts:,.0f} alerts a day all the same."
     kinds = report.recall.drop(index="all")["recall"]
     worst = str(kinds.idxmin())
     return (
-        f"Chosen for {budget:,.0f} alerts a day, '{best.name}' raises {report.alerts_per_day.value:,.0f} and sees "
+        f"Chosen for {budget:,.0f} alerts a day, the detectors together raise {alerts:,.0f} and see "
         f"{report.found} of {report.attacks} attacks ({percent(report.overall.value)}); "
-        f"{percent(report.precision.value)} of its alerts are attacks; hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})."
+        f"{percent(report.precision.value)} of the alerts are attacks; hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})."
     )
 
 
@@ -182,29 +173,25 @@ def _numbers(report: ThresholdReport) -> tuple[KeyNumber, ...]:
     )
 
 
-def _warnings(budget: float, case: _Run, report: ThresholdReport) -> list[str]:
-    warnings = []
-    allowed = budget * case.days
-    attacked = int(case.truth.attacked.sum())
-    if attacked > allowed:
-        warnings.append(
-            f"{attacked} grants were attacked, more than the {allowed:.0f} alerts that the budget allows in the run: "
-            "no detector could name them all."
-        )
+def _warnings(budget: float, report: ThresholdReport) -> list[str]:
     if report.alerts_per_day.low > budget:
-        warnings.append(
+        return [
             f"The budget was exceeded: {report.alerts_per_day.value:,.0f} alerts a day, chosen for {budget:,.0f}."
-        )
-    return warnings
+        ]
+    return []
 
 
-def _method(reference: Evidence, choosing: _Run, judged: _Run, best: str) -> tuple[str, ...]:
+def _method(model: Model, runs: _Runs) -> tuple[str, ...]:
+    learned = ", ".join(f"{entry.entities:,} {kind}s" for kind, entry in model.card.kinds.items())
+    choosing, judged = (each.evidence("grant") for each in runs)
     return (
-        f"Detectors learned what is usual from {len(reference):,} grants of a run with another seed and no attacks.",
-        f"The detector ('{best}') and its threshold were chosen on {len(choosing.evidence):,} grants of a third "
-        "seed, by the attacks found within the alert budget.",
-        f"Everything shown is about the {len(judged.evidence):,} grants of the run itself.",
-        "An alert is a grant; an attack is found when one of the grants that it touched is an alert.",
+        f"Detectors learned what is usual from {learned} of a run with another seed and no attacks.",
+        f"The threshold was chosen on {len(choosing):,} grants of a third seed, their trees and agents: the lowest that "
+        "stays within the alert budget.",
+        f"Everything shown is about the {len(judged):,} grants of the run itself, their trees and agents.",
+        "An alert is a grant, a tree or an agent; an attack is found when one that it touched is an alert.",
+        f"'{CHOSEN}' takes the most alarming of its detectors, on one scale: -log10 of the share of benign grants (trees, "
+        "agents) that score as high.",
         "Intervals are 95 %: Wilson for shares, resampling of whole trees for the rest.",
-        f"{int(judged.evidence.silent.sum()):,} grants never used a tool; they are scored by what else they did.",
+        f"{int(judged.silent.sum()):,} grants never used a tool; they are scored by what else they did.",
     )

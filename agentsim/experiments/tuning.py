@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from agentsim.experiments.companions import Purpose, make_companion
-from agentsim.experiments.scoring import with_times
 from agentsim.risk import (
     Case,
     Choice,
@@ -27,6 +26,7 @@ from agentsim.risk import (
     report,
 )
 from agentsim.risk.model import Model, load, train
+from agentsim.risk.moments import with_times
 from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ModelFile, thresholds_of

@@ -1,5 +1,6 @@
 """Features, detectors, thresholds and their evaluation, over a finished Run."""
 
+from agentsim.risk.alerts import Scored, alerts
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.catalogue import FEATURES, Feature, families
 from agentsim.risk.chain import ChainNovelty
@@ -34,6 +35,7 @@ from agentsim.risk.thresholds import (
     ThresholdPolicy,
     ThresholdReport,
     alert_budget,
+    attack_curve,
     budget_curve,
     choose,
     load_thresholds,
@@ -67,6 +69,7 @@ __all__ = [
     "Novelty",
     "PeerLookup",
     "RobustZ",
+    "Scored",
     "Supervised",
     "Suppression",
     "ThresholdError",
@@ -75,6 +78,8 @@ __all__ = [
     "ThresholdReport",
     "Truth",
     "alert_budget",
+    "alerts",
+    "attack_curve",
     "budget_curve",
     "choose",
     "count_forest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agentsim.risk.behaviour import read_behaviour
+from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.evidence import Evidence, gather, learn_peers
 from agentsim.risk.fitted import Fitted, fit
 from agentsim.risk.modelcard import (
@@ -52,8 +53,10 @@ class Model:
         One row per entity: ``kind``, ``tenant``, ``entity`` (id), ``tree`` (code; the same tree, the same code),
         ``role``, ``score``, and each detector's own rank under its name.
         """
-        tables = []
-        behaviour = read_behaviour(run)
+        return pd.concat([table for _, table in self.judge(read_behaviour(run))], ignore_index=True)
+
+    def judge(self, behaviour: Behaviour) -> Iterator[tuple[Evidence, pd.DataFrame]]:
+        """The evidence of each kind of entity, and its scores as in :meth:`score`."""
         for kind in self.fitted.detectors:
             evidence = gather(behaviour, kind, self.fitted.peers)
             scores = self.score_evidence(kind, evidence)
@@ -64,8 +67,7 @@ class Model:
                 "tree": evidence.tree,
                 "role": evidence.role,
             }
-            tables.append(pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1))
-        return pd.concat(tables, ignore_index=True)
+            yield evidence, pd.concat([pd.DataFrame(about, index=scores.index), scores], axis=1)
 
     def score_evidence(self, kind: EntityKind, evidence: Evidence) -> pd.DataFrame:
         """``score`` and each detector's own rank of the rows of some evidence, in its order and with its index."""

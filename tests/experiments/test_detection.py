@@ -83,12 +83,30 @@ def test_attacks_are_found_and_the_figures_hang_together(result):
     assert len(alerts) == result.report.alerts
     assert result.report.precision.value == pytest.approx(alerts["attacked"].mean())
     assert result.report.alerts_per_day.value == pytest.approx(len(alerts) / result.days)
+    keys = ["tenant", "kind", "entity"]
+    assert set(map(tuple, alerts[keys].to_numpy())) == set(map(tuple, result.alerts[keys].to_numpy()))
     assert f"{result.report.found} of {result.report.attacks} attacks" in result.verdict
     assert [number.label for number in result.numbers] == [
         "attacks found",
         "alerts that are attacks",
         "alerts a day",
     ]
+
+
+def test_grants_trees_and_agents_are_scored_and_each_detector_stands_beside_the_model(result):
+    assert result.scores["kind"].value_counts().index.sort_values().tolist() == ["agent", "grant", "tree"]
+    beside = set(result.detectors["detector"]) - {result.chosen}
+    assert beside == {"robust z, by role", "novelty for the task", "isolation forest, counts"}
+    # What reads words scores grants alone.
+    scored = result.scores.groupby("kind")[["robust z, by role", "novelty for the task"]].count()
+    assert (scored["robust z, by role"] > 0).all()
+    assert (scored.loc[["agent", "tree"], "novelty for the task"] == 0).all()
+
+
+def test_labels_are_in_no_alert(result):
+    assert not {"attack", "attacked", "label"} & set(result.alerts)
+    attacked = result.scores[result.scores["attacked"]]
+    assert (attacked["attack"] != "").all()
 
 
 def test_a_run_of_an_hour_says_that_it_is_no_day(result):
@@ -107,7 +125,8 @@ def test_a_larger_budget_finds_no_fewer_attacks(run, result):
 def test_judging_twice_gives_the_same(run, result):
     again = judge(run, alert_budget=2000, companion_agents=AGENTS)
     assert again.verdict == result.verdict
-    assert np.array_equal(again.scores.to_numpy(), result.scores.to_numpy())
+    pd.testing.assert_frame_equal(again.scores, result.scores)
+    pd.testing.assert_frame_equal(again.alerts, result.alerts)
 
 
 def test_a_run_that_nobody_attacked_is_judged_by_its_alerts(tmp_path):

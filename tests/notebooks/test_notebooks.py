@@ -13,7 +13,12 @@ from agentsim.reporting.page import faults
 #: Small parameters, so that a notebook takes seconds.
 SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "60"},
-    "anomaly": {"alert_budget": "3000", "companion_agents": "200"},
+    "anomaly": {
+        "alert_budget": "3000",
+        "companion_agents": "200",
+        "contain_agents": "200",
+        "contain_points": "2",
+    },
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 from agentsim.errors import UserError
 from agentsim.experiments import DetectionResult, KeyNumber, judge
 from agentsim.reporting import ReportError, anomaly
-from agentsim.reporting.anomaly.explained import _in_words, _tell
+from agentsim.reporting.anomaly.containment import _standing
+from agentsim.reporting.anomaly.explained import _tell
 from agentsim.reporting.figures import Note, Picture, Table, table_html
 from agentsim.risk import Estimate
 from agentsim.run import Run
@@ -83,13 +84,11 @@ def test_recall_is_told_per_attack_and_in_all(result):
 
 def test_a_larger_budget_buys_more_attacks_and_less_precision(result):
     table = anomaly.findings(result)[1].table
-    assert table["attacked grants found (%)"].is_monotonic_increasing
-    assert result.alert_budget in set(table["alerts a day"])
-    found = result.scores.nlargest(int(result.alert_budget * result.days), result.chosen)["attacked"].sum()
-    share = 100 * found / result.scores["attacked"].sum()
+    assert table["attacks found (%)"].is_monotonic_increasing
     row = table.set_index("alerts a day").loc[result.alert_budget]
-    # Scores may be tied, and the curve has points only where they differ.
-    assert row["attacked grants found (%)"] == pytest.approx(share, abs=12)
+    # The curve has points only where scores differ; the threshold was chosen on another run.
+    assert row["attacks found (%)"] == pytest.approx(100 * result.report.overall.value, abs=15)
+    assert table["attacks found (%)"].iloc[0] < table["attacks found (%)"].iloc[-1]
 
 
 def test_every_picture_says_its_finding(result, real):
@@ -112,30 +111,18 @@ def test_recorded_traces_are_told_per_left_out_suite_and_detector(real):
 
 
 def test_alerts_are_told_with_reasons_and_truth(run, result):
-    reasons, first = (item.table for item in anomaly.alerts(run, result, AGENTS, most=1000))
+    reasons, first = (item.table for item in anomaly.alerts(run, result, most=1000))
     assert reasons["alerts"].sum() == result.report.alerts > 0
     assert reasons["attacks"].sum() / reasons["alerts"].sum() == pytest.approx(result.report.precision.value)
     assert first["score"].astype(float).is_monotonic_decreasing
-    highest = result.scores[result.chosen].idxmax()
-    agent = run.sql(f"select agent_name from agents join tokens using (client_id) where token_id = {highest}")
+    highest = result.alerts.iloc[0]
+    agent = run.sql(f"select agent_name from agents where client_id = {highest['client_id']}")
     assert first["agent"].iloc[0] == agent["agent_name"].iloc[0]
+    assert first["unusual"].iloc[0].startswith(highest["reasons"][0])
+    assert first["unusual"].iloc[0].endswith(highest["reasons"][-1])
     assert set(first["in truth"]) <= {"no attack", "token theft", "scope escalation"}
     assert len(first) == reasons["most unusual"].nunique()
-    assert len(anomaly.alerts(run, result, AGENTS, most=2)[1].table) == 2
-
-
-def test_what_a_detector_says_is_put_into_words():
-    told = {
-        "use mail_send #1": "used mail_send",
-        "use mail_send #2": "used mail_send again",
-        "refused tool_not_granted #1": "was refused: tool not granted",
-        "caller #2": "was presented by a second caller",
-        "source_ip #3": "was presented from a third address",
-        "then start > login": "began with login",
-        "then login > pay": "pay right after login",
-        "on crm": "on crm",
-    }
-    assert {word: _in_words(word) for word in told} == told
+    assert len(anomaly.alerts(run, result, most=2)[1].table) == 2
 
 
 def test_what_everybody_does_is_no_reason():
@@ -144,7 +131,7 @@ def test_what_everybody_does_is_no_reason():
 
 
 def test_nobody_reached_the_threshold(run, result):
-    (note,) = anomaly.alerts(run, replace(result, threshold=np.inf), AGENTS)
+    (note,) = anomaly.alerts(run, replace(result, alerts=result.alerts.iloc[:0]))
     assert isinstance(note, Note)
 
 
@@ -188,6 +175,44 @@ def test_recorded_traces_are_in_order_only_where_few_false_alarms_find_most(real
     assert (told(0.12), told(0.95)) == ("watch", "good")
 
 
+@pytest.mark.parametrize(("agents", "points"), [(0, 6), (3000, 0)])
+def test_the_comparison_of_thresholds_may_be_left_out(run, agents, points):
+    (note,) = anomaly.containment(run, agents, points)
+    assert "left out" in note.finding
+
+
+def test_where_nobody_attacks_or_nothing_can_be_stopped_there_is_nothing_to_compare(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "copy")
+    for change, said in (
+        (lambda manifest: manifest.source.update(attacks=[]), "Nobody attacks"),
+        (lambda manifest: setattr(manifest, "kind", "replay"), "cannot be stopped"),
+    ):
+        copy = Run(tmp_path / "copy")
+        change(copy.manifest)
+        (note,) = anomaly.containment(copy, 100, 2)
+        assert said in note.finding
+
+
+def test_where_the_default_threshold_stands_is_told_beside_the_aim():
+    frame = pd.DataFrame(
+        {
+            "threshold": [np.nan, 3.0],
+            "is_default": [False, True],
+            "attacks": 20,
+            "honoured_median": [10.0, 1.0],
+            "honest_tasks": 1000,
+            "honest_killed": [0, 1],
+            "honest_killed_share": [0.0, 0.001],
+        }
+    )
+    told = _standing(frame, 500)
+    assert "90% no longer are. 1 honest task of 1,000 is killed (0.1%)" in told
+    assert "killed, is reached" in told
+    assert "our own invention" in told
+    assert "is not reached" in _standing(frame.assign(honest_killed_share=0.02), 500)
+    assert "is not reached" in _standing(frame.assign(honoured_median=[10.0, 2.5]), 500)
+
+
 def test_without_recorded_traces_it_says_how_to_name_them(result, real):
     (note,) = anomaly.beside(result, "", 50)
     assert "-p replayed=" in note.finding
@@ -222,6 +247,6 @@ def test_hostile_names_are_text_among_the_alerts(run, result, rewrite, tmp_path)
     shutil.copytree(run.path.with_name("story-companions"), tmp_path / "copy-companions")
     name = "<script>alert(1)</script>"
     copy = rewrite(Run(tmp_path / "copy"), "agents", lambda agents: agents.assign(agent_name=name))
-    _, first = anomaly.alerts(copy, result, AGENTS)
+    _, first = anomaly.alerts(copy, result)
     assert set(first.table["agent"]) == {name}
     assert "<script" not in table_html(first.table, first.finding)

@@ -3,6 +3,6 @@
 from agentsim.experiments.containment.folder import ContainmentError
 from agentsim.experiments.containment.points import DEFAULT, Plan, plan
 from agentsim.experiments.containment.results import results
-from agentsim.experiments.containment.running import contain
+from agentsim.experiments.containment.running import contain, contain_of
 
-__all__ = ["DEFAULT", "ContainmentError", "Plan", "contain", "plan", "results"]
+__all__ = ["DEFAULT", "ContainmentError", "Plan", "contain", "contain_of", "plan", "results"]

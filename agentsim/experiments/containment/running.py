@@ -11,12 +11,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from agentsim.experiments.containment.folder import ContainmentError, Folder
-from agentsim.experiments.containment.points import Acting, Plan
+from agentsim.experiments.containment.points import Acting, Plan, plan
 from agentsim.experiments.containment.results import measure
 from agentsim.risk.online import learn
 from agentsim.run import Run, RunError
 from agentsim.server import Watch
 from agentsim.simulation import Scenario, simulate
+from agentsim.simulation.scenario import parse_scenario
 
 
 class Learned(Protocol):
@@ -77,6 +78,22 @@ def contain(
     frame = measure(place)
     place.write(frame)
     return frame
+
+
+def contain_of(run: Run, *, agents: int, points: int, progress: bool = False) -> pd.DataFrame:
+    """The same for the scenario of a simulated Run, and its seed; what is played is kept beside it.
+
+    Parameters
+    ----------
+    agents : in each Run, at most; never more than the Run has.
+    points : thresholds.
+    """
+    if run.manifest.kind == "replay":
+        raise ContainmentError(f"{run.path}: recorded, not simulated: nobody can be stopped in it any more")
+    scenario = parse_scenario(run.manifest.source, run.path)
+    played = scenario.with_agents(min(agents, scenario.population.agents))
+    place = run.path.with_name(f"{run.path.name}-companions") / f"contain-{played.population.agents}"
+    return contain(plan(played, points=points), place, progress=progress)
 
 
 def _command(plan: Plan, folder: Path, source: Path | str | None) -> Sequence[str]:

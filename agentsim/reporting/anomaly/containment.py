@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from agentsim.experiments.containment import ContainmentError, contain_of
 from agentsim.reporting import words
 from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
+from agentsim.run import Run
 
 _COLUMNS = {
     "threshold": "Threshold",
@@ -20,6 +22,51 @@ _COLUMNS = {
     "honest_killed_share": "of all",
     "alerts_per_day": "Alerts a day",
 }
+
+
+#: What the default thresholds should reach: attackers' operations stopped at least, honest tasks killed at most.
+_STOPPED, _KILLED = 0.8, 0.01
+
+
+def containment(run: Run, agents: int, points: int) -> list[Picture | Note]:
+    """The trade-off for the scenario of a Run, and where the default threshold stands.
+
+    Parameters
+    ----------
+    run : a Run; only simulated attacks can be stopped.
+    agents : in each of the Runs that are compared, at most; 0 leaves the comparison out.
+    points : thresholds.
+    """
+    if run.manifest.kind == "replay":
+        return [
+            Note("Recorded traces cannot be stopped: what acting on alerts costs is told of simulated runs.")
+        ]
+    if not agents or not points:
+        return [Note("The comparison of thresholds was left out; -p contain_agents=3000 makes it.")]
+    try:
+        frame = contain_of(run, agents=agents, points=points)
+    except ContainmentError:
+        return [Note("Nobody attacks in this scenario: there is nobody to stop.")]
+    shown = containment_curve(frame)
+    return [shown] if isinstance(shown, Note) else [shown, Note(_standing(frame, agents))]
+
+
+def _standing(frame: pd.DataFrame, agents: int) -> str:
+    """Where the default threshold stands, beside what is aimed at."""
+    none, point = frame[frame["threshold"].isna()].iloc[0], frame[frame["is_default"]].iloc[0]
+    before, after = none["honoured_median"], point["honoured_median"]
+    stopped = 1 - after / before if before else 0.0
+    killed = float(point["honest_killed_share"])
+    reached = "reached" if stopped >= _STOPPED and killed < _KILLED else "not reached"
+    return (
+        f"The default, from a score of {point['threshold']:g} on (one false alarm in a thousand honest tasks), ends the tree. "
+        f"The median attack has {words.number(before)} operations honoured when nobody acts and {words.number(after)} then: "
+        f"{words.percent(stopped)} no longer are. {words.plural(int(point['honest_killed']), 'honest task')} of "
+        f"{words.count(point['honest_tasks'])} {'is' if point['honest_killed'] == 1 else 'are'} killed "
+        f"({words.percent(killed)}). The aim, {words.percent(_STOPPED)} stopped with less than {words.percent(_KILLED)} killed, is "
+        f"{reached}. {words.plural(int(none['attacks']), 'attack')} in runs of {words.count(agents)} agents at most, simulated: "
+        "our own invention, and no measure of yours."
+    )
 
 
 def containment_curve(frame: pd.DataFrame) -> Picture | Note:

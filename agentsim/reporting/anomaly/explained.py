@@ -6,67 +6,81 @@ import numpy as np
 import pandas as pd
 
 from agentsim.experiments import DetectionResult
-from agentsim.experiments.companions import make_companions
 from agentsim.reporting import words
 from agentsim.reporting.figures import Note, Table
 from agentsim.risk import Evidence, Novelty, gather, read_truth
+from agentsim.risk.phrases import without_numbers, word_phrase
 from agentsim.run import Run
 
-_PLACES = {"caller": "caller", "source_ip": "address"}
 #: Nats of surprise below which nothing is worth telling: what one in five does.
 _ODD = np.log(5)
-#: Reasons shown for each alert.
-_REASONS = 3
-#: Alerts that are explained at most.
+#: Steps told of each recorded alert.
+_STEPS = 3
+#: Reasons shown of each simulated alert, beside its place in the tree.
+_SHOWN = 2
+#: Recorded alerts that are explained at most.
 _EXPLAINED = 5000
 #: False alarms at which a grant of recorded traces counts as an alert.
 _FALSE_ALARMS = 0.05
+#: By what alerts and scores are joined.
+_KEY = ["tenant", "kind", "entity"]
 
 
-def alerts(run: Run, result: DetectionResult, companion_agents: int, most: int = 10) -> list[Table | Note]:
+def alerts(run: Run, result: DetectionResult, most: int = 10) -> list[Table | Note]:
     """Why there were alerts, and the ones that come first.
 
     Parameters
     ----------
     run : the judged Run.
     result : what :func:`agentsim.experiments.judge` said of it.
-    companion_agents : as it was given to ``judge``.
     most : rows of each table at most.
     """
-    raised = _raised(result)
-    if raised.empty:
-        return [Note("No grant reached the threshold, so there is no alert to show.")]
-    evidence = gather(run)
-    mask = evidence.features.index.isin(raised.index)
-    reasons = _reasons(result.chosen, _reference(run, evidence, companion_agents), evidence.take(mask))
-    told = pd.DataFrame(
-        {
-            "because": [_tell(found[:1], odds=False) for found in reasons],
-            "unusual": [_tell(found) for found in reasons],
-        },
-        index=evidence.features.index[mask],
-    )
-    explained = raised.join(told)
+    explained = _recorded(run, result) if result.alerts is None else _simulated(result)
+    if explained.empty:
+        return [Note("Nothing reached the threshold, so there is no alert to show.")]
     return [_by_reason(result, explained, most), _first(run, explained, most)]
 
 
-def _raised(result: DetectionResult) -> pd.DataFrame:
-    """The alerts, highest score first: ``score``, ``attacked`` and ``truth`` in words."""
-    score, attacked = result.scores[result.chosen], result.scores["attacked"].astype(bool)
-    # Recorded traces have no budget: there, the share of false alarms that the report speaks of.
-    threshold = (
-        result.threshold if result.threshold is not None else score[~attacked].quantile(1 - _FALSE_ALARMS)
+def _simulated(result: DetectionResult) -> pd.DataFrame:
+    """The alerts, highest score first, with ``because`` and ``unusual`` in words, ``attacked`` and ``truth``."""
+    assert result.alerts is not None
+    found = result.alerts.merge(result.scores[[*_KEY, "attacked", "attack"]], on=_KEY, how="left")
+    return found.assign(
+        because=[without_numbers(reasons[0]) for reasons in found["reasons"]],
+        # The first, and where it stands; the command 'alerts' tells all.
+        unusual=["; ".join([*reasons[:-1][:_SHOWN], reasons[-1]]) for reasons in found["reasons"]],
+        truth=_in_truth(found),
+        first_grant=found["grant_id"].fillna(found["root_grant_id"]),
     )
+
+
+def _recorded(run: Run, result: DetectionResult) -> pd.DataFrame:
+    """The same of recorded traces: they have no budget, so what is above the share of false alarms is an alert."""
+    score, attacked = result.scores[result.chosen], result.scores["attacked"].astype(bool)
     kept = pd.DataFrame({"score": score, "attacked": attacked, "truth": _in_truth(result.scores)})
-    kept = kept[score >= threshold] if result.threshold is not None else kept[score > threshold]
-    return kept.sort_values("score", ascending=False, kind="stable").head(_EXPLAINED)
+    kept = kept[score > score[~attacked].quantile(1 - _FALSE_ALARMS)]
+    kept = kept.sort_values("score", ascending=False, kind="stable").head(_EXPLAINED)
+    evidence = gather(run)
+    index = evidence.features.index
+    mask = np.asarray(index.isin(kept.index))
+    never_attacked = evidence.take(~read_truth(run, index).attempted)
+    reasons = _steps(never_attacked, evidence.take(mask))
+    told = pd.DataFrame(
+        {"because": [_tell(found[:1], odds=False) for found in reasons], "unusual": map(_tell, reasons)},
+        index=index[mask],
+    )
+    owners = run.sql(
+        "SELECT grant_id, client_id, role::VARCHAR AS role FROM tokens WHERE token_id = grant_id"
+    )
+    explained = kept.join(told).join(owners.set_index("grant_id"))
+    return explained.assign(kind="grant", first_grant=explained.index)
 
 
 def _by_reason(result: DetectionResult, explained: pd.DataFrame, most: int) -> Table:
     groups = explained.groupby("because")["attacked"].agg(["size", "sum"])
     groups = groups.sort_values(["size", "sum"], ascending=False).reset_index()
     right = words.percent(explained["attacked"].mean())
-    at = "" if result.threshold is not None else f" at {words.percent(_FALSE_ALARMS)} false alarms"
+    at = f" at {words.percent(_FALSE_ALARMS)} false alarms" if result.alerts is None else ""
     finding = (
         f"{words.plural(len(explained), 'alert')}{at}, {right} of them attacks, and why they were raised"
     )
@@ -83,12 +97,14 @@ def _by_reason(result: DetectionResult, explained: pd.DataFrame, most: int) -> T
 
 def _first(run: Run, explained: pd.DataFrame, most: int) -> Table:
     first = explained.drop_duplicates("because").head(most)
-    grants = _grants(run, first.index)
+    agents = run.frame("agents", ["client_id", "agent_name"]).drop_duplicates("client_id")
+    tasks = run.sql("SELECT grant_id, task_description FROM tokens WHERE token_id = grant_id")
     table = pd.DataFrame(
         {
-            "agent": grants["agent_name"],
-            "role": grants["role"],
-            "task": grants["task"],
+            "what": first["kind"],
+            "agent": first["client_id"].map(agents.set_index("client_id")["agent_name"]),
+            "role": first["role"],
+            "task": first["first_grant"].map(tasks.set_index("grant_id")["task_description"]).fillna("–"),
             "unusual": first["unusual"],
             "score": [f"{value:.2f}" for value in first["score"]],
             "in truth": first["truth"],
@@ -97,64 +113,21 @@ def _first(run: Run, explained: pd.DataFrame, most: int) -> Table:
     return Table(table.reset_index(drop=True), "The highest scores, one alert for each main reason")
 
 
-def _reference(run: Run, evidence: Evidence, agents: int) -> Evidence:
-    """What is usual: the benign companion of a simulated Run, the never-attacked runs of a replay."""
-    if run.manifest.kind == "replay":
-        return evidence.take(~read_truth(run, evidence.features.index).attempted)
-    return gather(make_companions(run, agents=agents).reference)
-
-
-def _reasons(chosen: str, usual: Evidence, alerts: Evidence) -> list[list[tuple[str, float]]]:
-    """The most surprising words of each alert: about what it did, its order, or, as the detector does, both."""
-    novelties = [Novelty(), Novelty(order=True)]
-    of_each = [
-        novelty.fit(usual).reasons(alerts, _REASONS)
-        for novelty in [one for one in novelties if one.name == chosen] or novelties
-    ]
+def _steps(usual: Evidence, alerts: Evidence) -> list[list[tuple[str, float]]]:
+    """The most surprising words of each alert, about what it did and about the order."""
+    of_each = [Novelty(order=order).fit(usual).reasons(alerts, _STEPS) for order in (False, True)]
     together = [[reason for part in parts for reason in part] for parts in zip(*of_each, strict=True)]
-    return [sorted(found, key=lambda reason: -reason[1])[:_REASONS] for found in together]
+    return [sorted(found, key=lambda reason: -reason[1])[:_STEPS] for found in together]
 
 
 def _tell(reasons: list[tuple[str, float]], *, odds: bool = True) -> str:
-    """Reasons in words. A surprise of s nats is something that one grant in e^s does."""
+    """Steps in words. A surprise of s nats is something that one grant in e^s does."""
     said = [
-        _in_words(word) + (f" (1 in {words.count(np.exp(surprise))})" if odds else "")
+        word_phrase(word) + (f" (1 in {words.count(np.exp(surprise))})" if odds else "")
         for word, surprise in reasons
         if surprise > _ODD
     ]
     return "; ".join(said) or "many small things"
-
-
-def _in_words(word: str) -> str:
-    """A detector's word, such as ``use mail_send #2``, for people."""
-    verb, _, rest = word.partition(" ")
-    name, _, number = rest.rpartition("#")
-    name, again = name.strip(), " again" if number == "2" else ""
-    match verb:
-        case "use":
-            return f"used {name}{again}"
-        case "refused":
-            return f"was refused{again}: {name.replace('_', ' ')}"
-        case "caller" | "source_ip":
-            which = {"2": "a second", "3": "a third"}.get(number, "another")
-            return f"was presented {'by' if verb == 'caller' else 'from'} {which} {_PLACES[verb]}"
-        case "then":
-            before, _, after = rest.partition(" > ")
-            return f"began with {after}" if before == "start" else f"{after} right after {before}"
-        case _:
-            return word
-
-
-def _grants(run: Run, ids: pd.Index[int]) -> pd.DataFrame:
-    """Agent, role and task of some grants, in their order."""
-    listed = ", ".join(str(int(grant)) for grant in ids)
-    # The ids are integers of the Run's own.
-    query = f"""
-        SELECT t.grant_id, a.agent_name, t.role::VARCHAR AS role, t.task_description AS task
-        FROM tokens AS t JOIN agents AS a USING (client_id)
-        WHERE t.token_id = t.grant_id AND t.grant_id IN ({listed})
-    """  # noqa: S608
-    return run.sql(query).set_index("grant_id").reindex(ids)
 
 
 def _in_truth(scores: pd.DataFrame) -> pd.Series[str]:

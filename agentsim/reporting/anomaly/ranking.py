@@ -41,11 +41,11 @@ def precision_recall(result: DetectionResult) -> Picture | Note:
             )
         axes.set_xlim(0, 102)
         axes.set_ylim(0, 104)
-        axes.set_xlabel("attacked grants found (%)")
+        axes.set_xlabel("attacks found (%)")
         axes.set_ylabel("alerts that are attacks (%)")
     half = curve[curve["recall"] >= 0.5]["precision"].max()
     finding = (
-        f"To find half of the attacked grants, {words.percent(half)} of the alerts are right"
+        f"To find half of the attacks, {words.percent(half)} of the alerts are right"
         f" (a random pick: {words.percent(base)})"
     )
     alt = f"Curve of precision over recall of the detector '{result.chosen}'. {finding}."
@@ -53,7 +53,7 @@ def precision_recall(result: DetectionResult) -> Picture | Note:
     table = pd.DataFrame(
         {
             "score at least": steps["threshold"],
-            "attacked grants found (%)": 100 * steps["recall"],
+            "attacks found (%)": 100 * steps["recall"],
             "alerts that are attacks (%)": 100 * steps["precision"],
         }
     )
@@ -62,7 +62,10 @@ def precision_recall(result: DetectionResult) -> Picture | Note:
 
 def scores(result: DetectionResult) -> Picture | Note:
     """How the scores of attacked and other grants lie."""
-    score, attacked = result.scores[result.chosen], result.scores["attacked"].astype(bool)
+    rows = result.scores
+    # Trees and agents are scored, too, but on one scale; one distribution is enough.
+    rows = rows[rows["kind"] == "grant"] if "kind" in rows else rows
+    score, attacked = rows[result.chosen], rows["attacked"].astype(bool)
     if not attacked.any():
         return Note("Nobody attacked in this run: all scores are those of honest agents.")
     edges = np.linspace(score.min(), np.nextafter(score.max(), np.inf), 41)
@@ -79,7 +82,7 @@ def scores(result: DetectionResult) -> Picture | Note:
             axes.axvline(result.threshold, color=MAIN, linewidth=1.4, linestyle="--")
             axes.annotate(
                 "alert from here ",
-                (result.threshold, 1),
+                (result.threshold, 0.6),
                 xycoords=("data", "axes fraction"),
                 xytext=(-3, -4),
                 textcoords="offset points",
@@ -100,25 +103,23 @@ def scores(result: DetectionResult) -> Picture | Note:
 
 
 def _operating_point(result: DetectionResult) -> tuple[float, float] | None:
-    """Recall and precision over grants at the threshold; None where none was chosen or nothing reaches it."""
-    if result.threshold is None:
+    """Recall of attacks and precision at the threshold; None where none was chosen or nothing reaches it."""
+    if result.report is None or not result.report.alerts:
         return None
-    alert = result.scores[result.chosen] >= result.threshold
-    attacked = result.scores["attacked"].astype(bool)
-    if not alert.any():
-        return None
-    return float((alert & attacked).sum() / attacked.sum()), float((alert & attacked).sum() / alert.sum())
+    return result.report.overall.value, result.report.precision.value
 
 
 def _name_peaks(axes: Axes, edges: np.ndarray, shares: dict[str, np.ndarray]) -> None:
     """Write each distribution's name beside its highest step."""
     for kind, color, text in (("others", SOFT, "not attacked"), ("attacked", ALARM, "attacked")):
         place = int(np.argmax(shares[kind]))
+        late = place > len(shares[kind]) / 2
         axes.annotate(
             text,
-            ((edges[place] + edges[place + 1]) / 2, shares[kind][place]),
-            xytext=(8, 0),
+            (edges[place] if late else (edges[place] + edges[place + 1]) / 2, shares[kind][place]),
+            xytext=(-8 if late else 8, 0),
             textcoords="offset points",
+            ha="right" if late else "left",
             va="center",
             fontsize=8.5,
             color=color,

@@ -3,7 +3,7 @@
 from agentsim.risk.thresholds.case import COLUMNS, KINDS, Case, Origin, ThresholdError, make_case
 from agentsim.risk.thresholds.choosing import Choice, choose
 from agentsim.risk.thresholds.comparison import Comparison, compare
-from agentsim.risk.thresholds.curve import budget_curve
+from agentsim.risk.thresholds.curve import attack_curve, budget_curve
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ThresholdFile
 from agentsim.risk.thresholds.policy import Costs, ThresholdPolicy, alert_budget, read_costs
@@ -27,6 +27,7 @@ __all__ = [
     "ThresholdPolicy",
     "ThresholdReport",
     "alert_budget",
+    "attack_curve",
     "budget_curve",
     "choose",
     "compare",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.risk.behaviour import Flags, Floats
+from agentsim.risk.thresholds.case import Case
 
 
 def budget_curve(score: Floats, attacked: Flags, days: float, points: int = 60) -> pd.DataFrame:
@@ -24,3 +25,11 @@ def budget_curve(score: Floats, attacked: Flags, days: float, points: int = 60) 
             "precision": hits[last] / (last + 1),
         }
     )
+
+
+def attack_curve(case: Case, points: int = 60) -> pd.DataFrame:
+    """Alerts a day, recall of attacks (one is found when something that it touched is an alert) and precision."""
+    curve = budget_curve(case.score, case.attacked, case.days, points)
+    worst = np.sort(case.worst.to_numpy(np.float64))
+    found = len(worst) - np.searchsorted(worst, curve["threshold"].to_numpy(np.float64), side="left")
+    return curve.assign(recall=found / max(len(worst), 1))

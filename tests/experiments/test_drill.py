@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from agentsim.cli import main
+from agentsim.cli.drilled import print_drill
 from agentsim.experiments.drill import DrillError, Plan, drill
 from agentsim.experiments.drill.arena import Side
 from agentsim.experiments.drill.judging import Trial, judge, judge_unmet, mean_share
@@ -26,8 +27,9 @@ def plan(**changed: object) -> Plan:
             "schema": 1,
             "name": "small",
             "seed": 5,
-            "population": {"agents": 300},
-            "workload": {"executor": "constant-arrival-rate", "duration": "30m"},
+            "population": {"agents": 200},
+            "window": "30s",
+            "workload": {"executor": "constant-arrival-rate", "duration": "15m"},
             "attacks": [{"kind": "long_lived", "prevalence": 0.5, "start": "2m"}],
         }
     )
@@ -101,6 +103,17 @@ def test_all_of_it_is_kept(held, folder):
     assert kept["verdict"].startswith("The simulator's own check has")
     assert kept["check_passed"] == (len(held.giveaways) == 0)
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "kinds.parquet"), held.kinds)
+
+
+def test_people_are_told_the_verdict_first_then_detectors_kinds_stealth_and_corruptions(held, folder, capsys):
+    print_drill(held, folder)
+    told = capsys.readouterr().out
+    assert told.startswith(held.verdict)
+    heads = ["Detector", "by stealth", "Corruption", str(folder)]
+    places = [told.index(head) for head in heads]
+    assert places == sorted(places)
+    assert "scope escalation" in told
+    assert "nan" not in told
 
 
 def test_the_sweep_tells_of_every_kind_at_every_stealth_and_agrees_with_the_drill(held):

@@ -419,7 +419,7 @@ def test_thresholds_that_cannot_be_used_are_told_before_anything_is_played(cli, 
 
 
 def test_containment_is_compared_and_kept(cli, scenario, tmp_path):
-    words = ["contain", scenario, "--points", 2, "--agents", 60, "--action", "step_up", "-o", "compared"]
+    words = ["contain", scenario, "--points", 2, "--agents", 200, "--action", "step_up", "-o", "compared"]
     told = json.loads(cli(*words, "--json").out)
     assert [point["threshold"] for point in told["points"]] == [None, 3.0, 5.0]
     assert (tmp_path / "compared/results.parquet").exists()

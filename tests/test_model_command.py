@@ -40,8 +40,8 @@ def test_a_model_is_trained_and_shown(cli, run, tmp_path):
     status, out, _ = cli("show", model)
     assert status == 0
     assert "demo (seed 20261123)" in out
-    assert all(word in out for word in ("IsolationForest", "random_state=3", "scikit-learn", "Limit: "))
-    assert "seconds" in next(line for line in out.splitlines() if line.startswith("active_s"))
+    assert all(word in out for word in ("RobustZ", "decay=0.1", "scikit-learn", "Limit: "))
+    assert "events" in next(line for line in out.splitlines() if line.startswith("refreshes"))
     told = json.loads(cli("show", model, "--json")[1])
     assert told["name"] == "acme"
     assert set(told["features"]) < set(FEATURES)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 
 from agentsim.cli.terminal import print_figures, print_rows, print_table
@@ -90,21 +90,21 @@ def _found(report: ThresholdReport) -> Iterable[tuple[Any, ...]]:
     for kind, row in report.recall.iterrows():
         shares = (f"{100 * row[name]:.0f}" for name in ("recall", "low", "high"))
         medians = (row["honoured"], row["microseconds"] / 1e6, row["descendants"])
-        told = ("-" if np.isnan(value) else f"{value:,.3g}" for value in medians)
+        told = ("-" if isnan(value) else f"{value:,.3g}" for value in medians)
         yield str(kind), int(row["attacks"]), int(row["found"]), *shares, *told
 
 
 def _told(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
     for row in rows.to_dict("records"):
         scores = {
-            name: "-" if np.isnan(row[name]) else f"{row[name]:.4g}" for name in ("old_score", "new_score")
+            name: "-" if isnan(row[name]) else f"{row[name]:.4g}" for name in ("old_score", "new_score")
         }
         told = {str(name): value for name, value in row.items()}
         yield {**told, **scores, "attacked": "yes" if row["attacked"] else "no"}
 
 
 def _estimate(estimate: Estimate, form: str) -> str:
-    if np.isnan(estimate.value):
+    if isnan(estimate.value):
         return "not known"
     return f"{form.format(estimate.value)} ({form.format(estimate.low)} to {form.format(estimate.high)})"
 

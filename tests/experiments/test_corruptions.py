@@ -11,6 +11,7 @@ from agentsim.experiments.corruptions import (
     flip_labels,
 )
 from agentsim.risk import Deviating, Evidence, Novelty
+from agentsim.risk.detectors import COUNTS
 from agentsim.risk.items import Items
 
 
@@ -102,9 +103,9 @@ def test_irrelevant_features_are_read_and_tell_nothing():
     assert extra == list(second.features.columns[4:])
     source = extra[0].split("_", 2)[2]
     assert sorted(first.features[extra[0]]) == sorted(first.features[source])
-    detector = Deviating().fit(first)
+    detector = Deviating(wanted=COUNTS).fit(first)
     assert detector.encoder_.names_[-2:] == extra
-    assert (detector.score(second) >= Deviating().fit(reference).score(judged) - 1e-12).all()
+    assert (detector.score(second) >= Deviating(wanted=COUNTS).fit(reference).score(judged) - 1e-12).all()
 
 
 def test_the_same_key_spoils_in_the_same_way_and_the_evidence_given_is_left_alone():

@@ -100,7 +100,8 @@ def test_a_call_that_failed_is_not_held_against_a_grant(new_world, tmp_path):
         world.verify(grant, "pay")
         world.execute(grant, "pay", outcome)
     score = scores(detector, world, tmp_path / "judged")
-    assert score[failed] == 0 < score[done]
+    # Where it was tried is nothing new here; what was tried would have been.
+    assert score[failed] < 0.2 < score[done]
 
 
 def test_an_unknown_task_is_compared_with_its_kind_and_then_with_its_role(new_world, tmp_path):

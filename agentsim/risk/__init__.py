@@ -14,9 +14,7 @@ from agentsim.risk.detectors import (
     Novelty,
     PeerLookup,
     RobustZ,
-    Supervised,
     count_forest,
-    explain,
 )
 from agentsim.risk.evaluation import Attacks, EvaluationError, Truth, figures, read_attacks, read_truth
 from agentsim.risk.evidence import Evidence, gather, learn_peers
@@ -70,7 +68,6 @@ __all__ = [
     "PeerLookup",
     "RobustZ",
     "Scored",
-    "Supervised",
     "Suppression",
     "ThresholdError",
     "ThresholdFile",
@@ -83,7 +80,6 @@ __all__ = [
     "budget_curve",
     "choose",
     "count_forest",
-    "explain",
     "export",
     "families",
     "features",

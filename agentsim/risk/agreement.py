@@ -50,7 +50,7 @@ def check_agreement(run: Run) -> list[Agreement]:
     """Take a Run's audit rows in one by one, and hold the features against those of the whole Run, to the last bit."""
     states: dict[EntityKind, dict[int, GrantState]] = {kind: {} for kind in KINDS}
     known: dict[EntityKind, dict[int, Known]] = {kind: {} for kind in KINDS}
-    for live in _lives(run):
+    for live in lives(run):
         for kind in KINDS:
             states[kind] |= live.states[kind]
             known[kind] |= live.known[kind]
@@ -75,7 +75,7 @@ def check_agreement(run: Run) -> list[Agreement]:
     return result
 
 
-def _lives(run: Run) -> Iterator[Live]:
+def lives(run: Run) -> Iterator[Live]:
     """The states of each tenant, from its rows in the order of their ids."""
     rows = run.read("audit", _COLUMNS)
     tenants = rows["tenant"].to_numpy()

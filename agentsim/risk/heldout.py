@@ -31,7 +31,7 @@ SUPERVISED = "supervised"
 LEAVE_OUT = ("suite", "task", "agent")
 
 #: What a detector learns from.
-USUAL, LABELS = "what is usual", "labels"
+USUAL, LABELS = "what is usual", "what was labelled"
 _WITH_SIZES = ", with sizes"
 #: Tasks are left out in this many parts, each of whole tasks.
 _TASK_PARTS = 5

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from agentsim.risk.behaviour import Behaviour, Flags, Ints, ordinal
-from agentsim.risk.sequences import changes, codes, transitions
+from agentsim.risk.behaviour import Flags, Ints
 
 #: A move to another host is one change; a stolen token goes to and fro.
 CHANGES = 4
@@ -57,97 +54,6 @@ class Items:
             role=tuple(self.role[i] for i in chosen),
             task=tuple(self.task[i] for i in chosen),
         )
-
-
-def grant_items(behaviour: Behaviour, channels: Sequence[str]) -> Items:
-    """The words of every grant.
-
-    Parameters
-    ----------
-    behaviour : what the grants did.
-    channels : any of ``CHANNELS``: ``use``, ``transition``, ``resource``, ``refusal``, ``caller``.
-    """
-    parts = [CHANNELS[name](behaviour) for name in channels]
-    grant = np.concatenate([holder for holder, _ in parts])
-    word = pd.concat([text for _, text in parts], ignore_index=True).astype("category")
-    width = max(len(word.cat.categories), 1)
-    pair = np.unique(grant * width + codes(word))
-    return Items(
-        grant=pair // width,
-        word=pair % width,
-        words=tuple(word.cat.categories),
-        role=tuple(behaviour.grants["role"]),
-        task=tuple(behaviour.grants["task"]),
-    )
-
-
-_Words = tuple[Ints, "pd.Series[str]"]
-
-
-def _uses(behaviour: Behaviour) -> _Words:
-    # A call that failed achieved nothing: only what worked can be an attack that succeeded.
-    uses = behaviour.uses[behaviour.uses["ok"]]
-    return _numbered(uses["grant"], codes(uses["tool"]), uses["tool"], "use")
-
-
-def _transitions(behaviour: Behaviour) -> _Words:
-    grant, pair = transitions(behaviour)
-    names = np.array(["start", *behaviour.uses["tool"].cat.categories], dtype=object)
-    width = max(len(names) - 1, 1)
-    known, inverse = np.unique(pair, return_inverse=True)
-    text = np.array(
-        [f"then {names[code // width]} > {names[code % width + 1]}" for code in known], dtype=object
-    )
-    return grant, pd.Series(text[inverse], dtype=object)
-
-
-def _resources(behaviour: Behaviour) -> _Words:
-    uses = behaviour.uses[behaviour.uses["ok"]]
-    return uses["grant"].to_numpy(np.int64), _named(uses["resource"], "on ")
-
-
-def _refusals(behaviour: Behaviour) -> _Words:
-    events = behaviour.events
-    refused = events[
-        ~events["granted"] & (events["kind"] != "execute") & events["reason"].notna() & (events["grant"] >= 0)
-    ]
-    return _numbered(refused["grant"], codes(refused["reason"]), refused["reason"], "refused")
-
-
-def _callers(behaviour: Behaviour) -> _Words:
-    """``caller changed #2`` where a grant's tokens came back from elsewhere a second time: who it was is no word."""
-    holders: list[Ints] = []
-    texts: list[pd.Series[str]] = []
-    for column in ("caller", "source_ip"):
-        grant = changes(behaviour, column)
-        number = np.minimum(ordinal(grant), CHANGES - 1) + 1
-        holders.append(grant)
-        texts.append(pd.Series([f"{column} changed #{n}" for n in number], dtype=object))
-    return np.concatenate(holders), pd.concat(texts, ignore_index=True)
-
-
-CHANNELS: dict[str, Callable[[Behaviour], _Words]] = {
-    "use": _uses,
-    "transition": _transitions,
-    "resource": _resources,
-    "refusal": _refusals,
-    "caller": _callers,
-}
-
-
-def _numbered(grant: pd.Series, code: Ints, name: pd.Series, verb: str) -> _Words:
-    holder = grant.to_numpy(np.int64)
-    number = np.minimum(ordinal(holder * (int(code.max(initial=0)) + 1) + code), REPEATS - 1)
-    # Text is made once for each name and number, then spread by code.
-    names = np.array([f"{verb} {text}" for text in name.cat.categories], dtype=object)
-    texts = np.array([f"{text} #{n + 1}" for text in names for n in range(REPEATS)], dtype=object)
-    spread = texts[code * REPEATS + number] if len(texts) else np.zeros(0, object)
-    return holder, pd.Series(spread, dtype=object)
-
-
-def _named(column: pd.Series, prefix: str) -> pd.Series[str]:
-    texts = np.array([f"{prefix}{text}" for text in column.cat.categories], dtype=object)
-    return pd.Series(texts[codes(column)] if len(texts) else np.zeros(0, object), dtype=object)
 
 
 def task_kind(task: str) -> str:

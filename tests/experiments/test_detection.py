@@ -8,6 +8,7 @@ from agentsim.errors import UserError
 from agentsim.experiments import judge
 from agentsim.experiments.companions import companion_seed, make_companions
 from agentsim.experiments.recorded import HEADLINE
+from agentsim.risk import read_attacks
 from agentsim.run import Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
 
@@ -70,7 +71,7 @@ def test_companions_are_reused_only_for_the_same_scenario(run, result, tmp_path)
     assert again.reference.manifest.digests() == Run(folder / f"reference-{AGENTS}").manifest.digests()
 
 
-def test_attacks_are_found_and_the_figures_hang_together(result):
+def test_attacks_are_found_and_the_figures_hang_together(run, result):
     table = result.detectors.set_index("detector")
     assert table.loc[result.chosen, "roc_auc"] > 0.8
     assert table.loc[result.chosen, "pr_auc"] > 5 * table.loc[result.chosen, "base_rate"]
@@ -82,7 +83,9 @@ def test_attacks_are_found_and_the_figures_hang_together(result):
     alerts = result.scores[score >= threshold]
     assert len(alerts) == result.report.alerts
     # What an attack does to its neighbours is neither right nor wrong.
-    assert alerts["attacked"].mean() <= result.report.precision.value <= 1
+    near = pd.MultiIndex.from_frame(read_attacks(run).near[["kind", "entity"]])
+    doubtful = pd.MultiIndex.from_frame(alerts[["kind", "entity"]]).isin(near) & ~alerts["attacked"]
+    assert result.report.precision.value == pytest.approx(alerts["attacked"][~doubtful].mean())
     assert result.report.alerts_per_day.value == pytest.approx(len(alerts) / result.days)
     keys = ["tenant", "kind", "entity"]
     assert set(map(tuple, alerts[keys].to_numpy())) == set(map(tuple, result.alerts[keys].to_numpy()))

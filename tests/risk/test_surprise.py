@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from agentsim.risk import ContextualSurprise, Novelty, explain, gather
+from agentsim.risk import ContextualSurprise, Novelty, gather
 from agentsim.risk.items import task_kind
 
 PLENTY = 12
@@ -78,13 +78,14 @@ def test_doing_a_thing_twice_is_a_word_of_its_own(new_world, tmp_path):
     assert [word for word, _ in reasons[once]] == ["use pay #1", "on mail"]
 
 
-def test_an_explanation_tells_of_deeds_and_of_their_order(new_world, tmp_path):
+def test_what_is_unusual_in_the_order_is_told(new_world, tmp_path):
     reference = gather(office(new_world()).write(tmp_path / "reference"))
     world = new_world()
     backwards = world.grant(role="clerk", task="post letters")
     for tool in ("send", "read"):
         world.verify(backwards, tool)
-    (reasons,) = explain(reference, gather(world.write(tmp_path / "judged")), 2)
+    detector = Novelty(order=True).fit(reference)
+    (reasons,) = detector.reasons(gather(world.write(tmp_path / "judged")), 2)
     assert {word for word, _ in reasons} == {"then start > send", "then send > read"}
     assert reasons[0][1] >= reasons[1][1] > 1
 
@@ -99,9 +100,12 @@ def test_a_call_that_failed_is_not_held_against_a_grant(new_world, tmp_path):
     for grant, outcome in ((failed, "error"), (done, "success")):
         world.verify(grant, "pay")
         world.execute(grant, "pay", outcome)
-    score = scores(detector, world, tmp_path / "judged")
-    # Where it was tried is nothing new here; what was tried would have been.
-    assert score[failed] < 0.2 < score[done]
+    evidence = gather(world.write(tmp_path / "judged"))
+    reasons = dict(zip(evidence.features.index, detector.reasons(evidence), strict=True))
+    assert [word for word, _ in reasons[done]] == ["use pay #1", "on mail"]
+    # All that is left of it is where it was tried, which is nothing new.
+    assert [word for word, _ in reasons[failed]] == ["on mail"]
+    assert reasons[failed][0][1] < 0.2
 
 
 def test_an_unknown_task_is_compared_with_its_kind_and_then_with_its_role(new_world, tmp_path):

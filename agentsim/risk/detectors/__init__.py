@@ -7,11 +7,10 @@ from agentsim.risk.detectors.base import COUNTS, TELLING, Detector, RoleEncoder,
 from agentsim.risk.detectors.boosted import Boosted, leave_kinds_out
 from agentsim.risk.detectors.deviating import Deviating
 from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
-from agentsim.risk.detectors.novelty import Novelty, explain
+from agentsim.risk.detectors.novelty import Novelty
 from agentsim.risk.detectors.peertables import PeerLookup, PeerTables
 from agentsim.risk.detectors.ranks import CalibratedRanks, Combined, RankCurve
 from agentsim.risk.detectors.robust import Deviations, RobustZ
-from agentsim.risk.detectors.supervised import Supervised
 
 __all__ = [
     "COUNTS",
@@ -30,9 +29,7 @@ __all__ = [
     "RankCurve",
     "RobustZ",
     "RoleEncoder",
-    "Supervised",
     "count_forest",
-    "explain",
     "leave_kinds_out",
     "present",
 ]

@@ -58,17 +58,3 @@ class Novelty:
 
     def _matrix(self, evidence: Evidence) -> sparse.csr_array:
         return self.encoder_.transform(self._items(evidence))
-
-
-def explain(reference: Evidence, evidence: Evidence, count: int = 3) -> list[list[tuple[str, float]]]:
-    """What was most unusual about each grant, in what it did and in which order, measured against a reference.
-
-    Returns
-    -------
-    Per grant of ``evidence``, up to ``count`` pairs of a word and its surprise in nats, most surprising first.
-    """
-    parts = [Novelty(order=order).fit(reference).reasons(evidence, count) for order in (False, True)]
-    return [
-        sorted(done + order, key=lambda reason: -reason[1])[:count]
-        for done, order in zip(*parts, strict=True)
-    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agentsim.risk import gather, read_behaviour
-from agentsim.risk.agreement import _lives
+from agentsim.risk.agreement import lives
 from agentsim.risk.features import features
 from agentsim.risk.growing import GROWING, Growing
 from agentsim.risk.model import train
@@ -32,7 +32,7 @@ def fitted(runs):
 @pytest.fixture(scope="module")
 def finished(runs):
     """States of the grants of the attacked Run, with their roles, in the order of the evidence."""
-    (live,) = _lives(runs[1])
+    (live,) = lives(runs[1])
     order = read_behaviour(runs[1]).grants.index.tolist()
     return [live.states["grant"][each] for each in order], [live.known["grant"][each] for each in order]
 

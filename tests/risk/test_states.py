@@ -99,12 +99,16 @@ def test_sets_are_capped_alike(world, tmp_path):
             source_ip=f"10.0.0.{number}",
         )
         world.execute(grant, f"tool_{number}", "error")
+    # Back to the first, who is remembered, and to the last, who is not.
+    for number in (0, 99):
+        world.event("token_refreshed", grant, {"caller": f"c{number}"}, source_ip=f"10.0.0.{number}")
     run = world.write(tmp_path / "run")
     assert [each.differing for each in check_agreement(run)] == [{}, {}, {}]
     row = gather(run).features.loc[grant]
     assert row["tools"] == MOST_TOOLS + 1
     assert (row["resources"], row["transitions"]) == (MOST_RESOURCES, MOST_TOOLS + 2)
     assert (row["callers"], row["source_ips"]) == (MOST_PARTIES, MOST_PARTIES)
+    assert (row["caller_returns"], row["address_returns"]) == (1, 1)
     assert row["most_repeats"] == 100 - MOST_TOOLS
     assert MOST_PAIRS > MOST_TOOLS + 2
 

@@ -11,7 +11,7 @@ from agentsim.experiments.drill.arena import Side
 from agentsim.experiments.scoring import scores_of
 from agentsim.risk import Combined, DeviationForest, Evidence
 from agentsim.risk.behaviour import Floats
-from agentsim.risk.detectors import Boosted, leave_kinds_out
+from agentsim.risk.detectors import Boosted, Columns, leave_kinds_out
 from agentsim.risk.states import EntityKind
 
 #: The default model, by its name in tables; what learned from labels.
@@ -73,13 +73,18 @@ def unmet(
     The kind, and the table of scores of each side's grants.
     """
     training, attack = labelled(choosing)
-    for kind, detector in leave_kinds_out(seed, reference.evidence["grant"], training, attack):
-        yield kind, [supervised_scores(detector, side) for side in sides]
+    columns = Columns(reference.evidence["grant"])
+    tables = [columns.of(side.evidence["grant"]) for side in sides]
+    for kind, detector in leave_kinds_out(seed, columns.of(training), attack, training.tree):
+        yield (
+            kind,
+            [supervised_scores(detector, side, table) for side, table in zip(sides, tables, strict=True)],
+        )
 
 
-def supervised_scores(detector: Boosted, side: Side) -> pd.DataFrame:
+def supervised_scores(detector: Boosted, side: Side, columns: Floats) -> pd.DataFrame:
     """The table of scores of grants."""
-    return _table(side, {"grant": detector.score(side.evidence["grant"])})
+    return _table(side, {"grant": detector.score(columns)})
 
 
 def _table(side: Side, scores: Mapping[EntityKind, Floats]) -> pd.DataFrame:

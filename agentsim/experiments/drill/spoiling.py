@@ -22,7 +22,7 @@ from agentsim.experiments.drill.scorers import (
 from agentsim.experiments.scoring import scores_of
 from agentsim.risk import Evidence
 from agentsim.risk.behaviour import Flags
-from agentsim.risk.detectors import Boosted
+from agentsim.risk.detectors import Boosted, Columns
 from agentsim.risk.fitted import default_detectors
 
 #: Share of the reference that is attacks; times that each is there; standard deviation of the logarithms of drift;
@@ -119,9 +119,13 @@ def _default(sides: _Sides) -> Trial:
 
 
 def _supervised(sides: _Sides, training: Evidence, attacked: Flags) -> Trial:
-    detector = Boosted(_SEED, sides.reference.evidence["grant"]).fit(training, attacked)
-    cases = [side.case(supervised_scores(detector, side)) for side in sides.judged]
-    return Trial(supervised_scores(detector, sides.calibration), cases)
+    columns = Columns(sides.reference.evidence["grant"])
+    detector = Boosted(_SEED).fit(columns.of(training), attacked, training.tree)
+
+    def scored(side: Side) -> pd.DataFrame:
+        return supervised_scores(detector, side, columns.of(side.evidence["grant"]))
+
+    return Trial(scored(sides.calibration), [side.case(scored(side)) for side in sides.judged])
 
 
 def _row(detector: str, corruption: str, found: Found) -> dict[str, Any]:

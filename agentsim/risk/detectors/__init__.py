@@ -4,7 +4,7 @@ Each wraps scikit-learn estimators, kept in attributes that end in an underscore
 """
 
 from agentsim.risk.detectors.base import COUNTS, TELLING, Detector, RoleEncoder, present
-from agentsim.risk.detectors.boosted import Boosted, leave_kinds_out
+from agentsim.risk.detectors.boosted import Boosted, Columns, leave_kinds_out
 from agentsim.risk.detectors.deviating import Deviating
 from agentsim.risk.detectors.forest import Counts, DeviationForest, count_forest
 from agentsim.risk.detectors.novelty import Novelty
@@ -17,6 +17,7 @@ __all__ = [
     "TELLING",
     "Boosted",
     "CalibratedRanks",
+    "Columns",
     "Combined",
     "Counts",
     "Detector",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agentsim.risk import gather
-from agentsim.risk.detectors import Boosted, leave_kinds_out
+from agentsim.risk.detectors import Boosted, Columns, leave_kinds_out
 
 
 def bank(world, random, *, thieves=0, snoops=0):
@@ -34,7 +34,8 @@ def seeds(new_world, tmp_path_factory):
 
 def test_attacks_of_kinds_that_were_learned_are_told_with_probabilities(seeds):
     (reference, _), (training, attack), (judged, truth) = seeds
-    score = Boosted(0, reference).fit(training, attack != "").score(judged)
+    columns = Columns(reference)
+    score = Boosted(0).fit(columns.of(training), attack != "", training.tree).score(columns.of(judged))
     assert ((score >= 0) & (score <= 1)).all()
     assert score[truth != ""].min() > score[truth == ""].max()
     # 20 of the 140 judged are attacks.
@@ -43,12 +44,14 @@ def test_attacks_of_kinds_that_were_learned_are_told_with_probabilities(seeds):
 
 def test_a_kind_that_is_left_out_was_not_learned(seeds):
     (reference, _), (training, attack), (judged, truth) = seeds
-    left_out = {kind: each.score(judged) for kind, each in leave_kinds_out(0, reference, training, attack)}
+    columns = Columns(reference)
+    learned, asked = columns.of(training), columns.of(judged)
+    left_out = {kind: each.score(asked) for kind, each in leave_kinds_out(0, learned, attack, training.tree)}
     assert list(left_out) == ["snoop", "thief"]
-    everything = Boosted(0, reference).fit(training, attack != "").score(judged)
+    everything = Boosted(0).fit(learned, attack != "", training.tree).score(asked)
     for kind, score in left_out.items():
         assert score[truth == kind].mean() < everything[truth == kind].mean()
     # Which kinds are there changes nothing for those that are left.
     renamed = np.where(attack == "thief", "burglar", attack)
-    again = dict(leave_kinds_out(0, reference, training, renamed))
-    assert again["burglar"].score(judged).tolist() == left_out["thief"].tolist()
+    again = dict(leave_kinds_out(0, learned, renamed, training.tree))
+    assert again["burglar"].score(asked).tolist() == left_out["thief"].tolist()

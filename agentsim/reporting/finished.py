@@ -79,7 +79,9 @@ def _of_notebook(file: Path) -> Finished | Unreadable | None:
         wanted = left.pop("page", True)
         summary = Summary.model_validate(left)
     except (KeyError, TypeError, ValueError, ValidationError):
-        return Unreadable(file.name, "what this report found was written by another version of agentsim", opens)
+        return Unreadable(
+            file.name, "what this report found was written by another version of agentsim", opens
+        )
     at = made_at.astimezone(UTC) if made_at.tzinfo else made_at.replace(tzinfo=UTC)
     return Finished(summary, at, file.name, opens, _fault_of(page) if wanted else "")
 
@@ -119,4 +121,6 @@ def _lonely_pages(out: Path) -> Iterator[Unreadable]:
             continue
         if ours:
             opens = page.name if not _fault_of(page) else None
-            yield Unreadable(page.name, "the notebook of this page is gone, so what it found is not listed", opens)
+            yield Unreadable(
+                page.name, "the notebook of this page is gone, so what it found is not listed", opens
+            )

@@ -83,7 +83,10 @@ def _of_notebook(file: Path) -> Finished | Unreadable | None:
             file.name, "what this report found was written by another version of agentsim", opens
         )
     at = made_at.astimezone(UTC) if made_at.tzinfo else made_at.replace(tzinfo=UTC)
-    return Finished(summary, at, file.name, opens, _fault_of(page) if wanted else "")
+    if not wanted:
+        # A page that lies there all the same is of an earlier report.
+        return Finished(summary, at, file.name, None, "")
+    return Finished(summary, at, file.name, opens, _fault_of(page))
 
 
 def _left_in(notebook: Any) -> dict[str, Any] | None:

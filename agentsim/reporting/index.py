@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from agentsim.reporting.catalogue import NOTEBOOKS
 from agentsim.reporting.finished import GENERATOR, Finished, find_reports
 from agentsim.reporting.scripts import content_policy, read_script
 from agentsim.reporting.summary import TEMPLATES
@@ -34,6 +35,7 @@ def rebuild_index(out: Path) -> Path:
         content_policy=content_policy([script]),
         script=script,
         latest=latest(reports),
+        questions={name: notebook.question for name, notebook in NOTEBOOKS.items()},
         reports=reports,
         unreadable=unreadable,
     )
@@ -49,11 +51,13 @@ def rebuild_index(out: Path) -> Path:
 
 
 def latest(reports: Sequence[Finished]) -> list[Finished]:
-    """The newest report of each kind, by kind."""
+    """The newest report of each kind, in the order of the catalogue."""
     newest: dict[str, Finished] = {}
     for report in reports:
         newest.setdefault(report.summary.report, report)
-    return [newest[kind] for kind in sorted(newest)]
+    return [
+        newest[kind] for kind in (*NOTEBOOKS, *sorted(newest.keys() - NOTEBOOKS.keys())) if kind in newest
+    ]
 
 
 def _address(file: str) -> str:

@@ -1,17 +1,12 @@
 """Every kind of page, and the index, in a real browser: quiet, alone, and of use to everybody."""
 
-import json
 import os
-import re
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from agentsim.reporting import make_report, rebuild_index
+from agentsim.reporting import make_report
 from agentsim.reporting.catalogue import NOTEBOOKS
-from agentsim.simulation import replay
 
 KINDS = [name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"]
 #: So that a page takes seconds; kinds that only read a small Run need nothing.
@@ -24,58 +19,10 @@ SMALL = {
         "contain_points": "2",
     },
 }
-#: What names may be: markup that would do something, an end of whatever they stand in, no place to break, other ways to read.
-HOSTILE = (
-    "<script>window.hostile=1</script>",
-    "</script></style></title><img src=x onerror=window.hostile=1>",
-    "\"'><a href=javascript:window.hostile=1>{{7*7}}$\\frac",
-    "W" * 160,
-    "\u202eمرحبا بالعالم שלום",
-)
 #: Where pictures of all pages go, for those who want to look at them.
 PICTURES = os.environ.get("AGENTSIM_PICTURES")
 
 CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex='0']"
-
-
-@pytest.fixture(scope="session")
-def hostile(chromium_path, tmp_path_factory):
-    """A Run whose agents, tasks, tools and folder have names that mean harm."""
-    random = np.random.default_rng(5)
-    # The importer refuses what turns text around.
-    names = [name.lstrip("\u202e") for name in HOSTILE]
-    rows = []
-    for number in range(120):
-        fooled = number % 3 > 0 and random.random() < 0.3
-        for step, tool in enumerate(
-            ["read", f"{names[number % 5][:40]}{number % 2}", *(["pay"] if fooled else [])]
-        ):
-            delegated = number % 4 == 0 and step == 1
-            rows.append(
-                {
-                    "dataset": names[0],
-                    "run_id": f"{names[number % 5]}-{number}",
-                    "agent": names[number % 5],
-                    "suite": names[number % 2],
-                    "task_id": f"{names[2]} helper" if delegated else names[number % 5],
-                    "parent_task_id": names[number % 5] if delegated else None,
-                    "step": step,
-                    "t": np.nan,
-                    "tool": tool,
-                    "args_digest": "0" * 12,
-                    "n_args": 1,
-                    "arg_chars": 5,
-                    "result_chars": 9,
-                    "error": False,
-                    "label": int(fooled),
-                    "label_detail": names[1],
-                    "utility": True,
-                    "attack_attempted": number % 3 > 0,
-                }
-            )
-    folder = tmp_path_factory.mktemp("traces")
-    pd.DataFrame(rows).to_parquet(folder / "made.parquet")
-    return replay(folder / "made.parquet", folder / HOSTILE[0].replace("/", "\\"))
 
 
 @pytest.fixture(scope="session")
@@ -90,67 +37,6 @@ def reports(chromium_path, run, hostile, tmp_path_factory):
         for which, about in (("simulated", run), ("hostile", hostile)):
             made[name, which] = make_report(name, about.path, SMALL.get(name, {}), out)
     return {key: paths.html for key, paths in made.items()}
-
-
-@pytest.fixture(scope="session")
-def index(chromium_path, tmp_path_factory):
-    """An index of a dozen reports of all kinds, some of them broken."""
-    out = tmp_path_factory.mktemp("index")
-    verdict = "Half of the attacks are seen within five minutes, the rest hardly ever; acting on it ends 1.3% of honest work"
-    numbers = [
-        {
-            "value": f"{number},000/s",
-            "label": "operations honoured by the token server after their end",
-            "note": "few",
-        }
-        for number in (1, 22, 333)
-    ]
-    for number in range(12):
-        name = HOSTILE[number] if number < len(HOSTILE) else f"run-{number}"
-        left = {
-            "made_at": f"2026-03-{number + 1:02}T10:00:00+00:00",
-            "page": True,
-            "report": ("scale", "anomaly", "lineage", "compare")[number % 4],
-            "title": f"Scale: {name}",
-            "verdict": f"{verdict}: {name}"
-            if number < len(HOSTILE)
-            else f"{verdict} of the Zürich office, again and again.",
-            "tone": ("good", "watch", "bad")[number % 3],
-            "numbers": numbers,
-            "run": name,
-            "kind": "simulation",
-            "seed": number,
-            "run_at": "2026-03-01T10:00:00+00:00",
-            "reproduce": [f"agentsim report scale --run {name}"],
-        }
-        file = out / f"scale-{number}.ipynb"
-        file.write_text(json.dumps({"cells": [], "metadata": {"agentsim": left}}))
-        if number != 9:
-            file.with_suffix(".html").write_text("<!DOCTYPE html><html lang=en><title>page</title></html>")
-    (out / "scale-broken.ipynb").write_text("{")
-    return rebuild_index(out)
-
-
-@pytest.fixture
-def view(reports, index, chromium):
-    """Opens a page as its reader does; what the console says and what is asked for is kept."""
-    contexts = []
-
-    def open_it(file, width=1280, *, scripts=True):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        contexts.append(context)
-        page = context.new_page()
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(file.as_uri())
-        page.asked = [url for url in page.asked if url != file.as_uri() and not url.startswith("data:")]
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
 
 
 ALL = [
@@ -239,43 +125,3 @@ def test_links_within_a_page_lead_somewhere(file, view):
     assert broken == []
     ids = page.evaluate("Array.from(document.querySelectorAll('[id]'), (each) => each.id)")
     assert len(ids) == len(set(ids))
-
-
-def shown(page):
-    return page.locator(".reports > li:visible").count()
-
-
-def test_the_search_shows_what_has_all_the_words(index, view):
-    page = view(index)
-    told = page.locator(".search output")
-    assert (shown(page), told.inner_text()) == (12, "12 reports")
-    page.keyboard.press("/")
-    page.keyboard.type("zurich RUN-1")
-    assert (shown(page), told.inner_text()) == (2, "2 of 12 reports")
-    page.keyboard.type("1 ")
-    assert (shown(page), told.inner_text()) == (1, "1 of 12 reports")
-    assert "run-11" in page.locator(".reports > li:visible").inner_text()
-    # A slash in the field is a slash.
-    page.keyboard.type("/")
-    assert (shown(page), told.inner_text()) == (0, "0 of 12 reports")
-    page.keyboard.press("Escape")
-    assert (shown(page), told.inner_text()) == (12, "12 reports")
-    page.keyboard.type("<script>window")
-    assert shown(page) == 1
-    assert page.said == []
-
-
-def test_without_scripts_the_list_is_whole_and_no_control_is_dead(index, view):
-    page = view(index, scripts=False)
-    assert shown(page) == 12
-    assert page.locator("input:visible").count() == 0
-
-
-def test_the_summary_prints_on_one_page(index, view):
-    page = view(index)
-    page.evaluate(
-        "for (const rest of document.querySelectorAll('main > section:not(.latest)')) rest.remove()"
-    )
-    assert page.locator(".latest article").count() == 4
-    printed = page.pdf(prefer_css_page_size=True)
-    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1

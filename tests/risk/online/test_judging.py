@@ -11,7 +11,7 @@ from agentsim.risk.model import train
 from agentsim.risk.online import Judging, Rules
 from agentsim.risk.states import collect
 from agentsim.risk.thresholds.cut import one_for_all
-from agentsim.server import Verify
+from agentsim.server.audit import Entry
 from agentsim.server.watch import Use
 from agentsim.simulation import load_scenario, simulate
 
@@ -37,10 +37,12 @@ def finished(runs):
     return [live.states["grant"][each] for each in order], [live.known["grant"][each] for each in order]
 
 
-def use(state, role="code_reviewer", **more):
-    asked = {"required_tools": ("file_read",), "required_resources": ("github",), "caller": "host-10.0.0.1"}
-    request = Verify(token="", source_ip="10.0.0.1", **{**asked, **more})
-    return Use(role=role, task_id="t", depth=0, now=state.last_at + 1_000_000, request=request)
+def use(state, role="code_reviewer", tool="file_read", where="github", **more):
+    """A use as its audit row would have it."""
+    told = {"timestamp": state.last_at + 1_000_000, "source_ip": "10.0.0.1", **more}
+    asked = {"tools": [tool], "resources": [where], "caller": "host-10.0.0.1"}
+    event = Entry(event_type="token_verified", details=asked, **told)
+    return Use(role=role, task_id="t", depth=0, now=event.timestamp, event=event)
 
 
 def test_features_that_grow_are_those_of_the_whole_run(fitted, finished):
@@ -77,7 +79,7 @@ def test_a_use_is_seen_before_it_is_answered_and_changes_nothing(fitted, finishe
         if each.role == "code_reviewer" and judging.score(state, each.role) < 0.5 and state.verifications > 2
     )
     stored = quiet.to_json()
-    strange = judging.assess(use(quiet, required_tools=("vault_open",), required_resources=("vault",)), quiet)
+    strange = judging.assess(use(quiet, tool="vault_open", where="vault"), quiet)
     assert (strange.historical_pattern_match, strange.risk_assessment, strange.action) == (
         False,
         "high",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from agentsim.risk.peers import WHAT, WHOSE, Peers, task_code
 from agentsim.risk.reasons import GROUPS, group_of
@@ -39,16 +39,18 @@ GROWING = (
     *(f"{what}_{how}_{whose}" for what in WHAT for whose in WHOSE for how in ("new", "rare")),
 )
 
-#: Tasks, and orders of tools, that are remembered: those asked for longest ago are forgotten.
+#: Tasks, and contexts with what was met there, that are remembered: those asked for longest ago are forgotten.
 _MOST_TASKS = 65_536
-_MOST_ORDERS = 4_096
-#: Resources that are remembered with each order of tools.
-_MOST_THINGS = 1_024
+_MOST_CONTEXTS = 1_024
+#: Tools, resources and pairs that are remembered of a context.
+_MOST_THINGS = 4_096
 #: Members of a set are counted in one sum, a byte for each of WHOSE and of new and rare: no set of a state is so large
 #: that a byte overflows.
 _BYTES = 2 * len(WHOSE)
 _NO_REFUSALS = (0,) * len(GROUPS)
-_Thing = TypeVar("_Thing", int, str)
+_Thing = TypeVar("_Thing", str, tuple[str, str])
+#: Codes of a role and of a task; None where there are no peers.
+_Contexts = tuple[int | None, ...]
 
 
 class Growing:
@@ -60,14 +62,15 @@ class Growing:
     """
 
     def __init__(self, peers: Peers) -> None:
-        self._oddities = peers.oddities()
+        self._tables = peers.oddities()
         self._contexts = lru_cache(_MOST_TASKS)(self._find_contexts)
-        self._compared = lru_cache(_MOST_ORDERS)(self._compare)
+        self._oddities = lru_cache(_MOST_CONTEXTS)(self._open)
 
     def of(self, state: GrantState, role: str, task: str) -> tuple[int, ...]:
         """The features of one state, in the order of ``GROWING``."""
         tools = state.tools
-        compared = self._compared(self._contexts(role, task), tuple(tools))
+        odd_tools, odd_resources, odd_pairs = self._oddities(self._contexts(role, task))
+        names = ("", *tools)
         return (
             state.verifications,
             state.refreshes,
@@ -89,42 +92,44 @@ class Growing:
             state.address_changes,
             state.caller_returns,
             state.address_returns,
-            *compared.tools,
-            *sum(map(compared.resources.__getitem__, state.resources)).to_bytes(_BYTES, "little"),
-            *sum(map(compared.pairs.__getitem__, state.pairs)).to_bytes(_BYTES, "little"),
+            *sum(map(odd_tools.__getitem__, tools)).to_bytes(_BYTES, "little"),
+            *sum(map(odd_resources.__getitem__, state.resources)).to_bytes(_BYTES, "little"),
+            *sum([odd_pairs[names[pair >> 6], names[(pair & 63) + 1]] for pair in state.pairs]).to_bytes(
+                _BYTES, "little"
+            ),
         )
 
-    def _find_contexts(self, role: str, task: str) -> tuple[int | None, ...]:
+    def _find_contexts(self, role: str, task: str) -> _Contexts:
         """The codes of what a grant is compared with; None where there are no peers, whatever it is called."""
         codes = name_code(role), task_code(role, task)
         return tuple(
-            code if code in self._oddities[f"{WHAT[0]}_{whose}"] else None
+            code if code in self._tables[f"{WHAT[0]}_{whose}"] else None
             for whose, code in zip(WHOSE, codes, strict=True)
         )
 
-    def _compare(self, contexts: tuple[int | None, ...], tools: tuple[str, ...]) -> _Compared:
-        codes = [0, *map(name_code, tools)]
-        others = tools.index(OTHERS) + 1 if OTHERS in tools else -1
+    def _open(self, contexts: _Contexts) -> tuple[_Odd[str], _Odd[str], _Odd[tuple[str, str]]]:
+        """What is odd among ``WHAT``, by names."""
 
-        def pair(number: int) -> int:
-            before, after = number >> 6, (number & 63) + 1
-            if others in (before, after):
-                return 0
-            return self._odd("transitions", contexts, ((codes[before] & 0x7FFFFFFF) << 32) | codes[after])
+        def odd(what: str, name: str) -> int:
+            return self._odd(what, contexts, name_code(name))
 
-        known = [self._odd("tools", contexts, name_code(tool)) for tool in tools if tool != OTHERS]
-        return _Compared(
-            tuple(sum(known).to_bytes(_BYTES, "little")),
-            _Odd(lambda name: self._odd("resources", contexts, name_code(name))),
+        def pair(names: tuple[str, str]) -> int:
+            before, after = map(name_code, names)
+            code = ((before & 0x7FFFFFFF) << 32) | after
+            return 0 if OTHERS in names else self._odd("transitions", contexts, code)
+
+        return (
+            _Odd(lambda name: 0 if name == OTHERS else odd("tools", name)),
+            _Odd(lambda name: odd("resources", name)),
             _Odd(pair),
         )
 
-    def _odd(self, what: str, contexts: tuple[int | None, ...], thing: int) -> int:
+    def _odd(self, what: str, contexts: _Contexts, thing: int) -> int:
         """A byte for each of WHOSE that says whether a thing is new there, and one that says whether it is rare."""
         told: list[bool] = []
         for whose, context in zip(WHOSE, contexts, strict=True):
             # Where there are no peers, nothing can be new.
-            oddity = 0 if context is None else self._oddities[f"{what}_{whose}"][context].get(thing, 2)
+            oddity = 0 if context is None else self._tables[f"{what}_{whose}"][context].get(thing, 2)
             told += (oddity == 2, oddity > 0)
         return int.from_bytes(bytes(told), "little")
 
@@ -141,20 +146,6 @@ class _Odd(dict[_Thing, int]):
             self.clear()
         odd = self[thing] = self._find(thing)
         return odd
-
-
-class _Compared(NamedTuple):
-    """What grants of a task that met the same tools in the same order are to their peers.
-
-    Attributes
-    ----------
-    tools : how many tools are new and how many are rare, for each of WHOSE.
-    resources, pairs : the same of one resource, by its name, and of one pair, by its number in the state.
-    """
-
-    tools: tuple[int, ...]
-    resources: _Odd[str]
-    pairs: _Odd[int]
 
 
 def _by_group(refused: dict[str, int]) -> list[int]:

@@ -8,10 +8,11 @@ from agentsim.risk.agreement import lives
 from agentsim.risk.features import features
 from agentsim.risk.growing import GROWING, Growing
 from agentsim.risk.model import train
-from agentsim.risk.online import Judging, Rules
+from agentsim.risk.online import Judging, Rules, judging
 from agentsim.risk.states import collect
 from agentsim.risk.thresholds.cut import one_for_all
 from agentsim.server.audit import Entry
+from agentsim.server.history import GrantState
 from agentsim.server.watch import Use
 from agentsim.simulation import load_scenario, simulate
 
@@ -95,3 +96,28 @@ def test_a_grant_that_is_only_looked_at_is_not_held(fitted, finished):
     looked = Use(role=known[0].role, task_id="t", depth=0, now=states[0].last_at + 1)
     assert judging.assess(looked, states[0]).action == "none"
     assert judging.assess(use(states[0]), states[0]).action == "step_up"
+
+
+def test_what_is_remembered_is_no_grant(fitted, finished):
+    """Another Run of the same grants, a fork or a replay: nothing of the first is found in the second."""
+    rules = Rules(one_for_all(1.0), {"log": 1.0})
+    states, known = finished
+    used = Judging(fitted, rules)
+    for state, each in zip(states, known, strict=True):
+        used.assess(use(state, each.role), state)
+    for state, each in list(zip(states, known, strict=True))[::40]:
+        earlier = GrantState(task=state.task, tools={"file_read": 1}, pairs=[0])
+        for seen in (earlier, state):
+            asked = use(seen, each.role)
+            assert used.assess(asked, seen) == Judging(fitted, rules).assess(asked, seen)
+
+
+def test_it_forgets_and_says_the_same(fitted, finished, monkeypatch):
+    states, known = finished
+    rules = Rules(one_for_all(1.0), {"log": 1.0})
+    roomy = Judging(fitted, rules)
+    monkeypatch.setattr(judging, "_REMEMBERED", 1)
+    narrow = Judging(fitted, rules)
+    for state, each in zip(states, known, strict=True):
+        assert narrow.score(state, each.role) == roomy.score(state, each.role)
+    assert narrow._finding.cache_info().currsize == 1 < roomy._finding.cache_info().currsize

@@ -104,7 +104,8 @@ class Suppression(Strict):
     """Alerts that need not be looked at before ``expires``."""
 
     match: Annotated[
-        Match, Field(description="Which alerts; an alert, an entity, a role, a task or what it is about at least.")
+        Match,
+        Field(description="Which alerts; an alert, an entity, a role, a task or what it is about at least."),
     ]
     reason: Annotated[_Text, Field(description="Why they need not be looked at.")]
     owner: Annotated[_Text, Field(description="Who says so.")]

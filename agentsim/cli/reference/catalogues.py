@@ -1,10 +1,13 @@
-"""What there is to choose from and to look at: features, attacks, roles."""
+"""What there is to choose from and to look at: features, attacks, roles, notebooks."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentsim.cli.reference.markdown import code, codes, prose, table
+
+if TYPE_CHECKING:
+    from agentsim.reporting.catalogue import Notebook
 
 
 def features() -> str:
@@ -98,6 +101,26 @@ def roles() -> str:
             (code(name), told["does"], codes(role.tools), *map(str, figures), told["level"], told["starts"])
         )
     return table(head, rows)
+
+
+def notebooks() -> str:
+    """A section for each notebook, with its parameters."""
+    from agentsim.reporting.catalogue import NOTEBOOKS
+
+    return "\n\n".join(_notebook(each) for each in NOTEBOOKS.values())
+
+
+def _notebook(notebook: Notebook) -> str:
+    from agentsim.cli.reference.fields import keys
+
+    kind = {"page": "It becomes a report.", "workbook": "It is worked through in JupyterLab."}[notebook.kind]
+    about = {
+        "none": "It needs no Run.",
+        "one": "It is about one Run.",
+        "several": "It is about several Runs.",
+    }
+    told = f"{notebook.question} {kind} {about[notebook.runs]}"
+    return f"### {notebook.name}\n\n{told}\n\n{keys(notebook.parameters)}"
 
 
 def _sentence(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, TypeAdapter
@@ -81,8 +82,8 @@ def _sections(model: type[BaseModel], elsewhere: dict[type[BaseModel], str]) -> 
     _, *parts = _parts(_Part("", "", model), elsewhere, {model})
     links = {each.model: _link(each, f"#{_anchor(_title(each))}") for each in parts}
     links |= {each: f"[keys]({link})" for each, link in elsewhere.items()}
-    sections = [_table(model, links)]
-    sections += [f"### {_title(each)}\n\n{_says(each.model)}\n\n{_table(each.model, links)}" for each in parts]
+    sections = [keys(model, links)]
+    sections += [f"### {_title(each)}\n\n{_says(each.model)}\n\n{keys(each.model, links)}" for each in parts]
     return "\n\n".join(sections)
 
 
@@ -142,7 +143,8 @@ def _says(model: type[BaseModel]) -> str:
     return prose((inspect.getdoc(model) or "").partition("\n\n")[0])
 
 
-def _table(model: type[BaseModel], links: dict[type[BaseModel], str]) -> str:
+def keys(model: type[BaseModel], links: Mapping[type[BaseModel], str] = MappingProxyType({})) -> str:
+    """A table of a model's keys; ``links`` lead to where the models among their values are told."""
     named = {each.__name__: link for each, link in links.items()}
     rows = [
         (code(field.alias or name), takes(_schema(field), named), _default(field), field.description or "")

@@ -27,6 +27,7 @@ MADE: dict[str, Callable[[], str]] = {
     "signals": catalogues.other_signals,
     "unseen": catalogues.unseen,
     "roles": catalogues.roles,
+    "notebooks": catalogues.notebooks,
 }
 _PLACE = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

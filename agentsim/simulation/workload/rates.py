@@ -95,7 +95,9 @@ def _admitted(begin: Longs, lengths: Longs, most: int) -> Flags:
 class ConstantRate(OpenLoad):
     """Trees arrive at one rate."""
 
-    executor: Annotated[Literal["constant-arrival-rate"], Field(description="Which kind of workload this is.")]
+    executor: Annotated[
+        Literal["constant-arrival-rate"], Field(description="Which kind of workload this is.")
+    ]
     duration: Annotated[
         Duration | None, Field(gt=0, description="All trees arrive within this time; the rate follows.")
     ] = None

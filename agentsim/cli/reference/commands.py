@@ -16,25 +16,35 @@ from agentsim.cli.reference.markdown import code, codes, prose, table
 _NUMBERS = {int: "whole number", float: "number"}
 
 
-def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """A command and all below it, each with its full name, groups before what is in them."""
     yield name, command
     if isinstance(command, TyperGroup):
         for below, each in command.commands.items():
-            yield from walk(each, f"{name} {below}")
+            yield from _walk(each, f"{name} {below}")
 
 
 def commands() -> str:
-    """A section for each command."""
-    _, *below = walk(get_command(app), "agentsim")
-    return "\n\n".join(_section(name, each) for name, each in below)
+    """A section for each command of agentsim."""
+    return sections(get_command(app))
 
 
 def overview() -> str:
-    """A row for each command that is no group's, with the first sentence of its help."""
+    """A row for each command of agentsim."""
+    return overview_of(get_command(app))
+
+
+def sections(program: Any) -> str:
+    """A section for each command, groups before what is in them."""
+    _, *below = _walk(program, "agentsim")
+    return "\n\n".join(_section(name, each) for name, each in below)
+
+
+def overview_of(program: Any) -> str:
+    """A row for each command that is no group, with the first paragraph of its help."""
     rows = [
         (_link(name, name.removeprefix("agentsim ")), prose(each.help).partition("\n\n")[0])
-        for name, each in walk(get_command(app), "agentsim")
+        for name, each in _walk(program, "agentsim")
         if not isinstance(each, TyperGroup)
     ]
     return table(("command", "does"), rows)

@@ -15,6 +15,8 @@ from pydantic_core import PydanticUndefined
 from agentsim.cli.reference.markdown import code, prose, table
 from agentsim.cli.reference.takes import takes
 
+_NOTHING: Mapping[type[BaseModel], str] = MappingProxyType({})
+
 
 class _Part(NamedTuple):
     """A model, and where it stands in the file: keys, ``N`` for a place in a list and ``NAME`` for any name."""
@@ -31,35 +33,35 @@ def scenario() -> str:
     from agentsim.simulation.role import Role
     from agentsim.simulation.scenario import Scenario
 
-    return _sections(Scenario, {PolicySettings: "policies.md#all-keys", Role: "roles.md#all-keys"})
+    return sections(Scenario, {PolicySettings: "policies.md#all-keys", Role: "roles.md#all-keys"})
 
 
 def role() -> str:
     """All keys of a role."""
     from agentsim.simulation.role import Role
 
-    return _sections(Role, {})
+    return sections(Role)
 
 
 def policy() -> str:
     """All keys of a policy."""
     from agentsim.settings.policy import PolicySettings
 
-    return _sections(PolicySettings, {})
+    return sections(PolicySettings)
 
 
 def sweep() -> str:
     """All keys of a sweep."""
     from agentsim.experiments.sweep.settings import SweepSettings
 
-    return _sections(SweepSettings, {})
+    return sections(SweepSettings)
 
 
 def costs() -> str:
     """All keys of a file of costs."""
     from agentsim.risk.thresholds.policy import Costs
 
-    return _sections(Costs, {})
+    return sections(Costs)
 
 
 def thresholds() -> str:
@@ -67,17 +69,17 @@ def thresholds() -> str:
     from agentsim.risk.thresholds.file import ThresholdFile
     from agentsim.risk.thresholds.policy import Costs
 
-    return _sections(ThresholdFile, {Costs: "#costs"})
+    return sections(ThresholdFile, {Costs: "#costs"})
 
 
 def suppressions() -> str:
     """All keys of a file of suppressions."""
     from agentsim.risk.suppressions import Suppressions
 
-    return _sections(Suppressions, {})
+    return sections(Suppressions)
 
 
-def _sections(model: type[BaseModel], elsewhere: dict[type[BaseModel], str]) -> str:
+def sections(model: type[BaseModel], elsewhere: Mapping[type[BaseModel], str] = _NOTHING) -> str:
     """A section for a model, and one for each that stands in it; those told elsewhere are linked."""
     _, *parts = _parts(_Part("", "", model), elsewhere, {model})
     links = {each.model: _link(each, f"#{_anchor(_title(each))}") for each in parts}
@@ -87,7 +89,9 @@ def _sections(model: type[BaseModel], elsewhere: dict[type[BaseModel], str]) -> 
     return "\n\n".join(sections)
 
 
-def _parts(part: _Part, elsewhere: dict[type[BaseModel], str], seen: set[type[BaseModel]]) -> Iterator[_Part]:
+def _parts(
+    part: _Part, elsewhere: Mapping[type[BaseModel], str], seen: set[type[BaseModel]]
+) -> Iterator[_Part]:
     yield part
     for name, field in part.model.model_fields.items():
         place = f"{part.path}.{field.alias or name}".lstrip(".")
@@ -143,7 +147,7 @@ def _says(model: type[BaseModel]) -> str:
     return prose((inspect.getdoc(model) or "").partition("\n\n")[0])
 
 
-def keys(model: type[BaseModel], links: Mapping[type[BaseModel], str] = MappingProxyType({})) -> str:
+def keys(model: type[BaseModel], links: Mapping[type[BaseModel], str] = _NOTHING) -> str:
     """A table of a model's keys; ``links`` lead to where the models among their values are told."""
     named = {each.__name__: link for each, link in links.items()}
     rows = [

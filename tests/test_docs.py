@@ -308,6 +308,8 @@ def test_files_and_names_of_the_package_that_are_named_are_there(page):
         # Groups of entry points have names of their own.
         if dotted and dotted[0] not in ("agentsim.roles", "agentsim.attacks"):
             resolve_name(dotted[0])
+    for notebook in re.findall(r"`([\w-]+)` notebook", text(page)):
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").exists(), notebook
 
 
 def test_the_readme_is_short():

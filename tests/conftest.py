@@ -241,7 +241,7 @@ class ByTool:
         self.actions = actions
 
     def assess(self, use: Use, state: GrantState) -> Assessment:
-        for tool in use.request.required_tools if use.request else state.tools:
+        for tool in use.event.details["tools"] if use.event else state.tools:
             if tool in self.actions:
                 return Assessment(False, "unusual", "high", 3.25, (f"{tool} is strange",), self.actions[tool])
         return Assessment(True, "normal", "low")

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from agentsim.palette import INK, MAIN
 from agentsim.reporting import words
-from agentsim.reporting.figures import INK, MAIN
 
 
 def thousands(axis: Any) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from agentsim.experiments.containment import ContainmentError, contain_of
+from agentsim.palette import ACCENT, INK, MAIN, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.run import Run
 
 _COLUMNS = {

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import ALARM, MAIN, PALE, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.figures import ALARM, MAIN, PALE, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 
 
 def precision_recall(result: DetectionResult) -> Picture | Note:

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import ACCENT, MAIN, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import dots, pairs, thousands
-from agentsim.reporting.figures import ACCENT, MAIN, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 
 #: Budgets that a reader may have in mind, in alerts a day.
 _BUDGETS = (10, 30, 100, 300, 1000, 3000, 10_000)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from agentsim.palette import ACCENT, MAIN, PALE, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import bars, clock, pairs, thousands
-from agentsim.reporting.figures import ACCENT, MAIN, PALE, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.scale.tables import Scale
 from agentsim.reporting.scale.wall import OPERATIONS, STAGES
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from agentsim.lineage import draw_tree, pick_tree, tree_graph
+from agentsim.palette import ALARM, PALE
 from agentsim.reporting import words
 from agentsim.reporting.charts import bar_places, bars, pairs, thousands
-from agentsim.reporting.figures import ALARM, PALE, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.scale.tables import COMPLETED, Scale
 
 #: Inches for one row of a drawn tree, and rows from which on the drawing folds some.

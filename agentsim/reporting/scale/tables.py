@@ -7,9 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from agentsim.lineage import Forest, Summary, summarise
-from agentsim.lineage.rules.evidence import Evidence
-from agentsim.lineage.rules.marks import ended_by
+from agentsim.lineage import Forest, Summary, aftermath, summarise
 from agentsim.reporting.scale.wall import Wall
 from agentsim.run import Run
 
@@ -95,16 +93,7 @@ class Scale:
     @cached_property
     def honoured(self) -> int:
         """Decisions that let a grant act after a mark had ended it. It has to be 0."""
-        if self.summary.marks == 0:
-            return 0
-        evidence = Evidence(self.run)
-        ended = ended_by(evidence).groupby("row")["revocation_id"].min()
-        marks = pd.Series(ended.to_numpy(), index=evidence.tokens.ids[ended.index.to_numpy()])
-        decisions = self.run.sql("""
-            SELECT log_id, grant_id FROM audit WHERE status = 'granted' AND grant_id IS NOT NULL
-              AND event_type IN ('token_verified', 'token_issued', 'child_token_issued', 'token_refreshed')
-        """)
-        return int((decisions["log_id"] > decisions["grant_id"].map(marks)).sum())
+        return int(aftermath(self.run, self.forest)["honoured"].sum())
 
     @cached_property
     def turned_away(self) -> int:

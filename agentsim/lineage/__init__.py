@@ -12,7 +12,7 @@ from agentsim.lineage.metrics import tree_metrics
 from agentsim.lineage.narrowing import given_up, unused_scope
 from agentsim.lineage.shapes import tree_shapes
 from agentsim.lineage.summary import Summary, summarise
-from agentsim.lineage.trees import pick_tree, tree_graph
+from agentsim.lineage.trees import find_root, pick_tree, tree_graph
 
 __all__ = [
     "RULES",
@@ -28,6 +28,7 @@ __all__ = [
     "delegations_by_agent",
     "delegations_by_role",
     "draw_tree",
+    "find_root",
     "given_up",
     "latencies",
     "pick_tree",

@@ -84,7 +84,9 @@ def _extent(forest: Forest, mark_of: pd.Series[int]) -> pd.DataFrame:
 
 def _uses(evidence: Evidence, at: pd.Series[int], mark_of: pd.Series[int]) -> pd.DataFrame:
     """Per mark: uses of what it ended that were answered after it."""
-    uses_alone = pc.field("event_type").isin(ISSUING) & (pc.field("reason").is_null() | (pc.field("reason") != _CAUSE))
+    uses_alone = pc.field("event_type").isin(ISSUING) & (
+        pc.field("reason").is_null() | (pc.field("reason") != _CAUSE)
+    )
     parts = [_after(part, mark_of) for part in evidence.parts("audit", _COLUMNS, uses_alone)]
     uses = pd.concat(parts) if parts else pd.DataFrame({"mark": [], "granted": [], "time": []})
     uses["after"] = uses["time"] - uses["mark"].map(at)

@@ -14,7 +14,7 @@ _EDGES = """
 
 def delegations_by_role(run: Run) -> pd.DataFrame:
     """How many grants each role passed on to each: ``giver``, ``taker``, ``grants``, the most first."""
-    giver, taker = ("coalesce({}.role::VARCHAR, 'unknown role')".format(side) for side in "pc")
+    giver, taker = (f"coalesce({side}.role::VARCHAR, 'unknown role')" for side in "pc")
     return run.sql(_EDGES.format(giver=giver, taker=taker))
 
 

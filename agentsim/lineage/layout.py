@@ -193,7 +193,9 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     if not box.labelled:
         return begin, end
     room = (_BOLD if box.attacked else _LETTER) * FONT * len(box.text) + _APART
-    box.inside = box.bar is not None and layout.x(box.bar.end) - begin > room + 2 * _APART and not box.refusals
+    box.inside = (
+        box.bar is not None and layout.x(box.bar.end) - begin > room + 2 * _APART and not box.refusals
+    )
     if box.inside:
         box.text_at = begin + _APART
         return begin, end

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_COMPLETED = "completed"
+#: The reason of a mark that a finished task leaves: an end, but no revocation.
+COMPLETED = "completed"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Bar:
     def of(cls, grant: Mapping[str, Any]) -> Bar:
         """The bar of a grant as :func:`~agentsim.lineage.trees.tree_graph` tells it."""
         start, expires = grant["issued_at"], grant["expires_at"]
-        completed = grant["reason"] == _COMPLETED
+        completed = grant["reason"] == COMPLETED
         # The task of a grant that has run out may be completed later; that ended nothing. Another revocation did end
         # something, because the grant could still have been refreshed.
         if not grant["revoked"] or (completed and grant["revoked_at"] >= expires):

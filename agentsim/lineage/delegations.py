@@ -23,15 +23,17 @@ def delegations_by_agent(run: Run) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame with the columns ``giver``, ``taker`` (client ids), ``grants``, ``giver_name``, ``giver_role``,
-    ``taker_name`` and ``taker_role``.
+    DataFrame with the columns ``giver``, ``taker`` (client ids), ``grants``, and of each side name, owner and role:
+    ``giver_name``, ``taker_owner`` and so on.
     """
     edges = run.sql(_EDGES.format(giver="p.client_id", taker="c.client_id"))
     agents = run.sql("""
-        SELECT client_id, coalesce(agent_name, 'unknown agent') AS name, coalesce(role::VARCHAR, 'unknown role') AS role
+        SELECT client_id, coalesce(agent_name, 'unknown agent') AS name, coalesce(role::VARCHAR, 'unknown role') AS role,
+               owner::VARCHAR AS owner
         FROM agents
     """).set_index("client_id")
     for side in ("giver", "taker"):
         edges[f"{side}_name"] = edges[side].map(agents["name"]).fillna("unknown agent")
+        edges[f"{side}_owner"] = edges[side].map(agents["owner"]).fillna("unknown owner")
         edges[f"{side}_role"] = edges[side].map(agents["role"]).fillna("unknown role")
     return edges

@@ -55,8 +55,11 @@ def draw_tree(
     what matters is named: the root, the path of an attack, what was stopped first, and who delegated most.
     """
     if ax is not None:
-        width = 72 * ax.figure.get_figwidth() * ax.get_position().width
-        return draw_layout(lay_out(graph, attacked or {}, width), ax)
+        points = 72 / ax.figure.dpi
+        layout = lay_out(graph, attacked or {}, points * ax.bbox.width)
+        # Where there is less room than the layout asks for, names are smaller.
+        room = points * ax.bbox.height / max(layout.height, TALL)
+        return draw_layout(layout, ax, FONT * min(1.0, max(0.5, room)))
     from matplotlib import pyplot
 
     layout = lay_out(graph, attacked or {}, points_of(10))
@@ -74,11 +77,11 @@ def inches_of(layout: Layout) -> float:
     return max(1.6, layout.height / 72 + _AROUND)
 
 
-def draw_layout(layout: Layout, ax: Axes) -> Axes:
-    """Draw a laid out tree, as :func:`draw_tree` does."""
+def draw_layout(layout: Layout, ax: Axes, size: float = FONT) -> Axes:
+    """Draw a laid out tree, as :func:`draw_tree` does, its names in letters of this size."""
     span = layout.end - layout.begin
     unit, scale = next((unit, scale) for unit, least, scale in _UNITS if span >= least)
-    picture = _Picture(ax, layout, scale)
+    picture = _Picture(ax, layout, scale, size)
     picture.frame(unit)
     for box in layout.boxes:
         picture.guide(box)
@@ -91,11 +94,8 @@ def draw_layout(layout: Layout, ax: Axes) -> Axes:
 class _Picture:
     """What the parts of the drawing share; y is points of the layout, x time in units of ``scale`` microseconds."""
 
-    def __init__(self, ax: Axes, layout: Layout, scale: int) -> None:
-        self.ax, self.layout, self.scale = ax, layout, scale
-        # A figure that is lower than the layout asks for has smaller names.
-        room = 72 * ax.figure.get_figheight() - 72 * _AROUND
-        self.size = FONT * min(1.0, max(0.5, room / max(layout.height, TALL)))
+    def __init__(self, ax: Axes, layout: Layout, scale: int, size: float) -> None:
+        self.ax, self.layout, self.scale, self.size = ax, layout, scale, size
         self.attack = any(box.attacked for box in layout.boxes)
 
     def x(self, moment: float) -> float:
@@ -219,7 +219,7 @@ class _Picture:
                 frameon=False,
                 fontsize=8,
                 borderaxespad=0.1,
-                handletextpad=0.4,
+                handletextpad=0.7,
                 columnspacing=1.2,
             )
 

@@ -66,8 +66,10 @@ class Box:
     @property
     def last(self) -> int:
         """The last moment at which something is drawn, but for dotted lines."""
-        ends = (self.bar.end, self.bar.stop or 0) if self.bar else ()
-        return max([self.start, *self.refusals, *ends])
+        moments = [self.start, *self.refusals]
+        if self.bar:
+            moments += [self.bar.end, self.bar.stop or 0]
+        return max(moments)
 
 
 @dataclass
@@ -131,10 +133,10 @@ def _boxes(graph: nx.DiGraph[int], attacked: Mapping[int, str]) -> list[Box]:
             box.refusals, box.remark = [box.start], words(str(told["reason"]))
         boxes.append(box)
     for box in boxes:
-        above = box
-        while box.attacked and not above.on_path:
-            above.on_path = True
-            above = boxes[above.parent] if above.parent >= 0 else above
+        step = box
+        while box.attacked and not step.on_path:
+            step.on_path = True
+            step = boxes[step.parent] if step.parent >= 0 else step
     return boxes
 
 
@@ -193,9 +195,9 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     if not box.labelled:
         return begin, end
     room = (_BOLD if box.attacked else _LETTER) * FONT * len(box.text) + _APART
-    box.inside = (
-        box.bar is not None and layout.x(box.bar.end) - begin > room + 2 * _APART and not box.refusals
-    )
+    covered = begin + room + _APART
+    free = all(layout.x(time) - _MARK > covered for time in box.refusals)
+    box.inside = box.bar is not None and free and layout.x(box.bar.end) > covered + _APART
     if box.inside:
         box.text_at = begin + _APART
         return begin, end

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from agentsim.palette import GRID, INK, MAIN, OTHER
 from agentsim.reporting import words
 
 #: One hue, so that a grey print keeps the order.
 _FROM_PALE_TO_DARK = LinearSegmentedColormap.from_list("counts", [GRID, OTHER, MAIN])
+#: Where on the way to dark white text is read better than dark text.
+_WHITE_ABOVE = 0.72
 #: Where the steps of a size begin.
 _EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
 
@@ -22,6 +24,12 @@ _EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
 def thousands(axis: Any) -> None:
     """Label an axis with separated thousands."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: words.number(value)))
+
+
+def whole(axis: Any) -> None:
+    """Label an axis of things that can be counted: whole, with separated thousands."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    thousands(axis)
 
 
 def clock(microseconds: np.ndarray[Any, Any]) -> tuple[float, str]:
@@ -113,7 +121,7 @@ def by_size(sizes: np.ndarray[Any, Any]) -> tuple[list[str], list[int]]:
     return [_span(low, high) for low, high in zip(edges, ends, strict=True)], [int(count) for count in counts]
 
 
-def shorter(name: str, letters: int = 24) -> str:
+def shorter(name: str, letters: int = 30) -> str:
     """A name that fits beside or above a picture."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
@@ -125,11 +133,12 @@ def matrix(axes: Axes, rows: Sequence[str], columns: Sequence[str], values: np.n
     ----------
     values : (rows, columns) whole numbers.
     """
-    most = max(1, int(values.max(initial=0)))
-    axes.imshow(np.sqrt(values / most), cmap=_FROM_PALE_TO_DARK, vmin=0, vmax=1, aspect="auto")
+    # By the root, so that small counts differ from none.
+    dark = np.sqrt(values / max(1, int(values.max(initial=0))))
+    axes.imshow(dark, cmap=_FROM_PALE_TO_DARK, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if value:
-            colour = "white" if value > 0.3 * most else INK
+            colour = "white" if dark[row, column] > _WHITE_ABOVE else INK
             axes.text(column, row, words.count(value), ha="center", va="center", fontsize=8.5, color=colour)
     axes.set_xticks(
         range(len(columns)),

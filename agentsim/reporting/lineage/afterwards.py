@@ -7,7 +7,7 @@ import pandas as pd
 
 from agentsim.palette import ALARM, INK, MAIN, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.charts import bars, pairs, thousands
+from agentsim.reporting.charts import bars, pairs, thousands, whole
 from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.lineage.tables import Lineage
 
@@ -20,6 +20,8 @@ _STEPS = (
     ("later", np.inf),
 )
 _NEVER = "never"
+#: Grants up to which both axes are linear.
+_MOST_LINEAR = 20
 
 
 def afterwards(facts: Lineage) -> list[Picture | Note]:
@@ -41,7 +43,7 @@ def reached(facts: Lineage) -> Picture | Note:
         axes.plot([1, most], [1, most], color=SOFT, linewidth=1, linestyle=":")
         axes.text(most, most, "the whole tree ", ha="right", va="bottom", fontsize=8.5, color=SOFT)
         axes.scatter(
-            points["tree_grants"], points["grants"], s=28 * np.sqrt(points["times"]), color=MAIN, alpha=0.85
+            points["tree_grants"], points["grants"], s=45 * np.sqrt(points["times"]), color=MAIN, alpha=0.85
         )
         for row in points[points["times"] > 1].itertuples():
             axes.annotate(
@@ -52,11 +54,11 @@ def reached(facts: Lineage) -> Picture | Note:
                 fontsize=8.5,
                 color=INK,
             )
-        if most > 20:
+        if most > _MOST_LINEAR:
             axes.set_xscale("log")
             axes.set_yscale("log")
-        thousands(axes.xaxis)
-        thousands(axes.yaxis)
+        for axis in (axes.xaxis, axes.yaxis):
+            (thousands if most > _MOST_LINEAR else whole)(axis)
         axes.margins(0.08)
         axes.set_xlabel("grants in the trees that it hit")
         axes.set_ylabel("grants ended by one revocation")
@@ -80,7 +82,7 @@ def tried(facts: Lineage) -> Picture | Note:
         bars(axes, labels, counts, notes, ALARM if honoured else MAIN)
         axes.set_ylabel("last use after\nthe revocation")
         axes.set_xlabel("revocations")
-        thousands(axes.xaxis)
+        whole(axes.xaxis)
     if not uses:
         finding = "Nobody tried to use what had been revoked"
     else:
@@ -107,7 +109,7 @@ def exposed(facts: Lineage) -> Picture | Note:
         bars(axes, labels, counts, notes, ALARM)
         axes.set_ylabel("last call honoured after\nthe revocation")
         axes.set_xlabel("revocations")
-        thousands(axes.xaxis)
+        whole(axes.xaxis)
     hit = int((told["exposed"] > 0).sum())
     finding = (
         f"Resource servers honoured {words.plural(calls, 'call')} after {words.count(hit)} of "

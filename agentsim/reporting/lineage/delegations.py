@@ -40,9 +40,9 @@ def by_agent(facts: Lineage, most_rows: int) -> Picture:
     edges = delegations_by_agent(facts.run)
     givers, repeated = edges["giver"].nunique(), int((edges["grants"] > 1).sum())
     # Two agents of one name are still two.
-    edges["from"] = _told_apart(edges["giver_name"], edges["giver"])
-    edges["to"] = _told_apart(edges["taker_name"], edges["taker"]) if repeated else edges["taker_role"]
-    counts = _grid(edges, "from", "to", most_rows, others=False)
+    edges["from"] = _told_apart(edges, "giver")
+    edges["to"] = _told_apart(edges, "taker") if repeated else edges["taker_role"]
+    counts = _grid(edges, "from", "to", most_rows)
     total = int(edges["grants"].sum())
     most = edges.groupby("from")["grants"].sum()
     first, again = (
@@ -74,35 +74,30 @@ def by_agent(facts: Lineage, most_rows: int) -> Picture:
     )
 
 
-def _told_apart(names: pd.Series[str], ids: pd.Series[int]) -> pd.Series[str]:
-    """Names, with the last digits of the id where several agents have the same."""
-    several = ids.groupby(names).transform("nunique") > 1
-    return names.where(~several, names + " …" + ids.astype(str).str[-6:])
+def _told_apart(edges: pd.DataFrame, side: str) -> pd.Series[str]:
+    """Names; where several agents have the same, with their owner, and where that is the same, too, with the id."""
+    names = edges[f"{side}_name"].astype(str)
+    for more in (edges[f"{side}_owner"].astype(str), edges[side].astype(str)):
+        several = edges[side].groupby(names).transform("nunique") > 1
+        names = names.where(~several, names + " (" + more + ")")
+    return names
 
 
-def _grid(
-    edges: pd.DataFrame, giver: str, taker: str, most_rows: int, *, others: bool = True
-) -> pd.DataFrame:
-    """Counts, the busiest first; what has no room stands under :data:`_OTHERS`, or is left out for givers if so asked."""
-    edges = edges.copy()
-    for name, most, kept in ((giver, most_rows, others), (taker, _MOST_COLUMNS, True)):
-        if not kept:
-            busiest = (
-                edges.groupby(name)["grants"].sum().sort_values(ascending=False, kind="stable").index[:most]
-            )
-            edges = edges[edges[name].isin(busiest)]
-            continue
-        busiest = edges.groupby(name)["grants"].sum().sort_values(ascending=False, kind="stable").index
-        if len(busiest) > most:
-            edges.loc[~edges[name].isin(busiest[:most]), name] = _OTHERS
-    counts = edges.pivot_table("grants", giver, taker, aggfunc="sum", fill_value=0)
-    rows = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    columns = counts.sum().sort_values(ascending=False, kind="stable").index
-    ends_with_others = (
-        sorted(rows, key=lambda name: name == _OTHERS),
-        sorted(columns, key=lambda name: name == _OTHERS),
-    )
-    return counts.loc[ends_with_others[0], ends_with_others[1]].astype("int64")
+def _grid(edges: pd.DataFrame, giver: str, taker: str, most_rows: int) -> pd.DataFrame:
+    """Counts of the givers who gave most, the busiest first; takers without a column stand under :data:`_OTHERS`."""
+    rows = _busiest(edges, giver)[:most_rows]
+    shown = edges[edges[giver].isin(rows)]
+    columns = _busiest(shown, taker)
+    if len(columns) > _MOST_COLUMNS:
+        columns = [*columns[: _MOST_COLUMNS - 1], _OTHERS]
+        shown = shown.assign(**{taker: shown[taker].where(shown[taker].isin(columns), _OTHERS)})
+    counts = shown.pivot_table("grants", giver, taker, aggfunc="sum", fill_value=0)
+    return counts.loc[rows, columns].astype("int64")
+
+
+def _busiest(edges: pd.DataFrame, name: str) -> list[str]:
+    sums = edges.groupby(name)["grants"].sum().reset_index()
+    return list(sums.sort_values(["grants", name], ascending=[False, True])[name])
 
 
 def _picture(counts: pd.DataFrame, axis: tuple[str, str], finding: str, table: pd.DataFrame) -> Picture:
@@ -110,8 +105,9 @@ def _picture(counts: pd.DataFrame, axis: tuple[str, str], finding: str, table: p
         matrix(axes, list(counts.index), list(counts.columns), counts.to_numpy())
         axes.set_xlabel(axis[0])
         axes.set_ylabel(axis[1])
-    cells = counts.stack().sort_values(ascending=False, kind="stable").head(5)
-    told = [f"{giver} to {taker} {words.count(count)}" for (giver, taker), count in cells.items() if count]
+    cells = [(int(counts[column][row]), row, column) for row in counts.index for column in counts]
+    most = sorted(cells, key=lambda cell: -cell[0])[:5]
+    told = [f"{giver} to {taker} {words.count(count)}" for count, giver, taker in most if count]
     alt = f"Matrix of delegated grants, {axis[1]} by {axis[0]}; the most: {'; '.join(told)}."
     return Picture(figure, finding, alt, table)
 

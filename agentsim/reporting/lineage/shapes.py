@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from agentsim.lineage import Forest, tree_shapes
 from agentsim.palette import GUIDE, MAIN, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.charts import bar_places, bars, by_size, pairs, thousands
+from agentsim.reporting.charts import bar_places, bars, by_size, pairs, whole
 from agentsim.reporting.figures import Note, Picture, canvas
 
 #: Grants of the largest tree that is drawn small.
@@ -88,7 +88,7 @@ def _counted(
         bars(axes, labels, counts, notes)
         axes.set_xlabel(axis[0])
         axes.set_ylabel(axis[1])
-        thousands(axes.xaxis)
+        whole(axes.xaxis)
     table = pd.DataFrame({columns[0]: labels, columns[1]: counts, "share (%)": 100 * share})
     return Picture(figure, finding, f"{what}: {'; '.join(pairs(labels, notes))}.", table)
 
@@ -108,7 +108,7 @@ def frequent_shapes(forest: Forest, most_rows: int) -> Picture | Note:
     with canvas(0.8 + 0.42 * rows, 1, ncols=2, width_ratios=(2, 5)) as (figure, (left, right)):
         bars(right, labels, list(shown["trees"]), notes)
         right.set_xlabel("lineage trees")
-        thousands(right.xaxis)
+        whole(right.xaxis)
         left.set_axis_off()
         left.set_ylim(right.get_ylim())
         for place, root in zip(bar_places(len(shown)).tolist(), shown["example"], strict=True):
@@ -155,4 +155,5 @@ def _glyph(axes: Axes, forest: Forest, root: int, place: float) -> None:
     for grant in below[1:]:
         (x, y), (above, top) = points[grant], points[int(forest.parent[grant])]
         axes.plot([above, x], [top, y], color=GUIDE, linewidth=0.9, zorder=1)
-    axes.scatter(*zip(*points.values(), strict=True), s=14 if len(below) < 30 else 5, color=MAIN, zorder=2)
+    places, heights = zip(*points.values(), strict=True)
+    axes.scatter(places, heights, s=14 if len(below) < 30 else 5, color=MAIN, zorder=2)

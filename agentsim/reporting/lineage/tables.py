@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from agentsim.lineage import Forest, aftermath, attacked_grants, given_up, tree_metrics, unused_scope
+from agentsim.lineage.bars import COMPLETED
 from agentsim.run import Run
-
-#: The reason of a mark that a finished task leaves: an end, but no revocation.
-COMPLETED = "completed"
 
 
 class Lineage:
@@ -59,7 +57,7 @@ class Lineage:
     @cached_property
     def attacked(self) -> dict[int, str]:
         """What the labels call the attack on a grant, by grant_id. For pictures only."""
-        return {int(grant): attack for grant, attack in attacked_grants(self.run).items()}
+        return attacked_grants(self.run)
 
     @property
     def deepest(self) -> int:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import networkx as nx
+from matplotlib.ticker import MaxNLocator
 
 from agentsim.lineage.bars import Bar, words
 from agentsim.palette import ACCENT, ALARM, INK, MAIN, OTHER
@@ -15,9 +16,9 @@ from agentsim.reporting.summary import TEMPLATES
 from agentsim.reporting.words import duration, plural
 
 #: Pixels of the column in which time runs, and of a row's picture; room at both ends for marks.
-_WIDTH, _HEIGHT, _END = 300, 16, 6
-#: Parts into which the axis of time is cut.
-_TICKS = 4
+_WIDTH, _HEIGHT, _END = 300, 16, 16
+#: Units of the axis of time, and their microseconds.
+_UNITS = (("days", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("µs", 1))
 #: Rows that stand as deep as this are not moved further to the right.
 _DEEPEST = 12
 
@@ -33,7 +34,7 @@ def tree_view(graph: nx.DiGraph[int], attacked: Mapping[int, str]) -> Interactiv
     scale = _Scale(graph)
     path = {above for node in attacked if node in graph for above in (node, *nx.ancestors(graph, node))}
     rows = "".join(_row(graph, node, attacked, path, scale) for node in _in_order(graph))
-    grants = sum(1 for _, kind in graph.nodes(data="kind") if kind == "grant")
+    grants = sum(told["kind"] == "grant" for _, told in graph.nodes(data=True))
     told = plural(grants, "grant")
     style = (TEMPLATES / "tree.css").read_text(encoding="utf-8")
     html = f"""<style>{style}</style>
@@ -66,20 +67,25 @@ class _Scale:
         bars = [Bar.of(grant) for grant in told if grant["kind"] == "grant"]
         ends = [bar.end for bar in bars] + [bar.stop for bar in bars if bar.stop is not None]
         ends += [time for grant in told for time, _ in grant.get("refusals", ())]
-        self.begin = graph.nodes[graph.graph["root"]]["issued_at"]
-        self.span = max(1, max([*ends, *(grant["issued_at"] for grant in told)]) - self.begin)
+        self.begin = int(graph.nodes[graph.graph["root"]]["issued_at"])
+        last = max([*ends, *(grant["issued_at"] for grant in told)])
+        self.span = max(1, int(last) - self.begin)
 
     def x(self, moment: int) -> float:
         return round(_END + (_WIDTH - 2 * _END) * (moment - self.begin) / self.span, 1)
 
     def axis(self) -> str:
-        """The head of the column."""
-        ticks = [(self.begin + self.span * part // _TICKS, part) for part in range(_TICKS + 1)]
-        anchors = {0: "start", _TICKS: "end"}
+        """The head of the column: round times, the last one with their unit."""
+        unit, size = next((unit, size) for unit, size in _UNITS if self.span >= 2 * size or size == 1)
+        ticks = [
+            tick
+            for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, self.span / size)
+            if 0 <= tick * size <= self.span
+        ]
         texts = "".join(
-            f'<text x="{self.x(moment)}" y="12" text-anchor="{anchors.get(part, "middle")}">'
-            f"{duration(moment - self.begin) if part else '0'}</text>"
-            for moment, part in ticks
+            f'<text x="{self.x(self.begin + int(tick * size))}" y="12" text-anchor="{"middle" if tick else "start"}">'
+            f"{tick:g}{f' {unit}' if tick == ticks[-1] else ''}</text>"
+            for tick in ticks
         )
         return f'<span class="unseen">When, since the root was issued</span>{_svg(texts)}'
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from agentsim.lineage import Forest, Summary, aftermath, summarise
@@ -13,8 +12,6 @@ from agentsim.run import Run
 
 #: Refusals that say: a mark or the end of a task was in force.
 AFTER_MARK = ("revoked", "parent_revoked", "refresh_revoked", "task_terminated")
-#: The reason of a mark that a finished task leaves: an end, but no revocation.
-COMPLETED = "completed"
 
 
 class Scale:
@@ -55,19 +52,6 @@ class Scale:
             WHERE status = 'refused'
             GROUP BY 1 ORDER BY count DESC, reason
         """)
-
-    @cached_property
-    def trees(self) -> pd.DataFrame:
-        """Per lineage tree: ``size`` in grants and ``depth``."""
-        roots = self.forest.roots()
-        depth = self.forest.per_tree(self.forest.depth, np.maximum)
-        return pd.DataFrame({"size": self.forest.size[roots], "depth": depth})
-
-    @cached_property
-    def levels(self) -> pd.DataFrame:
-        """Per depth: ``depth`` and ``grants``."""
-        grants = np.bincount(self.forest.depth)
-        return pd.DataFrame({"depth": np.arange(len(grants)), "grants": grants})
 
     @cached_property
     def marks(self) -> pd.DataFrame:

@@ -179,6 +179,7 @@ class _Picture:
             box.top + box.height / 2,
             box.text,
             va="center_baseline",
+            ha="right" if box.before else "left",
             fontsize=self.size,
             style="normal" if box.bar else "italic",
             color=colour,
@@ -230,7 +231,7 @@ def told(layout: Layout) -> str:
     depth = max(box.depth for box in layout.boxes if box.bar)
     stopped = sum(bar.stopped for bar in bars)
     refused = sum(len(box.refusals) for box in layout.boxes)
-    grants = f"{len(bars):,} grant{'s' if len(bars) != 1 else ''} to depth {depth}"
+    grants = f"{len(bars):,} grants to depth {depth}" if depth else "one grant alone"
     return f"{grants}, {stopped:,} stopped, {refused:,} decision{'s' if refused != 1 else ''} refused"
 
 
@@ -242,6 +243,7 @@ def _legend(boxes: list[Box]) -> list[Line2D]:
     entries = []
     if any(box.attacked for box in boxes):
         entries.append(Line2D([], [], color=ALARM, lw=5, label="attacked, by the labels"))
+    if any(box.on_path and not box.attacked for box in boxes):
         entries.append(Line2D([], [], color=MAIN, lw=5, label="above it"))
     if any(bar.stopped for bar in bars):
         entries.append(

@@ -39,8 +39,8 @@ class Box:
     parent : number of the box above, -1 for the root.
     labelled : whether name and remark are written beside it.
     top, height : of its lane, in points from the upper edge.
-    text_at : where its text begins, in points from the left edge.
-    inside : whether that is within the bar.
+    text_at : where its text begins, in points from the left edge; or ends, where it is ``before`` the bar.
+    inside : whether it is within the bar.
     """
 
     node: int
@@ -58,6 +58,7 @@ class Box:
     height: float = 0.0
     text_at: float = 0.0
     inside: bool = False
+    before: bool = False
 
     @property
     def text(self) -> str:
@@ -127,7 +128,7 @@ def _boxes(graph: nx.DiGraph[int], attacked: Mapping[int, str]) -> list[Box]:
             box.refusals = [time for time, _ in told["refusals"]]
             box.attacked = node in attacked
             happened = [f"attack: {words(attacked[node])}"] if box.attacked else []
-            happened += [words(box.bar.reason)] if box.bar.stopped else []
+            happened += [f"stopped: {words(box.bar.reason)}"] if box.bar.stopped else []
             box.remark = ", ".join(happened)
         else:
             box.refusals, box.remark = [box.start], words(str(told["reason"]))
@@ -204,5 +205,6 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     if end + room <= layout.width:
         box.text_at = end + _APART
         return begin, end + room
-    box.text_at = max(0.0, begin - room)
-    return box.text_at, max(end, box.text_at + room)
+    box.before = begin > room
+    box.text_at = begin - _APART if box.before else 0.0
+    return max(0.0, begin - room), max(end, room)

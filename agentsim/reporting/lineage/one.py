@@ -31,8 +31,12 @@ def one_tree(facts: Lineage, tree: str) -> list[Picture | Interactive | Note]:
     """
     if not len(facts.forest):
         return [Note("No grant was issued in this run.")]
-    graph = tree_graph(facts.run, find_tree(facts, tree))
-    return [tree_picture(graph, facts.attacked), tree_view(graph, facts.attacked)]
+    return show_tree(tree_graph(facts.run, find_tree(facts, tree)), facts.attacked)
+
+
+def show_tree(graph: nx.DiGraph[int], attacked: Mapping[int, str]) -> list[Picture | Interactive | Note]:
+    """A tree at a glance, and its grants one by one."""
+    return [tree_picture(graph, attacked), tree_view(graph, attacked)]
 
 
 def find_tree(facts: Lineage, tree: str) -> int:

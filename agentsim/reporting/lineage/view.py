@@ -83,11 +83,16 @@ class _Scale:
             if 0 <= tick * size <= self.span
         ]
         texts = "".join(
-            f'<text x="{self.x(self.begin + int(tick * size))}" y="12" text-anchor="{"middle" if tick else "start"}">'
+            f'<text x="{self.x(self.begin + int(tick * size))}" y="12" text-anchor="{_anchor(tick * size / self.span)}">'
             f"{tick:g}{f' {unit}' if tick == ticks[-1] else ''}</text>"
             for tick in ticks
         )
         return f'<span class="unseen">When, since the root was issued</span>{_svg(texts)}'
+
+
+def _anchor(share: float) -> str:
+    """Texts near an end of the axis stay within it."""
+    return "start" if share == 0 else "end" if share > 0.93 else "middle"
 
 
 def _svg(inner: str) -> str:
@@ -127,7 +132,7 @@ def _row(
     depth, below = told["depth"], len(nx.descendants(graph, node))
     return (
         f'<tr class="{" ".join(kinds)}" data-depth="{depth}" data-below="{below}">'
-        f'<th scope="row"><span style="padding-left:{min(depth, _DEEPEST) * 0.9:.1f}rem"><bdi>{name}</bdi></span></th>'
+        f'<th scope="row"><span style="--depth: {min(depth, _DEEPEST)}"><bdi>{name}</bdi></span></th>'
         f"<td>{_svg(_marks(told, bar, colour, scale))}</td>"
         f"<td>{escape(_happened(told, bar, attacked.get(node), scale))}</td>"
         f"<td>{role}</td><td><bdi>{task}</bdi></td><td>{_scope(graph, node)}</td></tr>"

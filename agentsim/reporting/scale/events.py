@@ -10,7 +10,8 @@ from agentsim.palette import ALARM, PALE
 from agentsim.reporting import words
 from agentsim.reporting.charts import bar_places, bars, by_size, pairs, whole
 from agentsim.reporting.figures import Note, Picture, canvas
-from agentsim.reporting.lineage.one import tree_picture
+from agentsim.reporting.interactive import Interactive
+from agentsim.reporting.lineage.one import show_tree
 from agentsim.reporting.scale.tables import Scale
 
 _MARKS = {
@@ -99,8 +100,9 @@ def _marks_by_reason(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("times", ascending=False)
 
 
-def tree(scale: Scale, grants: int) -> Picture | Note:
-    """The largest eventful tree of at most so many grants, drawn."""
+def tree(scale: Scale, grants: int) -> list[Picture | Interactive | Note]:
+    """The largest eventful tree of at most so many grants."""
     if not scale.summary.grants:
-        return Note("No grant was issued in this run.")
-    return tree_picture(tree_graph(scale.run, pick_tree(scale.run, most=grants)), attacked_grants(scale.run))
+        return [Note("No grant was issued in this run.")]
+    root = pick_tree(scale.run, most=grants)
+    return show_tree(tree_graph(scale.run, root), attacked_grants(scale.run))

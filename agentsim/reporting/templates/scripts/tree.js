@@ -82,6 +82,7 @@ for (const part of document.querySelectorAll('[data-script="tree"]')) {
   });
   part.querySelector(".fold-all").addEventListener("click", () => all(false));
   part.querySelector(".unfold-all").addEventListener("click", () => all(true));
+  part.querySelector("tbody").classList.add("foldable");
   part.querySelector(".controls").hidden = false;
   show();
 }

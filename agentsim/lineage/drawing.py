@@ -185,7 +185,7 @@ class _Picture:
             color=colour,
             weight="bold" if box.attacked else "normal",
             parse_math=False,
-            zorder=7,
+            zorder=5.5,
             bbox=None if box.inside else paper,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import networkx as nx
 
@@ -196,11 +197,9 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     if not box.labelled:
         return begin, end
     room = (_BOLD if box.attacked else _LETTER) * FONT * len(box.text) + _APART
-    covered = begin + room + _APART
-    free = all(layout.x(time) - _MARK > covered for time in box.refusals)
-    box.inside = box.bar is not None and free and layout.x(box.bar.end) > covered + _APART
-    if box.inside:
-        box.text_at = begin + _APART
+    free = _free_within(layout, box, room)
+    if free is not None:
+        box.inside, box.text_at = True, free
         return begin, end
     if end + room <= layout.width:
         box.text_at = end + _APART
@@ -208,3 +207,14 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     box.before = begin > room
     box.text_at = begin - _APART if box.before else 0.0
     return max(0.0, begin - room), max(end, room)
+
+
+def _free_within(layout: Layout, box: Box, room: float) -> float | None:
+    """Where a text has room on the bar without covering a refusal."""
+    if box.bar is None:
+        return None
+    edges = [layout.x(box.start) - _MARK, *sorted(map(layout.x, box.refusals)), layout.x(box.bar.end)]
+    for left, right in pairwise(edges):
+        if right - left > room + 2 * _MARK + _APART:
+            return left + _MARK + _APART
+    return None

@@ -151,7 +151,8 @@ def show(figure: Figure, finding: str, *, alt: str, table: pd.DataFrame) -> None
     metadata = {"image/png": {"alt": alt, "width": width, "height": height}}
     display({"image/png": picture, "text/plain": alt}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
     summary = "The numbers behind this picture"
-    _display_html(f"<details><summary>{summary}</summary>{table_html(table, finding)}</details>")
+    twin = f'<details class="twin"><summary>{summary}</summary>{table_html(table, finding)}</details>'
+    _display_html(twin)
 
 
 def show_table(table: pd.DataFrame, finding: str) -> None:

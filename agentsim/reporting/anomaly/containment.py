@@ -89,6 +89,10 @@ def containment_curve(frame: pd.DataFrame) -> Picture | Note:
         axes.plot(killed, honoured, color=MAIN, marker="o", markersize=4)
         marked = points["is_default"].to_numpy(bool)
         axes.plot(killed[marked], honoured[marked], "o", color=ACCENT, markersize=10, zorder=3)
+        for x, y in zip(killed[marked], honoured[marked], strict=True):
+            axes.annotate(
+                "the default", (x, y), (4, -8), textcoords="offset points", color=INK, fontsize=8.5, va="top"
+            )
         for x, y, threshold in _apart(killed, honoured, points["threshold"]):
             axes.annotate(
                 f"{threshold:.2f}", (x, y), (4, 5), textcoords="offset points", color=INK, fontsize=8

@@ -241,7 +241,7 @@ class ByTool:
         self.actions = actions
 
     def assess(self, use: Use, state: GrantState) -> Assessment:
-        for tool in use.request.required_tools if use.request else state.tools:
+        for tool in use.event.details["tools"] if use.event else state.tools:
             if tool in self.actions:
                 return Assessment(False, "unusual", "high", 3.25, (f"{tool} is strange",), self.actions[tool])
         return Assessment(True, "normal", "low")
@@ -429,16 +429,22 @@ def by_tool() -> type[ByTool]:
     return ByTool
 
 
-# Of each file, not of the session: while it is there its event loop runs in this thread, and others want theirs.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where the machine's Chromium is; whoever has much to make for it asks for this first."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         pytest.skip("no Chromium on the PATH")
+    return found
+
+
+# Of each file, not of the session: while it is there its event loop runs in this thread, and others want theirs.
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=_CHROMIUM)
         yield browser
         browser.close()
 

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATIONS = {"run", "tables", "errors"}
+FOUNDATIONS = {"run", "tables", "errors", "inputs"}
 #: What each room may import of agentsim, itself aside.
 MAY_IMPORT = {
     "errors": set(),
+    "inputs": set(),
     "tables": set(),
     "palette": set(),
-    "run": {"tables", "errors"},
+    "run": {"tables", "errors", "inputs"},
     "server": set(),
-    "settings": {"server", "errors"},
+    "settings": {"server", "errors", "inputs"},
     "resources": {"server"},
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": {"palette", *FOUNDATIONS},

@@ -21,9 +21,7 @@ _REQUIRED = frozenset(
 _TIMES = ("iat", "exp", "grant_exp")
 #: Beyond that, microseconds would not fit where times are stored.
 _LAST_SECOND = ((1 << 63) - 1) // SECOND
-_KINDS = dict.fromkeys(_TIMES, int) | dict.fromkeys(
-    "sub scope tools resources level owner".split(), str
-)
+_KINDS = dict.fromkeys(_TIMES, int) | dict.fromkeys("sub scope tools resources level owner".split(), str)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Files that others have written: never more of them is read than such a file can hold."""
 
 import errno
+import os
 from pathlib import Path
 
 MEGABYTE = 1024 * 1024
@@ -14,6 +15,9 @@ def read_bounded(file: Path, most: int) -> bytes:
     OSError
         If it cannot be read, or is longer than ``most`` bytes; ``strerror`` says so.
     """
+    if "\0" in str(file):
+        # Python calls that an error of ours, and not of whoever named the file.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     with file.open("rb") as stream:
         data = stream.read(most + 1)
     if len(data) > most:

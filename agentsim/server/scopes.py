@@ -10,7 +10,8 @@ come again and again, so everything here is cached by text.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from agentsim.server.errors import InvalidScope
 
@@ -24,6 +25,24 @@ LONGEST_MEMBER = 256
 LONGEST_SET = 16_384
 #: The most scopes that tools and resources may make together.
 MOST_PRODUCTS = 10_000
+#: Of long texts only a few are remembered, and of very long ones none: else whoever asks for ever other scopes would
+#: fill the memory with them.
+_SHORT, _LONG = 4_096, 65_536
+_CACHE_OF_LONG = 256
+
+_Made = TypeVar("_Made")
+
+
+def _remembered(make: Callable[..., _Made]) -> Callable[..., _Made]:
+    """What was made of texts before, as far as their length allows."""
+    of_short, of_long = lru_cache(_CACHE)(make), lru_cache(_CACHE_OF_LONG)(make)
+
+    @wraps(make)
+    def made(*texts: str) -> _Made:
+        size = sum(map(len, texts))
+        return (of_short if size <= _SHORT else of_long if size <= _LONG else make)(*texts)
+
+    return made
 
 
 @lru_cache(_CACHE)
@@ -60,13 +79,12 @@ def canonical_resources(names: Iterable[str]) -> str:
     return _canonical_resources(tuple(names))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def members(text: str) -> tuple[str, ...]:
     """The members of a canonical text."""
     return tuple(text.split(" ")) if text else ()
 
 
-@lru_cache(_CACHE)
 def product(tools: str, resources: str) -> str:
     """Each tool with each resource, as the canonical text of a scope.
 
@@ -75,23 +93,36 @@ def product(tools: str, resources: str) -> str:
     InvalidScope
         With reason ``malformed_scope``, where they are too many.
     """
-    count = len(members(tools)) * len(members(resources))
-    if count > MOST_PRODUCTS:
+    many, others = len(members(tools)), len(members(resources))
+    if many * others > MOST_PRODUCTS:
         raise InvalidScope(
-            "malformed_scope", "too many tools with too many resources", asked=count, allowed=MOST_PRODUCTS
+            "malformed_scope",
+            "too many tools with too many resources",
+            asked=many * others,
+            allowed=MOST_PRODUCTS,
         )
+    # A few short names make a text that is many times as long as they are.
+    size = len(tools) * others + len(resources) * many
+    make = _short_product if size <= _SHORT else _long_product if size <= _LONG else _product
+    return make(tools, resources)
+
+
+def _product(tools: str, resources: str) -> str:
     return " ".join(
         sorted(f"{tool}:{resource}" for tool in members(tools) for resource in members(resources))
     )
 
 
-@lru_cache(_CACHE)
+_short_product, _long_product = lru_cache(_CACHE)(_product), lru_cache(_CACHE_OF_LONG)(_product)
+
+
+@_remembered
 def union(first: str, second: str) -> str:
     """The canonical text of both sets together."""
     return " ".join(sorted({*members(first), *members(second)}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def excess(asked: str, allowed: str) -> tuple[str, ...]:
     """Members of ``asked`` that no member of ``allowed`` contains, by whole path segments.
 
@@ -101,7 +132,7 @@ def excess(asked: str, allowed: str) -> tuple[str, ...]:
     return tuple(member for member in members(asked) if not _contained(member, granted))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def overlap(first: str, second: str) -> str:
     """What is in both sets: each member of one that the other contains, as canonical text."""
     left = [member for member in members(first) if _contained(member, _set(second))]
@@ -109,13 +140,13 @@ def overlap(first: str, second: str) -> str:
     return " ".join(sorted({*left, *right}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def actions(scope: str) -> str:
     """The actions that a scope names, as the canonical text of tools."""
     return " ".join(sorted({action for action, colon, _ in _parts(scope) if colon and "/" not in action}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def resources_of(scope: str) -> str:
     """The resources that a scope names, as canonical text."""
     return " ".join(sorted({resource for _, colon, resource in _parts(scope) if colon}))
@@ -125,7 +156,7 @@ def _parts(scope: str) -> list[tuple[str, str, str]]:
     return [member.partition(":") for member in members(scope)]
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _set(text: str) -> frozenset[str]:
     return frozenset(members(text))
 

@@ -80,6 +80,8 @@ def read_rows(path: Path) -> pd.DataFrame:
         wanted = [name for name in COLUMNS if name in schema.names]
         # Texts stay in their dictionaries until it is known how much they are written out.
         table = pq.read_table(path, columns=wanted, read_dictionary=[*_TEXTS])
+        # Places in a dictionary are followed without looking: a damaged file leads out of it.
+        table.validate(full=True)
     except FileNotFoundError:
         raise TraceError(path, ["no such file"]) from None
     except (OSError, pa.ArrowException) as exc:

@@ -76,7 +76,7 @@ def test_a_manifest_names_nothing_outside_its_run(
 ) -> None:
     entry = {"sha256": "0" * 64, "rows": 1, "bytes": 1}
     (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | {"files": {name: entry}}))
-    with pytest.raises(RunError, match="not a Run's manifest: files"):
+    with pytest.raises(RunError, match="not a Run's manifest: 'files'"):
         Run(tmp_path)
     assert "not a Run's manifest" in refused("inspect", tmp_path)
 

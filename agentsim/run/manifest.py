@@ -17,7 +17,7 @@ NAME = "manifest.json"
 #: A hundred thousand files take twenty.
 _LARGEST = 64 * MEGABYTE
 #: A table's file within the Run: a manifest leads nowhere else.
-_FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}/t\d{4,9}-\d{5,9}\.parquet$")]
+_FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}/t[0-9]{4,9}-[0-9]{5,9}\.parquet$")]
 
 
 class RunError(UserError):
@@ -175,5 +175,5 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate(data)
     except ValidationError as exc:
         fault = exc.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
+        where = ".".join(map(repr, fault["loc"]))[:200]
         raise RunError(f"{file}: not a Run's manifest: {where}: {fault['msg']}") from exc

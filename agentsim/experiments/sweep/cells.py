@@ -46,7 +46,7 @@ class Cell(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     # Files are called so: a sweep that somebody sent writes nowhere else.
-    cell: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10}-r\d{1,9}$")]
+    cell: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10}-r[0-9]{1,9}$")]
     values: _Values
     point: int
     replication: int

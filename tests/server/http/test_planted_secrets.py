@@ -3,6 +3,7 @@
 What is written in clear is told in ``test_secrets.py`` of a server that works; here it fails, and says why.
 """
 
+import hmac
 import io
 import logging
 import re
@@ -104,3 +105,12 @@ def test_what_holds_a_secret_does_not_show_it() -> None:
     )
     assert "agent_1" in shown
     assert "planted" not in shown
+
+
+def test_the_administrators_token_is_compared_as_all_secrets_are(
+    make_site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    assert site.get("/admin/agents", headers=site.as_admin).status_code == 200
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: False)
+    assert site.get("/admin/agents", headers=site.as_admin).status_code == 401

@@ -29,4 +29,5 @@ def recall_by_stealth(run: Run, case: Case, cut: Cut) -> pd.DataFrame:
     counts = told.groupby(["attack", "stealth"], as_index=False)["found"].agg(attacks="size", found="sum")
     counted = zip(counts["found"].tolist(), counts["attacks"].tolist(), strict=True)
     shares = [share(int(hits), int(total)) for hits, total in counted]
-    return counts.join(pd.DataFrame(shares, columns=["recall", "low", "high"]))
+    estimates = pd.DataFrame(shares, columns=["recall", "low", "high"])
+    return pd.concat([counts, estimates], axis=1)

@@ -40,7 +40,6 @@ def check_anatomy(soup, notebook):
     headings = [heading.text for heading in soup.find_all("h2")]
     assert headings[-3:] == ["How this was measured", "What this does not say", "Make it again"]
     assert len(soup.find_all("h1")) == 1
-    assert soup.find_all("script") == []
     told = [summary.text for summary in soup.find_all("summary")]
     assert told.count("The numbers behind this picture") == len(soup.find_all("img"))
     for image in soup.find_all("img"):

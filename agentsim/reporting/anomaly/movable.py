@@ -96,7 +96,9 @@ class _Told:
         order = (found.iloc[self.default] / attacks).sort_values(kind="stable").index
         totals = {**attacks.loc[order].to_dict(), "all": int(attacks.sum())}
         hits = {**found, "all": self.points.figures["found"]}
-        return {str(kind): [(one, int(total)) for one in hits[kind].tolist()] for kind, total in totals.items()}
+        return {
+            str(kind): [(one, int(total)) for one in hits[kind].tolist()] for kind, total in totals.items()
+        }
 
     @cached_property
     def sentences(self) -> list[str]:

@@ -21,11 +21,15 @@ def by_stealth(result: DetectionResult) -> list[Picture]:
     rows = result.by_stealth
     if rows is None or rows["stealth"].nunique() < 2:
         return []
-    found, attacks = (rows.pivot(index="attack", columns="stealth", values=name) for name in ("found", "attacks"))
+    found, attacks = (
+        rows.pivot(index="attack", columns="stealth", values=name).astype(float)
+        for name in ("found", "attacks")
+    )
     shares = found / attacks
     # The hardest to see on top.
     order = (found.sum(axis=1) / attacks.sum(axis=1)).sort_values(kind="stable").index
-    shares, found, attacks = shares.loc[order], found.loc[order], attacks.loc[order]
+    shares = shares.loc[order]
+    hits, made = (frame.loc[order].to_numpy(np.float64) for frame in (found, attacks))
     with canvas(1.1 + 0.29 * len(shares)) as (figure, axes):
         axes.pcolormesh(
             np.ma.masked_invalid(shares), cmap=_SHADES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5
@@ -33,10 +37,13 @@ def by_stealth(result: DetectionResult) -> list[Picture]:
         axes.invert_yaxis()
         for (row, column), share in np.ndenumerate(shares.to_numpy(np.float64)):
             seen = np.isfinite(share)
-            text = f"{found.iat[row, column]:.0f} of {attacks.iat[row, column]:.0f}" if seen else "no attack"
+            text = f"{hits[row, column]:.0f} of {made[row, column]:.0f}" if seen else "no attack"
             color = "white" if seen and share > _DARK else INK if seen else SOFT
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8.5, color=color)
-        axes.set_xticks(np.arange(len(shares.columns)) + 0.5, [f"{degree:g}" for degree in shares.columns.to_numpy(np.float64)])
+        axes.set_xticks(
+            np.arange(len(shares.columns)) + 0.5,
+            [f"{degree:g}" for degree in shares.columns.to_numpy(np.float64)],
+        )
         names = [kind.replace("_", " ") for kind in shares.index.astype(str).tolist()]
         axes.set_yticks(np.arange(len(shares)) + 0.5, names)
         axes.grid(visible=False)

@@ -1,6 +1,13 @@
 """Reports: a notebook executed on a Run becomes a page without code that needs no network."""
 
-from agentsim.reporting.catalogue import NOTEBOOKS, AnomalyParameters, Notebook, Parameters, ScaleParameters
+from agentsim.reporting.catalogue import (
+    NOTEBOOKS,
+    AnomalyParameters,
+    Notebook,
+    Parameters,
+    ScaleParameters,
+    TuningParameters,
+)
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
 from agentsim.reporting.report import ReportPaths, make_report
@@ -15,6 +22,7 @@ __all__ = [
     "ReportError",
     "ReportPaths",
     "ScaleParameters",
+    "TuningParameters",
     "commands",
     "make_report",
     "open_run",

@@ -51,6 +51,18 @@ class AnomalyParameters(Parameters):
     replayed: str = Field("", description="directory of a replayed run to set beside a simulated one")
 
 
+class TuningParameters(Parameters):
+    """What the workbench for thresholds may be given."""
+
+    run: str = Field("data/runs/demo", description="directory of the run that thresholds are chosen on")
+    budget: float = Field(2000.0, gt=0, le=1e9, description="alerts a day at most, to begin with")
+    missed: float = Field(1000.0, ge=0, description="what a missed attack costs, to begin with")
+    false_alarm: float = Field(10.0, gt=0, description="what a false alarm costs, to begin with")
+    model: str = Field("", description="directory of a saved model; empty trains one")
+    agents: int = Field(4000, ge=1, description="agents in each run that is simulated beside it, at most")
+    out: str = Field("thresholds.yaml", min_length=1, description="file that is written when you save")
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One notebook of the project.
@@ -75,5 +87,11 @@ NOTEBOOKS = {
     for notebook in (
         Notebook("scale", "What did a run do, what did it cost, how does it grow?", ScaleParameters),
         Notebook("anomaly", "Can the bad agents be seen in time, and stopped?", AnomalyParameters),
+        Notebook(
+            "threshold-tuning",
+            "Which threshold suits us, and what would another one gain and lose?",
+            TuningParameters,
+            kind="workbook",
+        ),
     )
 }

@@ -57,7 +57,7 @@ def delays(case: Case, alert: Flags) -> pd.DataFrame:
     told = pd.DataFrame(
         {"first": first, "microseconds": 1e6 * seconds_until(case, first)}, index=case.worst.index
     )
-    told = told[told["first"].notna()].reset_index("attack")
+    told = told[told["first"].notna()].reset_index("attack").rename_axis(None)
     done = case.attacks.operations.merge(told[["first"]], left_on="instance", right_index=True)
     done["before"] = done["honoured"] & (done["at"] < done["first"])
     below = case.attacks.below.merge(told[["first"]], left_on="instance", right_index=True)

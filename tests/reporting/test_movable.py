@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.utils.capture import capture_output
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from agentsim.experiments import judge
-from agentsim.reporting import anomaly, words
+from agentsim.reporting import anomaly, interactive, words
 from agentsim.reporting.figures import Note, Picture
 from agentsim.reporting.interactive import Interactive
 from agentsim.reporting.page import to_page
 from agentsim.risk import report
-from agentsim.risk.thresholds import Costs
+from agentsim.risk.thresholds import Costs, operating_points
 from agentsim.risk.thresholds.cut import one_for_all
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -41,13 +40,17 @@ def part(result, played) -> Interactive:
 
 @pytest.fixture(scope="module")
 def page(part, tmp_path_factory):
-    with capture_output() as captured:
+    outputs = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            interactive,
+            "display",
+            lambda data, metadata, raw: outputs.append(
+                new_output("display_data", data=data, metadata=metadata)
+            ),
+        )
         part._ipython_display_()
-    cell = new_code_cell("anomaly.movable(result, played)")
-    cell.outputs = [
-        new_output("display_data", data=dict(shown.data), metadata=shown.metadata)
-        for shown in captured.outputs
-    ]
+    cell = new_code_cell("anomaly.movable(result, played)", outputs=outputs)
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(to_page(new_notebook(cells=[cell]), "a page"), encoding="utf-8")
     return file
@@ -104,8 +107,6 @@ def shown(page) -> dict[str, str]:
 
 
 def thresholds(result) -> list[float]:
-    from agentsim.risk.thresholds import operating_points
-
     points = operating_points(result.case, points=200, keep=[result.threshold, np.inf])
     return points.figures["threshold"].tolist()
 

@@ -145,6 +145,6 @@ class Workbench:
 
 
 def _button(name: str, does: Any) -> ip.Button:
-    button = ip.Button(description=name, layout=ip.Layout(width="auto"))
+    button = ip.Button(description=name, layout=ip.Layout(width="auto", align_self="flex-start"))
     button.on_click(lambda _: does())
     return button

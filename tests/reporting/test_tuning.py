@@ -1,5 +1,6 @@
 """The workbench for thresholds, without a browser: what its controls ask and show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from agentsim.reporting import TuningParameters, tuning
 from agentsim.reporting.kernel import execute
 from agentsim.reporting.notebooks import find_notebook, read_notebook
 from agentsim.reporting.tuning import tables
+from agentsim.reporting.tuning.reach import Attackers
 from agentsim.risk import ThresholdPolicy, alert_budget, report
 from agentsim.risk.thresholds import load_thresholds
 from agentsim.risk.thresholds.cut import one_for_all
@@ -40,7 +42,7 @@ def test_it_begins_with_the_budget_chosen_on_the_run_and_told_on_another(workben
 
 
 def test_moving_the_threshold_shows_what_the_package_computes(workbench, bench):
-    score = bench.thresholds[len(bench.thresholds) // 2]
+    score = bench.thresholds[5]
     workbench.threshold.value = score
     assert workbench.outcome.choice.policy == ThresholdPolicy(by="fixed", score=score)
     told = report(one_for_all(score), bench.scene.judged, costs=workbench.costs)
@@ -63,18 +65,17 @@ def test_moving_the_budget_moves_the_threshold_along_and_keeps_the_policy(workbe
     assert workbench.outcome.choice.policy.by == "cost"
 
 
-def test_the_reach_shrinks_with_more_alerts_and_without_any_is_all_that_was_done(workbench, bench):
-    attacks = attacks_of(bench.scene.reported)
-    costs = workbench.costs
-    none, every = (
-        bench.try_out(ThresholdPolicy(by="fixed", score=score), costs)
-        for score in (1e6, bench.thresholds[-1])
-    )
-    assert none.report.alerts == 0
-    assert none.reach.grants == pytest.approx(attacks["grants_reached"].sum() / none.report.attacks)
-    assert none.reach.resources == pytest.approx(attacks["resources_reached"].sum() / none.report.attacks)
-    assert every.report.found > 0
-    assert every.reach.grants < none.reach.grants
+def test_without_alerts_attackers_reach_all_that_they_did_and_what_is_seen_at_once_reaches_nothing(bench):
+    attacks, judged = attacks_of(bench.scene.reported), bench.scene.judged
+    attackers = Attackers.of(bench.scene.reported)
+    nothing, everything = (np.full(len(judged.scored), alert) for alert in (False, True))
+    never = attackers.reach(judged, nothing)
+    assert never.grants == pytest.approx(attacks["grants_reached"].sum() / len(judged.worst))
+    assert never.resources == pytest.approx(attacks["resources_reached"].sum() / len(judged.worst))
+    assert never.grants > 0
+    at_once = replace(judged, scored=judged.scored.assign(raised_at=0))
+    assert attackers.reach(at_once, everything) == (0, 0)
+    assert attackers.reach(at_once, nothing) == never
 
 
 def test_what_is_kept_is_compared_with_what_is_shown(workbench, bench):

@@ -3,6 +3,7 @@
 from agentsim.reporting.catalogue import (
     NOTEBOOKS,
     AnomalyParameters,
+    LineageParameters,
     Notebook,
     Parameters,
     ScaleParameters,
@@ -16,6 +17,7 @@ from agentsim.reporting.summary import Number, commands, open_run, publish
 __all__ = [
     "NOTEBOOKS",
     "AnomalyParameters",
+    "LineageParameters",
     "Notebook",
     "Number",
     "Parameters",

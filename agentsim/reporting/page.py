@@ -9,9 +9,11 @@ from bs4 import BeautifulSoup, Tag
 from nbconvert.exporters import HTMLExporter
 from traitlets.config import Config
 
+from agentsim.reporting.contents import PLACE, with_contents
 from agentsim.reporting.errors import ReportError
+from agentsim.reporting.finished import GENERATOR
 from agentsim.reporting.scripts import content_policy, is_ours, read_script
-from agentsim.reporting.summary import TEMPLATES
+from agentsim.reporting.summary import MEDIA_TYPE, TEMPLATES
 
 #: The traits of nbconvert's exporter that name something to be fetched from elsewhere.
 _ADDRESSES = (
@@ -57,12 +59,20 @@ def to_page(notebook: nbformat.NotebookNode, title: str) -> str:
         language_code="en",
         **dict.fromkeys(_ADDRESSES, ""),
     )
-    resources = {"page_title": title, "scripts": scripts, "content_policy": content_policy(scripts)}
-    page, _ = exporter.from_notebook_node(notebook, resources=resources)
+    resources = {
+        "page_title": title,
+        "generator": GENERATOR,
+        "content_policy": content_policy(scripts),
+        "scripts": scripts,
+        "summary": MEDIA_TYPE,
+        "contents": PLACE,
+    }
+    text, _ = exporter.from_notebook_node(notebook, resources=resources)
+    page = with_contents(text)
     problems = faults(page)
     if problems:
         raise ReportError(f"the page is not fit to be sent: {'; '.join(problems)}")
-    return str(page)
+    return page
 
 
 def faults(page: str) -> list[str]:

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import INK, MAIN, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.figures import INK, MAIN, SOFT, Picture, canvas
+from agentsim.reporting.figures import Picture, canvas
 
 #: From nothing found to everything: ever darker, so that grey tells the same.
 _SHADES = LinearSegmentedColormap.from_list("found", ["#f7f9fb", MAIN])

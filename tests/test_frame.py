@@ -19,15 +19,16 @@ FOUNDATIONS = {"run", "tables", "errors"}
 MAY_IMPORT = {
     "errors": set(),
     "tables": set(),
+    "palette": set(),
     "run": {"tables", "errors"},
     "server": set(),
     "settings": {"server", "errors"},
     "resources": {"server"},
     "simulation": {"server", "settings", *FOUNDATIONS},
-    "lineage": FOUNDATIONS,
+    "lineage": {"palette", *FOUNDATIONS},
     "risk": {"server", "settings", *FOUNDATIONS},
     "experiments": {"server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
-    "reporting": {"lineage", "risk", "experiments", *FOUNDATIONS},
+    "reporting": {"palette", "lineage", "risk", "experiments", *FOUNDATIONS},
     "cli": {"server", "settings", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
 }
 MODULES = sorted((ROOT / "agentsim").rglob("*.py"))

@@ -1,6 +1,13 @@
 """Reports: a notebook executed on a Run becomes a page without code that needs no network."""
 
-from agentsim.reporting.catalogue import NOTEBOOKS, AnomalyParameters, Notebook, Parameters, ScaleParameters
+from agentsim.reporting.catalogue import (
+    NOTEBOOKS,
+    AnomalyParameters,
+    LineageParameters,
+    Notebook,
+    Parameters,
+    ScaleParameters,
+)
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
 from agentsim.reporting.report import ReportPaths, make_report
@@ -9,6 +16,7 @@ from agentsim.reporting.summary import Number, commands, open_run, publish
 __all__ = [
     "NOTEBOOKS",
     "AnomalyParameters",
+    "LineageParameters",
     "Notebook",
     "Number",
     "Parameters",

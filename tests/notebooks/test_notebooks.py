@@ -13,6 +13,7 @@ from agentsim.reporting.page import faults
 #: Small parameters, so that a notebook takes seconds.
 SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "60"},
+    "lineage": {"most_rows": "4"},
     "anomaly": {
         "alert_budget": "3000",
         "companion_agents": "200",

@@ -17,7 +17,8 @@ def verification_html(answer: Verification) -> str:
         "allowed": error.allowed if error else None,
         "what to do": error.hint if error else None,
         "scope": answer.scope,
-        "task fits": None if answer.grant_id is None else answer.task_context_valid,
+        # Where nothing is told of the token, nothing is told of its task.
+        "task fits": answer.task_context_valid if answer.scope else None,
         "grant": answer.grant_id,
         "cost": answer.cost,
         "budget left": answer.budget_left,

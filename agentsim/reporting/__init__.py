@@ -1,18 +1,20 @@
 """Reports: a notebook executed on a Run becomes a page without code that needs no network."""
 
-from agentsim.reporting.compare.parameters import CompareParameters, ExtendParameters, QuickstartParameters
+from agentsim.reporting.catalogue import NOTEBOOKS, AnomalyParameters, Notebook, Parameters, ScaleParameters
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
 from agentsim.reporting.report import ReportPaths, make_report
 from agentsim.reporting.summary import Number, commands, open_run, publish
 
 __all__ = [
-    "CompareParameters",
-    "ExtendParameters",
+    "NOTEBOOKS",
+    "AnomalyParameters",
+    "Notebook",
     "Number",
+    "Parameters",
     "ReportError",
-    "QuickstartParameters",
     "ReportPaths",
+    "ScaleParameters",
     "commands",
     "make_report",
     "open_run",

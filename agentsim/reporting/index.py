@@ -60,6 +60,7 @@ def _entry(notebook: Path) -> Entry | None:
     try:
         left = dict(json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["agentsim"])
         made_at = datetime.fromisoformat(left.pop("made_at"))
+        left.pop("page", None)
         summary = Summary.model_validate(left)
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentsim.reporting.catalogue import Notebook
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
 from agentsim.reporting.summary import Summary, find_summary, label_of, open_run
@@ -17,22 +18,26 @@ from agentsim.reporting.summary import Summary, find_summary, label_of, open_run
 if TYPE_CHECKING:
     import nbformat
 
+#: Letters of a file's name: file systems take 255 bytes, endings and temporary names included.
+_LONGEST = 120
+
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """Where a report was written."""
+    """Where a report was written. There is no page where only the notebook was asked for."""
 
-    html: Path
+    html: Path | None
     notebook: Path
     index: Path
 
 
 def make_report(
     name: str,
-    run: Path,
+    runs: Path | Sequence[Path],
     parameters: Mapping[str, Any],
     out: Path,
     *,
+    page: bool = True,
     progress: bool = False,
 ) -> ReportPaths:
     """Execute a report's notebook on a Run and write page, notebook and index.
@@ -41,10 +46,11 @@ def make_report(
 
     Parameters
     ----------
-    name : a report, see :func:`agentsim.reporting.list_reports`.
-    run : directory of a finished Run.
+    name : a report, see :func:`agentsim.reporting.notebooks.list_reports`.
+    runs : directory of a finished Run, or of as many as the report takes.
     parameters : values for the notebook's parameters; text is converted to the declared types.
     out : directory for the files, made if need be.
+    page : write a page, too, and not only the executed notebook.
     progress : show a bar of cells on standard error.
 
     Raises
@@ -58,35 +64,47 @@ def make_report(
     import nbformat
 
     from agentsim.reporting.kernel import execute
-    from agentsim.reporting.notebooks import check_parameters, find_notebook, read_notebook
+    from agentsim.reporting.notebooks import check_parameters, describe, find_notebook, read_notebook
     from agentsim.reporting.page import to_page
 
-    notebook = find_notebook(name)
-    values = check_parameters(name, parameters)
-    opened = open_run(run)
+    notebook = describe(name)
+    given = [runs] if isinstance(runs, Path) else list(runs)
+    _count(notebook, given)
+    values = check_parameters(notebook, [str(run) for run in given], parameters)
+    opened = [open_run(run) for run in given]
     try:
-        executed = execute(read_notebook(notebook), {"run": str(run), **values}, progress=progress)
+        source = read_notebook(find_notebook(name))
+        executed = execute(source, values.model_dump(), progress=progress)
         summary = find_summary([output for cell in executed.cells for output in cell.get("outputs", [])])
-        page = to_page(executed, f"{summary.title} · agentsim")
+        html = to_page(executed, f"{summary.title} · agentsim") if page else None
     except ReportError as exc:
         raise ReportError(f"report {name}: {exc}") from exc
-    _leave(executed, summary)
-    stem = f"{name}-{_file_name(label_of(opened))}"
-    html, copy = out / f"{stem}.html", out / f"{stem}.ipynb"
-    text = nbformat.writes(executed)  # type: ignore[no-untyped-call]
+    _leave(executed, summary, page=page)
+    stem = "-".join([name, *(_file_name(label_of(run)) for run in opened)])[:_LONGEST]
+    copy, target = out / f"{stem}.ipynb", out / f"{stem}.html" if page else None
+    texts = {copy: nbformat.writes(executed)}  # type: ignore[no-untyped-call]
+    if target is not None and html is not None:
+        texts[target] = html
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write_all({copy: text, html: page})
-        return ReportPaths(html, copy, rebuild_index(out))
+        _write_all(texts)
+        return ReportPaths(target, copy, rebuild_index(out))
     except OSError as exc:
         raise ReportError(f"{out}: cannot be written: {exc.strerror}") from exc
 
 
-def _leave(executed: nbformat.NotebookNode, summary: Summary) -> None:
+def _count(notebook: Notebook, runs: Sequence[Path]) -> None:
+    least, most = {"none": (0, 0), "one": (1, 1), "several": (2, None)}[notebook.runs]
+    if len(runs) < least or (most is not None and len(runs) > most):
+        wanted = {"none": "no Run", "one": "one Run", "several": "two Runs or more"}[notebook.runs]
+        raise ReportError(f"report {notebook.name} is about {wanted}; {len(runs)} were given with --run")
+
+
+def _leave(executed: nbformat.NotebookNode, summary: Summary, *, page: bool) -> None:
     """Put the summary where the index finds it, and take away what tells of this machine."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     executed.metadata["title"] = summary.title
-    executed.metadata["agentsim"] = {"made_at": made, **summary.model_dump(mode="json")}
+    executed.metadata["agentsim"] = {"made_at": made, "page": page, **summary.model_dump(mode="json")}
 
 
 def _write_all(texts: Mapping[Path, str]) -> None:

@@ -17,6 +17,7 @@ from IPython.display import display
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import agentsim
+from agentsim.reporting.catalogue import Parameters
 from agentsim.reporting.errors import ReportError
 from agentsim.run import Run, RunError
 
@@ -46,10 +47,11 @@ class Summary(BaseModel):
     verdict: str
     tone: Literal["good", "watch", "bad"]
     numbers: tuple[Number, Number, Number]
+    #: The Run, or the Runs, by their directories' names.
     run: str
     kind: str
     seed: int | None
-    #: When the Run was made, as its manifest says.
+    #: When the Run was made, the latest if there are several, as its manifest says.
     run_at: str
     reproduce: tuple[str, ...]
 
@@ -71,31 +73,32 @@ def open_run(run: Run | Path | str) -> Run:
     return opened
 
 
-def label_of(run: Run) -> str:
+def label_of(runs: Run | Sequence[Run]) -> str:
     """What a report calls a Run: its directory, since every seed and size of a scenario has the same name."""
-    return run.path.resolve().name
+    return ", ".join(run.path.resolve().name for run in _several(runs))
 
 
-def commands(report: str, run: Run, given: Path | str, **parameters: object) -> tuple[str, ...]:
-    """The commands that make a report again from nothing: the Run's own, then the report's.
+def commands(report: str, runs: Run | Sequence[Run], parameters: Parameters) -> tuple[str, ...]:
+    """The commands that make a report again from nothing: the Runs' own, then the report's.
 
     Parameters
     ----------
     report : name of the report.
-    run : the Run.
-    given : its directory, as the report was asked for.
-    parameters : values of the report's parameters; an empty text stands for none.
+    runs : what it is about.
+    parameters : as it was asked for; an empty text stands for none.
     """
-    words = ["agentsim", "report", report, "--run", str(given)]
-    for name, value in parameters.items():
+    words = ["agentsim", "report", report]
+    for given in parameters.runs_given():
+        words += ["--run", given]
+    for name, value in parameters.model_dump(exclude={"run", "runs"}).items():
         if value != "":
             words += ["-p", f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"]
-    return (run.manifest.reproduce, shlex.join(words))
+    return (*(run.manifest.reproduce for run in _several(runs)), shlex.join(words))
 
 
 def publish(
     report: str,
-    run: Run,
+    runs: Run | Sequence[Run],
     *,
     verdict: str,
     numbers: Sequence[Number],
@@ -107,22 +110,24 @@ def publish(
     Parameters
     ----------
     report : name of the report.
-    run : the Run that it is about.
+    runs : the Run that it is about, or several.
     verdict : one sentence.
     numbers : exactly three.
     reproduce : the commands that make the report again.
     tone : whether all is in order, a look is worth it, or somebody has to act.
     """
+    several = _several(runs)
+    seeds = {run.manifest.seed for run in several}
     summary = Summary(
         report=report,
-        title=f"{report.replace('-', ' ').capitalize()}: {label_of(run)}",
+        title=f"{report.replace('-', ' ').capitalize()}: {label_of(runs)}",
         verdict=verdict,
         tone=tone,
         numbers=tuple(numbers),  # type: ignore[arg-type]  # pydantic counts them
-        run=label_of(run),
-        kind=run.manifest.kind,
-        seed=run.manifest.seed,
-        run_at=run.manifest.created_at,
+        run=label_of(runs),
+        kind=" and ".join(dict.fromkeys(run.manifest.kind for run in several)),
+        seed=seeds.pop() if len(seeds) == 1 else None,
+        run_at=max(run.manifest.created_at for run in several),
         reproduce=tuple(reproduce),
     )
     data = {
@@ -152,6 +157,10 @@ def find_summary(outputs: Sequence[dict[str, Any]]) -> Summary:
         return Summary.model_validate(found[-1])
     except ValidationError as exc:
         raise ReportError(f"the notebook's summary cannot be read: {exc.errors()[0]['msg']}") from exc
+
+
+def _several(runs: Run | Sequence[Run]) -> Sequence[Run]:
+    return [runs] if isinstance(runs, Run) else runs
 
 
 def _locate(path: Path) -> Path:

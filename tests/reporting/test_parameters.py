@@ -1,9 +1,21 @@
-"""What a report may be asked for is checked before anything runs."""
+"""What a report may be given is checked before anything runs."""
 
 import pytest
 
-from agentsim.reporting import ReportError
-from agentsim.reporting.notebooks import check_parameters, find_notebook, list_reports, parameters_of
+from agentsim.reporting import NOTEBOOKS, ReportError
+from agentsim.reporting.notebooks import (
+    check_parameters,
+    declared,
+    describe,
+    find_notebook,
+    list_notebooks,
+    list_reports,
+    parameter_lines,
+)
+
+
+def check(name, given):
+    return check_parameters(describe(name), ["here"], given).model_dump(exclude={"run"})
 
 
 def test_the_project_has_its_reports_wherever_it_is_asked_from(tmp_path, monkeypatch):
@@ -12,9 +24,24 @@ def test_the_project_has_its_reports_wherever_it_is_asked_from(tmp_path, monkeyp
     assert find_notebook("scale").is_file()
 
 
+def test_the_catalogue_names_the_notebooks_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sorted(NOTEBOOKS) == list_notebooks()
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_declares_what_its_model_says(name):
+    cell, model = declared(find_notebook(name)), NOTEBOOKS[name].parameters
+    assert parameter_lines(cell) == parameter_lines(model)
+    for field, told in cell.model_fields.items():
+        assert told.description == model.model_fields[field].description != ""
+        assert told.default == model.model_fields[field].default
+    assert model()  # Defaults are within their limits.
+
+
 @pytest.mark.parametrize("name", ["nothing", "../notebooks/scale", "scale.ipynb", ""])
 def test_a_report_that_is_not_there_is_answered_with_those_that_are(name):
-    with pytest.raises(ReportError, match="there are: anomaly, scale"):
+    with pytest.raises(ReportError, match=r"there are: anomaly, .*scale"):
         find_notebook(name)
 
 
@@ -27,12 +54,12 @@ def test_without_any_notebook_the_places_are_named(tmp_path, monkeypatch):
 def test_text_becomes_what_the_notebook_declares(shelf):
     shelf("tiny")
     given = {"size": "7", "share": "0.25", "loud": "true", "word": "12"}
-    assert check_parameters("tiny", given) == {"size": 7, "share": 0.25, "loud": True, "word": "12"}
+    assert check("tiny", given) == {"size": 7, "share": 0.25, "loud": True, "word": "12"}
 
 
-def test_what_was_not_given_is_left_to_the_notebook(shelf):
+def test_what_was_not_given_is_as_declared(shelf):
     shelf("tiny")
-    assert check_parameters("tiny", {}) == {}
+    assert check("tiny", {}) == {"size": 3, "share": 0.5, "loud": False, "word": "plain"}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +76,7 @@ def test_what_was_not_given_is_left_to_the_notebook(shelf):
 def test_a_wrong_parameter_is_told_with_all_that_are_known(shelf, given, told):
     shelf("tiny")
     with pytest.raises(ReportError) as caught:
-        check_parameters("tiny", given)
+        check("tiny", given)
     message = str(caught.value)
     assert told in message
     assert "size: int = 3" in message
@@ -57,15 +84,20 @@ def test_a_wrong_parameter_is_told_with_all_that_are_known(shelf, given, told):
     assert "\n" not in message
 
 
+def test_a_value_beyond_its_limits_is_told():
+    with pytest.raises(ReportError, match="alert_budget='-1': input should be greater than 0"):
+        check("anomaly", {"alert_budget": "-1"})
+
+
 def test_all_mistakes_come_at_once(shelf):
     shelf("tiny")
-    with pytest.raises(ReportError, match="no parameter 'one', no parameter 'two'"):
-        check_parameters("tiny", {"one": "1", "two": "2"})
+    with pytest.raises(ReportError, match="no parameter 'one', no parameter 'two', 'run' is given by --run"):
+        check("tiny", {"one": "1", "two": "2", "run": "x"})
 
 
 def test_parameters_tell_their_help(shelf):
-    found = parameters_of(shelf("tiny"))
-    assert found["size"].help == "how large"
+    found = declared(shelf("tiny")).model_fields
+    assert found["size"].description == "how large"
     assert found["size"].default == 3
     assert found["loud"].default is False
 
@@ -80,18 +112,27 @@ def test_parameters_tell_their_help(shelf):
 )
 def test_a_notebook_has_to_declare_plain_parameters(shelf, cell, told):
     with pytest.raises(ReportError, match=told):
-        parameters_of(shelf("tiny", parameters=cell))
+        declared(shelf("tiny", parameters=cell))
 
 
 def test_a_notebook_without_its_cell_of_parameters_is_refused(shelf):
     file = shelf("tiny")
     file.write_text(file.read_text().replace('"parameters"', '"other"'))
     with pytest.raises(ReportError, match="0 cells are tagged"):
-        parameters_of(file)
+        declared(file)
 
 
 def test_a_file_that_is_no_notebook_is_told(shelf):
     file = shelf("tiny")
     file.write_text("{")
     with pytest.raises(ReportError, match="not a readable notebook"):
-        check_parameters("tiny", {})
+        describe("tiny")
+
+
+@pytest.mark.parametrize(
+    ("cell", "runs"),
+    [('runs: list[str] = ["a", "b"]', "several"), ('run: str = "a"', "one"), ("size: int = 1", "none")],
+)
+def test_a_notebook_of_ones_own_says_by_its_parameters_what_it_is_about(shelf, cell, runs):
+    shelf("tiny", parameters=cell)
+    assert describe("tiny").runs == runs

@@ -175,3 +175,26 @@ def test_a_folder_that_cannot_be_made_is_told(shelf, run, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ReportError, match="cannot be written"):
         make_report("tiny", run.path, {}, tmp_path / "out")
+
+
+def test_the_executed_notebook_alone_can_be_had(shelf, run, tmp_path):
+    shelf("tiny", PUBLISH)
+    made = make_report("tiny", run.path, {}, tmp_path / "out", page=False)
+    assert made.html is None
+    assert files(tmp_path / "out") == ["index.html", "tiny-story.ipynb"]
+    assert "All 3 are" in BeautifulSoup(made.index.read_text(), "html.parser").text
+
+
+def test_a_report_about_several_runs_is_given_them_all(shelf, run, copy, tmp_path):
+    several = PUBLISH.replace("open_run(run)", "[open_run(each) for each in runs]")
+    shelf("tiny", several, parameters='runs: list[str] = ["a", "b"]\nsize: int = 3')
+    made = make_report("tiny", [run.path, copy.path], {}, tmp_path / "out")
+    assert made.html.name == "tiny-story-copy.html"
+    with pytest.raises(ReportError, match="about two Runs or more; 1 were given"):
+        make_report("tiny", run.path, {}, tmp_path / "out")
+
+
+def test_a_report_about_one_run_takes_no_second(shelf, run, tmp_path):
+    shelf("tiny", PUBLISH)
+    with pytest.raises(ReportError, match="about one Run; 2 were given"):
+        make_report("tiny", [run.path, run.path], {}, tmp_path / "out")

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 import agentsim
-from agentsim.reporting import Number, ReportError, commands, open_run, publish, summary
+from agentsim.reporting import Number, ReportError, ScaleParameters, commands, open_run, publish, summary
 from agentsim.reporting.summary import MEDIA_TYPE, find_summary
 from agentsim.run import RunError
 
@@ -48,11 +48,17 @@ def test_a_summary_that_was_tampered_with_is_told(run, shown):
 
 
 def test_the_commands_make_run_and_report_again(run):
-    told = commands("anomaly", run, "data/runs/my run", alert_budget=50.0, agents=10, replayed="")
+    told = commands("scale", run, ScaleParameters(run="data/runs/my run", tree_grants=5))
     assert told == (
         run.manifest.reproduce,
-        "agentsim report anomaly --run 'data/runs/my run' -p alert_budget=50 -p agents=10",
+        "agentsim report scale --run 'data/runs/my run' -p tree_grants=5 -p exposure_agents=1000",
     )
+
+
+def test_several_runs_are_named_together(run, shown):
+    publish("compare", [run, run], verdict="Alike.", numbers=NUMBERS, reproduce=[])
+    found = find_summary(shown)
+    assert (found.run, found.kind, found.seed) == ("story, story", "simulation", 11)
 
 
 def test_a_notebook_opened_in_its_folder_finds_runs_of_the_checkout(run, tmp_path, monkeypatch):

@@ -1,0 +1,79 @@
+"""The notebooks of the project: what each answers, and which parameters it takes.
+
+A parameter is declared here once, with its meaning and its limits. A notebook's ``parameters`` cell repeats names and
+defaults, because papermill and readers want plain values there, and builds the model from them in its next cell: a wrong
+value is told in JupyterLab as on the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Parameters(BaseModel):
+    """What a notebook may be given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def runs_given(self) -> tuple[str, ...]:
+        """The directories of Runs among the parameters, as they were given."""
+        given = getattr(self, "runs", None) or [getattr(self, "run", "")]
+        return tuple(filter(None, given))
+
+
+class ScaleParameters(Parameters):
+    """What the scale report may be given."""
+
+    run: str = Field("data/runs/demo", description="directory of the run")
+    tree_grants: int = Field(60, ge=1, description="draw the largest tree with at most this many grants")
+    exposure_agents: int = Field(
+        1000,
+        ge=0,
+        description="play the scenario with so many agents for each way to verify; 0 leaves it out",
+    )
+
+
+class AnomalyParameters(Parameters):
+    """What the anomaly report may be given."""
+
+    run: str = Field("data/runs/demo", description="directory of the run")
+    alert_budget: float = Field(2000.0, gt=0, description="alerts a day that can be dealt with")
+    companion_agents: int = Field(
+        4000, ge=1, description="agents in each of the two runs to learn from, at most"
+    )
+    contain_agents: int = Field(
+        3000, ge=0, description="agents in each run that compares thresholds, at most; 0 leaves that out"
+    )
+    contain_points: int = Field(6, ge=1, description="thresholds that are compared")
+    replayed: str = Field("", description="directory of a replayed run to set beside a simulated one")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of the project.
+
+    Attributes
+    ----------
+    question : what it answers, in a line.
+    parameters : the model of what it may be given.
+    kind : a page becomes a report, since it publishes a verdict; a workbook is worked through in JupyterLab.
+    runs : how many Runs it is about. One stands in the parameter ``run``, several in ``runs``.
+    """
+
+    name: str
+    question: str
+    parameters: type[Parameters]
+    kind: Literal["page", "workbook"] = "page"
+    runs: Literal["none", "one", "several"] = "one"
+
+
+NOTEBOOKS = {
+    notebook.name: notebook
+    for notebook in (
+        Notebook("scale", "What did a run do, what did it cost, how does it grow?", ScaleParameters),
+        Notebook("anomaly", "Can the bad agents be seen in time, and stopped?", AnomalyParameters),
+    )
+}

@@ -1,6 +1,15 @@
 """Reports: a notebook executed on a Run becomes a page without code that needs no network."""
 
-from agentsim.reporting.catalogue import NOTEBOOKS, AnomalyParameters, Notebook, Parameters, ScaleParameters
+from agentsim.reporting.catalogue import (
+    NOTEBOOKS,
+    AnomalyParameters,
+    CompareParameters,
+    ExtendParameters,
+    Notebook,
+    Parameters,
+    QuickstartParameters,
+    ScaleParameters,
+)
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
 from agentsim.reporting.report import ReportPaths, make_report
@@ -9,9 +18,12 @@ from agentsim.reporting.summary import Number, commands, open_run, publish
 __all__ = [
     "NOTEBOOKS",
     "AnomalyParameters",
+    "CompareParameters",
+    "ExtendParameters",
     "Notebook",
     "Number",
     "Parameters",
+    "QuickstartParameters",
     "ReportError",
     "ReportPaths",
     "ScaleParameters",

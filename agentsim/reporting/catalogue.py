@@ -51,6 +51,36 @@ class AnomalyParameters(Parameters):
     replayed: str = Field("", description="directory of a replayed run to set beside a simulated one")
 
 
+class CompareParameters(Parameters):
+    """What a comparison may be given."""
+
+    runs: list[str] = Field(
+        ["data/runs/demo", "data/runs/demo-2"],
+        min_length=1,
+        description="directories of runs, of a sweep's cells or of sweeps; the others are compared with the first",
+    )
+    alert_budget: float = Field(2000.0, gt=0, description="alerts a day that can be dealt with")
+    companion_agents: int = Field(
+        1000,
+        ge=0,
+        description="agents in each of the two runs to learn from, at most; 0 looks for no attacks",
+    )
+
+
+class QuickstartParameters(Parameters):
+    """What the first notebook may be given."""
+
+    agents: int = Field(200, ge=1, description="agents in the small simulation")
+    out: str = Field("", description="directory for its run and its report; a temporary one if empty")
+
+
+class ExtendParameters(Parameters):
+    """What the tutorial on roles and attacks may be given."""
+
+    agents: int = Field(400, ge=1, description="agents in the simulation")
+    out: str = Field("", description="directory for the classes and the run; a temporary one if empty")
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One notebook of the project.
@@ -75,5 +105,25 @@ NOTEBOOKS = {
     for notebook in (
         Notebook("scale", "What did a run do, what did it cost, how does it grow?", ScaleParameters),
         Notebook("anomaly", "Can the bad agents be seen in time, and stopped?", AnomalyParameters),
+        Notebook(
+            "compare",
+            "What differs between runs, and is it more than noise?",
+            CompareParameters,
+            runs="several",
+        ),
+        Notebook(
+            "quickstart",
+            "How does a token server for agents work, from nothing to a revoked tree?",
+            QuickstartParameters,
+            kind="workbook",
+            runs="none",
+        ),
+        Notebook(
+            "extend",
+            "How are a role and an attack of one's own made?",
+            ExtendParameters,
+            kind="workbook",
+            runs="none",
+        ),
     )
 }

@@ -25,7 +25,9 @@ FOUND = "attacks found"
 FALSE = "false alarms, per 1,000 honest tasks"
 
 
-def judge_sides(sides: Sequence[Side], *, budget: float, companion_agents: int) -> list[list[ThresholdReport]] | None:
+def judge_sides(
+    sides: Sequence[Side], *, budget: float, companion_agents: int
+) -> list[list[ThresholdReport]] | None:
     """What one detector finds in each Run of each side; None where nobody attacks, or nothing can be learned from.
 
     Parameters
@@ -41,14 +43,16 @@ def judge_sides(sides: Sequence[Side], *, budget: float, companion_agents: int) 
     model = train(made.reference, name=first.manifest.name)
     choosing = make_case(made.choosing, Scored.of(made.choosing, model).table())
     cut = choose(alert_budget(budget), choosing).cut
-    return [[report(cut, make_case(run, Scored.of(run, model).table())) for run in side.runs] for side in sides]
+    return [
+        [report(cut, make_case(run, Scored.of(run, model).table())) for run in side.runs] for side in sides
+    ]
 
 
 def _attacked(run: Run) -> bool:
     return run.manifest.kind == "simulation" and bool(run.manifest.source.get("attacks"))
 
 
-def rows(judged: Sequence[Sequence[ThresholdReport]], labels: Sequence[str], *) -> pd.DataFrame:
+def rows(judged: Sequence[Sequence[ThresholdReport]], labels: Sequence[str]) -> pd.DataFrame:
     """Rows as :func:`agentsim.reporting.compare.noise.table` has them; attacks of all Runs of a side are counted together."""
     counts = [
         (sum(each.found for each in reports), sum(each.attacks for each in reports)) for reports in judged
@@ -56,16 +60,28 @@ def rows(judged: Sequence[Sequence[ThresholdReport]], labels: Sequence[str], *) 
     found = [share(*each) for each in counts]
     told = []
     for place, (label, estimate, (hits, attacks)) in enumerate(zip(labels, found, counts, strict=True)):
-        table = [[counts[0][0], counts[0][1] - counts[0][0]], [hits, attacks - hits]]
+        table = np.array([[counts[0][0], counts[0][1] - counts[0][0]], [hits, attacks - hits]])
         p = float(stats.fisher_exact(table).pvalue) if place else np.nan
-        told.append((FOUND, label, *estimate, words.percent(estimate.value), _ratio(estimate.value, found[0].value), p, False))
+        told.append(
+            (
+                FOUND,
+                label,
+                *estimate,
+                words.percent(estimate.value),
+                _ratio(estimate.value, found[0].value),
+                p,
+                False,
+            )
+        )
     for label, reports in zip(labels, judged, strict=True):
         values = [each.false_alarms for each in reports]
         mean = float(np.mean([each.value for each in values]))
         low, high = (values[0].low, values[0].high) if len(values) == 1 else (np.nan, np.nan)
         base = float(np.mean([each.false_alarms.value for each in judged[0]]))
         told.append((FALSE, label, mean, low, high, words.number(mean), _ratio(mean, base), np.nan, False))
-    return pd.DataFrame(told, columns=["figure", "side", "value", "low", "high", "text", "ratio", "p", "size"])
+    return pd.DataFrame(
+        told, columns=["figure", "side", "value", "low", "high", "text", "ratio", "p", "size"]
+    )
 
 
 def _ratio(value: float, base: float) -> float:

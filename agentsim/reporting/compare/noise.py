@@ -31,11 +31,12 @@ def estimate(values: Floats, errors: Floats) -> tuple[float, float, float]:
         half = float(stats.sem(known) * stats.t.ppf(0.975, len(known) - 1))
     else:
         half = 1.96 * float(errors[0])
-    return mean, max(0.0, mean - half), mean + half
+    # Not max(0.0, …), which makes 0 of what cannot be told.
+    return mean, float(np.maximum(mean - half, 0.0)), mean + half
 
 
 def p_value(one: Floats, other: Floats, errors: tuple[float, float], *, paired: bool) -> float:
-    """How likely other seeds alone would make two sides differ as much; NaN where that cannot be told.
+    """How likely other seeds alone would make two sides differ as much; NaN where that cannot be told, and where both have none.
 
     Parameters
     ----------
@@ -43,12 +44,14 @@ def p_value(one: Floats, other: Floats, errors: tuple[float, float], *, paired: 
     errors : its standard errors as single Runs tell them; NaN where they cannot.
     paired : the Runs of both sides have the same seeds, in this order.
     """
-    if np.isnan(one).any() or np.isnan(other).any():
+    if np.isnan([*one, *other]).any() or not np.any([*one, *other]):
         return np.nan
     if max(len(one), len(other)) > 1:
         if paired and len(one) == len(other):
             difference = other - one
-            return float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else _alike(difference)
+            return (
+                float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else _alike(difference)
+            )
         if np.ptp(one) or np.ptp(other):
             # A single Run has no spread of its own: that of the other side stands for it.
             equal = min(len(one), len(other)) == 1
@@ -133,4 +136,6 @@ def _column(side: Sequence[Mapping[str, Measure]], name: str) -> tuple[Floats, F
     """A figure in each Run of a side. What a Run does not name as a rate, it has counted none of."""
     absent = Measure(name, 0.0 if name.startswith("refused as ") else np.nan, 0.0)
     found = [run.get(name, absent) for run in side]
-    return np.array([each.value for each in found], np.float64), np.array([each.error for each in found], np.float64)
+    return np.array([each.value for each in found], np.float64), np.array(
+        [each.error for each in found], np.float64
+    )

@@ -38,22 +38,25 @@ def _picture(comparison: Comparison, name: str) -> Picture:
     rows = comparison.figures[comparison.figures["figure"] == name]
     beyond = rows.loc[rows["beyond"], "side"].tolist()
     notes = [f"{row.text}{' *' if row.beyond else ''}" for row in rows.itertuples()]
+    value, low, high = (rows[column].to_numpy(np.float64) for column in ("value", "low", "high"))
     # What cannot be told is drawn as a point without a line.
-    estimates = [(row.value, *(row.value if np.isnan(end) else end for end in (row.low, row.high))) for row in rows.itertuples()]
+    ends = (np.where(np.isnan(end), value, end) for end in (low, high))
+    estimates = list(zip(value.tolist(), *(end.tolist() for end in ends), strict=True))
     with canvas(0.75 + 0.3 * max(2, len(rows))) as (figure, axes):
         dots(axes, rows["side"].tolist(), estimates, notes, color=ACCENT if beyond else MAIN)
         axes.set_xlabel(f"{name}{' (µs)' if name.startswith(('answer', 'server')) else ''}")
         axes.set_xlim(left=0)
         thousands(axes.xaxis)
     label = name[0].upper() + name[1:]
-    values = rows["value"].dropna()
     if beyond:
         sides = beyond[0] if len(beyond) == 1 else f"{len(beyond)} sides"
         finding = f"{label}: {sides} {'differs' if len(beyond) == 1 else 'differ'} from {comparison.first} by more than noise"
     elif rows["p"].notna().any():
         finding = f"{label}: no difference that is more than noise"
     else:
-        finding = f"{label}: from {rows.loc[values.idxmin(), 'text']} to {rows.loc[values.idxmax(), 'text']}; what is noise, cannot be told"
+        texts = rows["text"].tolist()
+        least, most = (texts[int(place(value))] for place in (np.nanargmin, np.nanargmax))
+        finding = f"{label}: from {least} to {most}; what is noise, cannot be told"
     alt = f"Dots with 95 % intervals, {name}: {'; '.join(pairs(rows['side'].tolist(), notes))}."
     table = pd.DataFrame(
         {

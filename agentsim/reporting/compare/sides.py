@@ -143,7 +143,10 @@ def _flat(prefix: str, parts: Mapping[str, Any] | Sequence[Any]) -> Iterator[tup
 def _of_one_kind(runs: Sequence[Run]) -> Sides:
     names = [label_of(run) for run in runs]
     alike = len(set(names)) < len(names)
-    labels = [_short(f"{run.path.resolve().parent.name}/{name}" if alike else name) for run, name in zip(runs, names, strict=True)]
+    labels = [
+        _short(f"{run.path.resolve().parent.name}/{name}" if alike else name)
+        for run, name in zip(runs, names, strict=True)
+    ]
     sides = (Side(label, (run,), settings_of(run)) for label, run in zip(labels, runs, strict=True))
     return Sides(tuple(sides), only_seeds=True)
 
@@ -159,10 +162,14 @@ def _labels(groups: Sequence[Sequence[Run]], keys: Sequence[str]) -> list[str]:
         ", ".join(f"{key.rpartition('.')[2]} {settings.get(key)}" for key in keys)
         for settings in (settings_of(group[0]) for group in groups)
     ]
-    names = [label_of(group[0]) + (f" and {len(group) - 1} more" if len(group) > 1 else "") for group in groups]
+    names = [
+        label_of(group[0]) + (f" and {len(group) - 1} more" if len(group) > 1 else "") for group in groups
+    ]
     for labels in (values, names):
         short = [_short(label) for label in labels]
-        if len(set(short)) == len(short) and (labels is names or (len(keys) <= 2 and max(map(len, labels)) <= _LONGEST)):
+        if len(set(short)) == len(short) and (
+            labels is names or (len(keys) <= 2 and max(map(len, labels)) <= _LONGEST)
+        ):
             return short
     return [_short(f"{number} {name}") for number, name in enumerate(names, start=1)]
 

@@ -49,7 +49,9 @@ def numbers(comparison: Comparison) -> list[Number]:
     if beyond:
         row = comparison.beyond.iloc[0]
         largest = Number(
-            value=_ratio(row["ratio"]), label=f"largest: {row['figure']}", note=f"{row['side']}, of {comparison.first}"
+            value=_ratio(row["ratio"]),
+            label=f"largest: {row['figure']}",
+            note=f"{row['side']}, of {comparison.first}",
         )
     runs = sum(len(side.runs) for side in comparison.sides)
     return [
@@ -73,7 +75,11 @@ def settings(comparison: Comparison) -> Table | Note:
         return Note("The settings of all sides are the same.")
     if comparison.sides.only_seeds:
         return Table(comparison.settings, "Only the seeds differ: what follows is what noise looks like")
-    return Table(comparison.settings, f"{words.plural(len(comparison.settings), 'setting')} differ" + ("s" if len(comparison.settings) == 1 else ""))
+    return Table(
+        comparison.settings,
+        f"{words.plural(len(comparison.settings), 'setting')} differ"
+        + ("s" if len(comparison.settings) == 1 else ""),
+    )
 
 
 def figures(comparison: Comparison) -> Table:
@@ -81,10 +87,14 @@ def figures(comparison: Comparison) -> Table:
     columns: dict[str, Any] = {"figure": list(dict.fromkeys(comparison.figures["figure"]))}
     for side in comparison.sides:
         of_side = comparison.figures[comparison.figures["side"] == side.label].set_index("figure")
-        columns[side.label] = [_cell(of_side.loc[name], side.label != comparison.first) for name in columns["figure"]]
+        columns[side.label] = [
+            _cell(of_side.loc[name], side.label != comparison.first) for name in columns["figure"]
+        ]
     _, beyond = _counts(comparison)
     told = words.plural(beyond, "difference is", "differences are") if beyond else "No difference is"
-    return Table(pd.DataFrame(columns), f"{told} more than noise (marked *); ratios are to {comparison.first}")
+    return Table(
+        pd.DataFrame(columns), f"{told} more than noise (marked *); ratios are to {comparison.first}"
+    )
 
 
 def method(comparison: Comparison) -> list[str]:
@@ -96,8 +106,14 @@ def method(comparison: Comparison) -> list[str]:
         + ".",
     ]
     if several:
-        test = "pairs of Runs with the same seed" if comparison.paired else "Welch's test, Student's where one side is a single Run"
-        said.append(f"Values are means over replications with 95 % intervals (Student's t); differences are judged by {test}.")
+        test = (
+            "pairs of Runs with the same seed"
+            if comparison.paired
+            else "Welch's test, Student's where one side is a single Run"
+        )
+        said.append(
+            f"Values are means over replications with 95 % intervals (Student's t); differences are judged by {test}."
+        )
     else:
         said.append(
             "Each side is one Run. Counts are sums over lineage trees, revocations or attacks; the sum of the squares of their parts "
@@ -112,7 +128,9 @@ def method(comparison: Comparison) -> list[str]:
             "scenario. Shares of attacks found have Wilson intervals and are compared by Fisher's exact test."
         )
     if comparison.sides.copies:
-        said.append(f"Counted once, since they hold the same tables as another: {', '.join(comparison.sides.copies)}.")
+        said.append(
+            f"Counted once, since they hold the same tables as another: {', '.join(comparison.sides.copies)}."
+        )
     return said
 
 
@@ -128,9 +146,13 @@ def limits(comparison: Comparison) -> list[str]:
             "Trees that depend on each other (people's hours, a spike, one attacker in many trees) vary more than single Runs can tell: replications are better evidence."
         )
     if comparison.found:
-        said.append("The attacks are our own invention: how many are found compares settings, and says little of attackers who never read this code.")
+        said.append(
+            "The attacks are our own invention: how many are found compares settings, and says little of attackers who never read this code."
+        )
     else:
-        said.append("No attacks were looked for: it was left out, or not every side is a simulation with attacks.")
+        said.append(
+            "No attacks were looked for: it was left out, or not every side is a simulation with attacks."
+        )
     return said
 
 
@@ -149,7 +171,11 @@ def _of(comparison: Comparison, figure: str, side: str) -> pd.Series[Any]:
 
 def _cell(row: pd.Series[Any], compared: bool) -> str:
     star = " *" if row["beyond"] else ""
-    return f"{row['text']} ({_ratio(row['ratio'])}){star}" if compared and row["ratio"] > 0 else f"{row['text']}{star}"
+    return (
+        f"{row['text']} ({_ratio(row['ratio'])}){star}"
+        if compared and row["ratio"] > 0
+        else f"{row['text']}{star}"
+    )
 
 
 def _ratio(ratio: float) -> str:

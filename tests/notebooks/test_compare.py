@@ -39,7 +39,7 @@ def test_two_runs_are_compared_with_what_is_found_in_each(simulated, tmp_path, c
     )
     check_anatomy(soup, notebook)
     assert "Only the seeds differ" in soup.text
-    assert "attacks found" in soup.text
+    assert "simulated attacks found" in soup.text
     assert len(soup.find_all("img")) >= 4
     left = notebook["metadata"]["agentsim"]
     assert (left["run"], left["seed"]) == ("small, again", None)

@@ -7,6 +7,7 @@ third. So what differs is what is judged, and not who judges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,13 @@ from scipy import stats
 from agentsim.experiments.companions import make_companions
 from agentsim.reporting import words
 from agentsim.reporting.compare.sides import Side
-from agentsim.risk import Scored, ThresholdReport, alert_budget, choose, make_case, report
+from agentsim.risk import Case, Scored, ThresholdReport, alert_budget, choose, make_case, report
 from agentsim.risk.metrics import share
 from agentsim.risk.model import train
 from agentsim.run import Run
 
 #: The name of the figure.
-FOUND = "attacks found"
+FOUND = "simulated attacks found"
 FALSE = "false alarms, per 1,000 honest tasks"
 
 
@@ -42,10 +43,15 @@ def judge_sides(
     made = make_companions(first, agents=companion_agents)
     model = train(made.reference, name=first.manifest.name)
     choosing = make_case(made.choosing, Scored.of(made.choosing, model).table())
-    cut = choose(alert_budget(budget), choosing).cut
-    return [
-        [report(cut, make_case(run, Scored.of(run, model).table())) for run in side.runs] for side in sides
-    ]
+    judged = [[make_case(run, Scored.of(run, model).table()) for run in side.runs] for side in sides]
+    # The choosing run may be smaller: it stands for as many days as the first Run's organisation takes for its work.
+    days = _grants(choosing) * judged[0][0].days / max(_grants(judged[0][0]), 1)
+    cut = choose(alert_budget(budget), replace(choosing, days=days)).cut
+    return [[report(cut, case) for case in cases] for cases in judged]
+
+
+def _grants(case: Case) -> int:
+    return int((case.scored["kind"] == "grant").sum())
 
 
 def _attacked(run: Run) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter
 
 from agentsim.reporting import words
 from agentsim.reporting.charts import dots, pairs, thousands
@@ -22,6 +23,8 @@ _USUAL = (
     "answer to Verify, p95",
     "server time per agent",
 )
+#: How figures begin that are times.
+_TIMES = ("answer to", "server time")
 
 
 def pictures(comparison: Comparison) -> list[Picture | Note]:
@@ -44,9 +47,12 @@ def _picture(comparison: Comparison, name: str) -> Picture:
     estimates = list(zip(value.tolist(), *(end.tolist() for end in ends), strict=True))
     with canvas(0.75 + 0.3 * max(2, len(rows))) as (figure, axes):
         dots(axes, rows["side"].tolist(), estimates, notes, color=ACCENT if beyond else MAIN)
-        axes.set_xlabel(f"{name}{' (µs)' if name.startswith(('answer', 'server')) else ''}")
+        axes.set_xlabel(name)
         axes.set_xlim(left=0)
-        thousands(axes.xaxis)
+        if name.startswith(_TIMES):
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.duration(value)))
+        else:
+            thousands(axes.xaxis)
     label = name[0].upper() + name[1:]
     if beyond:
         sides = beyond[0] if len(beyond) == 1 else f"{len(beyond)} sides"

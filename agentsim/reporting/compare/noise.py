@@ -1,8 +1,9 @@
 """Which differences are more than noise: what other seeds of the same settings would show as well is none.
 
-Where a side was played with several seeds, these tell the noise (Welch's test, or Student's where one side has a single
-Run, or of pairs where all sides have the same seeds). Elsewhere the Run itself does, as :mod:`agentsim.reporting.compare.measures` says.
-Many figures are looked at, so p-values are adjusted to a false-discovery rate of 5 %.
+A Run tells of most figures how much they vary from seed to seed (:mod:`agentsim.reporting.compare.measures`); where there are
+replications that vary more than it told, these are believed. Of the other figures only replications tell it (Welch's test,
+Student's where one side has a single Run, or of pairs where all sides have the same seeds). Many figures are looked at, so
+p-values are adjusted to a false-discovery rate of 5 %.
 """
 
 from __future__ import annotations
@@ -19,48 +20,55 @@ from agentsim.reporting.compare.measures import Measure
 #: Share of the differences called more than noise that may be none.
 RATE = 0.05
 Floats = npt.NDArray[np.float64]
+#: A figure in each Run of a side, and its standard errors.
+Column = tuple[Floats, Floats]
 
 
 def estimate(values: Floats, errors: Floats) -> tuple[float, float, float]:
-    """A figure's mean over its Runs with its 95 % interval; NaN for ends that cannot be told. No figure is below 0."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return np.nan, np.nan, np.nan
-    mean = float(known.mean())
-    if len(known) > 1:
-        half = float(stats.sem(known) * stats.t.ppf(0.975, len(known) - 1))
-    else:
-        half = 1.96 * float(errors[0])
+    """A figure's mean over its Runs with its 95 % interval; NaN for ends that cannot be told. No figure is below 0.
+
+    Parameters
+    ----------
+    values, errors : the figure in each Run, and its standard error as that Run tells it; NaN where it does not.
+    """
+    mean = float(values.mean())
+    half = 1.96 * error_of_mean(values, errors)
+    if np.isnan(half) and len(values) > 1:
+        half = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
     # Not max(0.0, …), which makes 0 of what cannot be told.
     return mean, float(np.maximum(mean - half, 0.0)), mean + half
 
 
-def p_value(one: Floats, other: Floats, errors: tuple[float, float], *, paired: bool) -> float:
-    """How likely other seeds alone would make two sides differ as much; NaN where that cannot be told, and where both have none.
+def error_of_mean(values: Floats, errors: Floats) -> float:
+    """Standard error of a mean over Runs: what they tell themselves, or what is seen between them where that is more."""
+    told = float(np.sqrt((errors**2).sum())) / len(errors)
+    seen = float(stats.sem(values)) if len(values) > 1 else 0.0
+    return float(np.maximum(told, seen))
+
+
+def p_value(one: Column, other: Column, *, paired: bool) -> float:
+    """How likely other seeds alone would make two sides differ as much; NaN where that cannot be told, or both have none.
 
     Parameters
     ----------
-    one, other : the figure in each Run of the two sides.
-    errors : its standard errors as single Runs tell them; NaN where they cannot.
+    one, other : the figure in each Run of the two sides, and its standard errors as single Runs tell them.
     paired : the Runs of both sides have the same seeds, in this order.
     """
-    if np.isnan([*one, *other]).any() or not np.any([*one, *other]):
+    (first, first_errors), (second, second_errors) = one, other
+    every = np.concatenate([first, second])
+    if np.isnan(every).any() or not every.any():
         return np.nan
-    if max(len(one), len(other)) > 1:
-        if paired and len(one) == len(other):
-            difference = other - one
-            return (
-                float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else _alike(difference)
-            )
-        if np.ptp(one) or np.ptp(other):
-            # A single Run has no spread of its own: that of the other side stands for it.
-            equal = min(len(one), len(other)) == 1
-            return float(stats.ttest_ind(one, other, equal_var=equal).pvalue)
-        return _alike(other - one[0])
-    if np.isnan(errors).any():
-        return np.nan
-    spread = float(np.hypot(*errors))
-    return float(2 * stats.norm.sf(abs(other[0] - one[0]) / spread)) if spread else _alike(other - one)
+    spread = float(np.hypot(error_of_mean(first, first_errors), error_of_mean(second, second_errors)))
+    if spread > 0:
+        return float(2 * stats.norm.sf(abs(second.mean() - first.mean()) / spread))
+    if paired and len(first) == len(second) > 1:
+        difference = second - first
+        return float(stats.ttest_1samp(difference, 0).pvalue) if np.ptp(difference) else _alike(difference)
+    if len(every) > 2 and (np.ptp(first) or np.ptp(second)):
+        # A single Run has no spread of its own: that of the other side stands for it.
+        equal = min(len(first), len(second)) == 1
+        return float(stats.ttest_ind(first, second, equal_var=equal).pvalue)
+    return _alike(every - every[0]) if len(every) > 2 else np.nan
 
 
 def _alike(difference: Floats) -> float:
@@ -88,12 +96,10 @@ def table(
     rows = []
     for name, form in _names(sides).items():
         columns = [_column(side, name) for side in by_name]
-        first, first_errors = columns[0]
-        base = estimate(first, first_errors)[0]
+        base = estimate(*columns[0])[0]
         for place, (label, (values, errors)) in enumerate(zip(labels, columns, strict=True)):
             value, low, high = estimate(values, errors)
             told = place > 0 and not form.size
-            errors_of = (float(first_errors[0]), float(errors[0]))
             rows.append(
                 {
                     "figure": name,
@@ -103,7 +109,7 @@ def table(
                     "high": high,
                     "text": form.write(value),
                     "ratio": value / base if base else np.nan,
-                    "p": p_value(first, values, errors_of, paired=paired) if told else np.nan,
+                    "p": p_value(columns[0], (values, errors), paired=paired) if told else np.nan,
                     "size": form.size,
                 }
             )
@@ -132,7 +138,7 @@ def _names(sides: Sequence[Sequence[Sequence[Measure]]]) -> dict[str, Measure]:
     return {each.name: each for each in order}
 
 
-def _column(side: Sequence[Mapping[str, Measure]], name: str) -> tuple[Floats, Floats]:
+def _column(side: Sequence[Mapping[str, Measure]], name: str) -> Column:
     """A figure in each Run of a side. What a Run does not name as a rate, it has counted none of."""
     absent = Measure(name, 0.0 if name.startswith("refused as ") else np.nan, 0.0)
     found = [run.get(name, absent) for run in side]

@@ -105,6 +105,11 @@ def method(comparison: Comparison) -> list[str]:
         + ", ".join(f"{side.label}: {words.plural(len(side.runs), 'run')}" for side in comparison.sides)
         + ".",
     ]
+    said.append(
+        "Counts are sums over lineage trees and revocations; the sum of the squares of their parts estimates how much they vary from seed to "
+        "seed (a compound Poisson process). Intervals (95 %) and tests (normal) follow from it"
+        + (", or from the replications where these vary more." if several else ".")
+    )
     if several:
         test = (
             "pairs of Runs with the same seed"
@@ -112,12 +117,7 @@ def method(comparison: Comparison) -> list[str]:
             else "Welch's test, Student's where one side is a single Run"
         )
         said.append(
-            f"Values are means over replications with 95 % intervals (Student's t); differences are judged by {test}."
-        )
-    else:
-        said.append(
-            "Each side is one Run. Counts are sums over lineage trees, revocations or attacks; the sum of the squares of their parts "
-            "estimates how much they vary from seed to seed (a compound Poisson process), and intervals and tests follow from it."
+            f"Of wall times and the largest of something only the replications tell that (Student's t; {test})."
         )
     said.append(
         f"P-values of all figures together are adjusted by Benjamini and Hochberg's procedure: of the differences that are called more than noise, {RATE:.0%} may be none."

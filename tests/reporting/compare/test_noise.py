@@ -9,53 +9,61 @@ from hypothesis import strategies as st
 from agentsim.reporting.compare.measures import Measure
 from agentsim.reporting.compare.noise import estimate, p_value, table, with_findings
 
-NONE = (np.nan, np.nan)
 positive = st.floats(0.01, 1e6)
 
 
-def values(*numbers):
-    return np.array(numbers, np.float64)
+def column(values, errors=None):
+    """A figure in each Run of a side; without errors the Runs do not tell how much it varies."""
+    return np.array(values, np.float64), np.array(errors or [np.nan] * len(values), np.float64)
 
 
-def p(one, other, errors=NONE, paired=False):
-    return p_value(values(*one), values(*other), errors, paired=paired)
+def p(one, other, paired=False):
+    return p_value(one, other, paired=paired)
 
 
 def test_single_runs_are_judged_by_what_they_tell_of_themselves():
     # Counts of independent things vary by their root.
-    assert p([100], [110], (10, 10.5)) > 0.4
-    assert p([100], [160], (10, 12.6)) < 0.001
+    assert p(column([100], [10]), column([110], [10.5])) > 0.4
+    assert p(column([100], [10]), column([160], [12.6])) < 0.001
     # Who comes in lumps varies more.
-    assert p([100], [160], (40, 50)) > 0.3
-    assert np.isnan(p([100], [160], (np.nan, 5)))
+    assert p(column([100], [40]), column([160], [50])) > 0.3
+    assert np.isnan(p(column([100]), column([160], [5])))
 
 
-def test_replications_tell_noise_better_than_a_single_run_does():
-    assert p([10, 11, 9], [20, 21, 19], (100, 100)) < 0.01
-    assert p([10, 30, 20], [20, 40, 15], (0.01, 0.01)) > 0.3
+def test_replications_are_believed_where_they_vary_more_than_the_runs_told():
+    assert p(column([10, 11, 9], [1, 1, 1]), column([20, 21, 19], [1, 1, 1])) < 0.001
+    assert p(column([0, 20, 10], [1, 1, 1]), column([10, 30, 20], [1, 1, 1])) > 0.1
+    # Three that happen to lie close together do not vary less than each told.
+    assert p(column([10, 10.1, 9.9], [9, 9, 9]), column([15, 15.1, 14.9], [9, 9, 9])) > 0.3
+
+
+def test_of_what_no_run_tells_only_replications_tell_noise():
+    assert p(column([10, 11, 9]), column([20, 21, 19])) < 0.01
+    assert p(column([10, 30, 20]), column([20, 40, 15])) > 0.3
     # One side alone has a spread: it stands for the other.
-    assert p([10, 11, 9, 10], [30]) < 0.01
+    assert p(column([10, 11, 9, 10]), column([30])) < 0.01
 
 
 def test_the_same_seeds_are_compared_in_pairs():
-    one, other = [10, 200, 3_000], [11.1, 200.9, 3_001]
+    one, other = column([10, 200, 3_000]), column([11.1, 200.9, 3_001])
     assert p(one, other) > 0.9
     assert p(one, other, paired=True) < 0.01
 
 
 def test_without_any_spread_only_sameness_is_told():
-    assert p([5, 5], [5, 5]) == 1
-    assert np.isnan(p([5, 5], [6, 6]))
-    assert np.isnan(p([5, 5], [6, 6], paired=True))
+    assert p(column([5, 5]), column([5, 5])) == 1
+    assert np.isnan(p(column([5, 5]), column([6, 6])))
+    assert np.isnan(p(column([5, 5]), column([6, 6]), paired=True))
+    assert np.isnan(p(column([5]), column([5])))
     # Nothing on both sides is no comparison.
-    assert np.isnan(p([0], [0], (1, 1)))
+    assert np.isnan(p(column([0], [1]), column([0], [1])))
 
 
-def test_an_interval_comes_from_replications_or_from_the_run_itself():
-    assert estimate(values(10), values(2)) == pytest.approx((10, 6.08, 13.92))
-    mean, low, high = estimate(values(1, 2, 3), values(9, 9, 9))
-    assert (mean, low, high) == pytest.approx((2, 0, 4.4841), abs=1e-3)
-    mean, low, high = estimate(values(10), values(np.nan))
+def test_an_interval_comes_from_the_runs_themselves_or_from_replications():
+    assert estimate(*column([10], [2])) == pytest.approx((10, 6.08, 13.92))
+    assert estimate(*column([9, 11], [2, 2])) == pytest.approx((10, 10 - 1.96 * 2**0.5, 10 + 1.96 * 2**0.5))
+    assert estimate(*column([1, 2, 3])) == pytest.approx((2, 0, 4.4841), abs=1e-3)
+    mean, low, high = estimate(*column([10]))
     assert mean == 10
     assert np.isnan([low, high]).all()
 

@@ -1,7 +1,9 @@
-"""What all rooms' tests share: served token servers, as processes and with a clock of the test's, and a PostgreSQL."""
+"""What all rooms' tests share: served token servers, a PostgreSQL, a headless Chromium."""
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +35,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).parents[1]
 ADMIN_TOKEN = "the-administrators-token-of-these-tests"
+#: Nothing but what it is asked for: no look-ups of its own, no updates.
+_CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Served:
@@ -229,7 +241,7 @@ class ByTool:
         self.actions = actions
 
     def assess(self, use: Use, state: GrantState) -> Assessment:
-        for tool in use.request.required_tools if use.request else state.tools:
+        for tool in use.event.details["tools"] if use.event else state.tools:
             if tool in self.actions:
                 return Assessment(False, "unusual", "high", 3.25, (f"{tool} is strange",), self.actions[tool])
         return Assessment(True, "normal", "low")
@@ -415,3 +427,63 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def by_tool() -> type[ByTool]:
     """Makes matchers that act on tools by name."""
     return ByTool
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where the machine's Chromium is; whoever has much to make for it asks for this first."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on the PATH")
+    return found
+
+
+# Of each file, not of the session: while it is there its event loop runs in this thread, and others want theirs.
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=_CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a browser of its own, without scripts unless they are asked for."""
+    opened: list[Any] = []
+
+    def make(width: int = 1280, scheme: str = "light", *, scripts: bool = False) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=scripts,
+            # Of the pages, not of what looks at them.
+            bypass_csp=scripts,
+        )
+        opened.append(context)
+        return context.new_page()
+
+    yield make
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[[Any], list[dict[str, Any]]]:
+    """What axe-core finds in a page that is open: rule, impact, and the HTML of the place."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-playwright-python, which carries axe-core, is not installed")
+    source = next(Path(found.origin).parent.glob("axe.min.js")).read_text()
+
+    def look(page: Any) -> list[dict[str, Any]]:
+        page.evaluate(source)
+        return [
+            {"rule": each["id"], "impact": each["impact"], "html": node["html"]}
+            for each in page.evaluate("axe.run()")["violations"]
+            for node in each["nodes"]
+        ]
+
+    return look

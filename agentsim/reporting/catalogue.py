@@ -77,7 +77,7 @@ class QuickstartParameters(Parameters):
 class ExtendParameters(Parameters):
     """What the tutorial on roles and attacks may be given."""
 
-    agents: int = Field(400, ge=1, description="agents in the simulation")
+    agents: int = Field(400, ge=150, description="agents in the simulation; at least 150, to learn from")
     out: str = Field("", description="directory for the classes and the run; a temporary one if empty")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from cycler import cycler
@@ -154,7 +154,8 @@ def show(figure: Figure, finding: str, *, alt: str, table: pd.DataFrame) -> None
     metadata = {"image/png": {"alt": alt, "width": width, "height": height}}
     display({"image/png": picture, "text/plain": alt}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
     summary = "The numbers behind this picture"
-    _display_html(f"<details><summary>{summary}</summary>{table_html(table, finding)}</details>")
+    twin = f'<details class="twin"><summary>{summary}</summary>{table_html(table, finding)}</details>'
+    _display_html(twin)
 
 
 def show_table(table: pd.DataFrame, finding: str) -> None:
@@ -162,7 +163,13 @@ def show_table(table: pd.DataFrame, finding: str) -> None:
     _display_html(f"<h3>{escape(finding)}</h3>{table_html(table, finding)}")
 
 
-def show_all(items: Iterable[Picture | Table | Folded | Note]) -> None:
+class Shown(Protocol):
+    """What a notebook shows by naming it: a picture, a table, a note, something to be moved."""
+
+    def _ipython_display_(self) -> None: ...
+
+
+def show_all(items: Iterable[Shown]) -> None:
     """Display one after the other."""
     for item in items:
         display(item)  # type: ignore[no-untyped-call]

@@ -177,7 +177,7 @@ def _locate(path: Path) -> Path:
 def _html(summary: Summary) -> str:
     style = (TEMPLATES / "summary.css").read_text(encoding="utf-8")
     seed = "" if summary.seed is None else f" · seed {summary.seed}"
-    about = f"{summary.kind.capitalize()} {summary.run}{seed} · run of {_day(summary.run_at)}"
+    kind, run = escape(summary.kind.capitalize()), escape(summary.run)
     tiles = "".join(
         f"<div><dt>{escape(number.label)}</dt><dd><strong>{escape(number.value)}</strong>"
         f"<span>{escape(number.note)}</span></dd></div>"
@@ -186,8 +186,9 @@ def _html(summary: Summary) -> str:
     return (
         f"<style>{style}</style>"
         f'<section class="agentsim-summary {summary.tone}" aria-label="Summary">'
-        f'<p class="about">{escape(about)}</p>'
-        f'<p class="verdict"><span class="tone">{TONES[summary.tone]}</span> {escape(summary.verdict)}</p>'
+        f'<p class="about">{kind} <bdi>{run}</bdi>{seed} · run of {escape(_day(summary.run_at))}</p>'
+        f'<p class="verdict"><span class="tone">{TONES[summary.tone]}</span> '
+        f'<span dir="auto">{escape(summary.verdict)}</span></p>'
         f'<dl class="numbers">{tiles}</dl></section>'
     )
 

@@ -14,9 +14,7 @@ class Feature:
 
     Attributes
     ----------
-    family : ``count``, ``rate``, ``outcome`` (reports of what a tool call came to), ``refusal``, ``diversity``,
-        ``caller``, ``scope``, ``tree``, ``identity``, ``peer`` (compared with others of its role or task) or ``timing``
-        (only where the Run's times mean anything).
+    family : one of :data:`FAMILIES`.
     unit, meaning : in words; "it" is the grant, all grants of the tree, or all doings of the agent.
     kinds : what it is a feature of.
     """
@@ -30,6 +28,21 @@ class Feature:
 _GRANT: tuple[EntityKind, ...] = ("grant",)
 _MANY: tuple[EntityKind, ...] = ("tree", "agent")
 _AGENT: tuple[EntityKind, ...] = ("agent",)
+
+#: What the features of each family are about.
+FAMILIES: dict[str, str] = {
+    "count": "how often something happened",
+    "rate": "how often, for each time that something else happened",
+    "outcome": "what tool calls came to, where resource servers report it",
+    "refusal": "what was refused, by what was wrong with it",
+    "diversity": "how many different tools and resources were used, and in which order",
+    "caller": "who presented the tokens, and from where",
+    "scope": "what was granted, and how much of it was used",
+    "tree": "where a grant stands in its tree",
+    "identity": "an agent's name, its registration and whom it has ended",
+    "peer": "what others of the same role, or on the same task, do not do or hardly ever do",
+    "timing": "when something happened; only where the times of a Run mean anything",
+}
 
 FEATURES: dict[str, Feature] = {
     "decisions": Feature("count", "events", "decisions about it, its issue aside"),

@@ -56,16 +56,20 @@ _End = Annotated[datetime, BeforeValidator(_parse_end)]
 
 
 class Match(Strict):
-    """Which alerts are meant. ``role`` and ``task`` may hold ``*``; ``about`` is a part of the alert's first reason."""
+    """Which alerts are meant: those for which all that is given is so."""
 
-    alert: _Text | None = None
-    kind: Literal["grant", "tree", "agent"] | None = None
-    entity: _Whole | None = None
-    tenant: _Whole | None = None
-    role: _Text | None = None
-    task: _Text | None = None
-    detector: _Text | None = None
-    about: _Text | None = None
+    alert: Annotated[_Text | None, Field(description="Id of the alert.")] = None
+    kind: Annotated[
+        Literal["grant", "tree", "agent"] | None, Field(description="What the alert is about.")
+    ] = None
+    entity: Annotated[
+        _Whole | None, Field(description="Id of the grant, the tree's first grant, or the agent; needs kind.")
+    ] = None
+    tenant: Annotated[_Whole | None, Field(description="Number of the organisation, from 0.")] = None
+    role: Annotated[_Text | None, Field(description="Its role; a star for any characters.")] = None
+    task: Annotated[_Text | None, Field(description="Its task_id; a star for any characters.")] = None
+    detector: Annotated[_Text | None, Field(description="What gave the score.")] = None
+    about: Annotated[_Text | None, Field(description="A part of the alert's first reason.")] = None
 
     @model_validator(mode="after")
     def _narrow(self) -> Match:
@@ -99,17 +103,26 @@ class Match(Strict):
 class Suppression(Strict):
     """Alerts that need not be looked at before ``expires``."""
 
-    match: Match
-    reason: _Text
-    owner: _Text
-    expires: _End
+    match: Annotated[
+        Match,
+        Field(description="Which alerts; an alert, an entity, a role, a task or what it is about at least."),
+    ]
+    reason: Annotated[_Text, Field(description="Why they need not be looked at.")]
+    owner: Annotated[_Text, Field(description="Who says so.")]
+    expires: Annotated[
+        _End, Field(description="Until when: a day counts to its end, UTC; or a moment with its time zone.")
+    ]
 
     def __str__(self) -> str:
         return f"{self.owner}: {self.reason} (until {self.expires.isoformat()})"
 
 
-class _Suppressions(Strict):
-    suppressions: tuple[Suppression, ...]
+class Suppressions(Strict):
+    """A file of suppressions."""
+
+    suppressions: Annotated[
+        tuple[Suppression, ...], Field(description="The first that matches an alert is named with it.")
+    ]
 
 
 def load_suppressions(path: Path) -> tuple[Suppression, ...]:
@@ -123,7 +136,7 @@ def load_suppressions(path: Path) -> tuple[Suppression, ...]:
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise SettingsError(path, [Fault("", "must hold a list under suppressions:")])
-    read, faults = validate(_Suppressions, data)
+    read, faults = validate(Suppressions, data)
     if read is None:
         raise SettingsError(path, faults)
     return read.suppressions

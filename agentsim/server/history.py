@@ -246,8 +246,10 @@ class GrantState:
             self.tools[name] = self.tools.get(name, 0) + 1
             place = list(self.tools).index(name)
             _remember(self.pairs, self.last_tool * 64 + place, MOST_PAIRS)
-            self.run = self.run + 1 if (self.last_tool, self.last_where) == (place + 1, code) else 1
-            self.longest_run = max(self.longest_run, self.run)
+            is_same = self.last_where == code and self.last_tool == place + 1
+            self.run = self.run + 1 if is_same else 1
+            if self.run > self.longest_run:
+                self.longest_run = self.run
             self.last_tool, self.last_where = place + 1, code
             _remember(self.resources, where, MOST_RESOURCES)
 

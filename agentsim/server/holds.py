@@ -10,7 +10,8 @@ from agentsim.server.batch import Batch, about_first_issue, told_grounds
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import principal_of
 from agentsim.server.errors import AccessDenied, InsufficientUserAuthentication, InvalidGrant, InvalidRequest
-from agentsim.server.operations import Grounds, Hold, Reauthorize, Verify
+from agentsim.server.history import Event
+from agentsim.server.operations import Grounds, Hold, Reauthorize
 from agentsim.server.parties import Admin, Credentials, Person
 from agentsim.server.watch import ENDING, HOLDING, Action, ActionKind, Assessment, Use
 
@@ -20,9 +21,7 @@ HELD = Assessment(False, "held", "high", reasons=("the grant is held until it is
 _HINT = "have the grant re-authorised by an administrator, or by the person that it acts for"
 
 
-def assess(
-    batch: Batch, claims: Claims, now: int, request: Verify | None = None, refusal: str | None = None
-) -> Assessment | None:
+def assess(batch: Batch, claims: Claims, now: int, event: Event | None = None) -> Assessment | None:
     """What the matcher says of a use, before any of it is noted; None where none is at work."""
     if batch.matcher is None:
         return None
@@ -34,8 +33,7 @@ def assess(
         task_id=claims.task_id,
         depth=claims.depth,
         now=now,
-        request=request,
-        refusal=refusal,
+        event=event,
     )
     return batch.matcher.assess(use, state)
 

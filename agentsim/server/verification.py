@@ -59,18 +59,19 @@ def verify(batch: Batch, request: Verify, entry: Entry) -> Verification:
         check_task(request, claims)
         check_held(batch, claims.grant_id)
         check_use(request, claims, tools, resources)
-        assessment = assess(batch, claims, entry.timestamp, request)
+        assessment = assess(batch, claims, entry.timestamp, entry)
         heed(batch, entry, claims, assessment)
         # Last: what is refused costs nothing.
         charged = spend(batch, claims, scopes.canonical_tools(tools))
     except OAuthError as error:
         refusal = error.with_traceback(None)
+        entry.status, entry.reason = "refused", refusal.reason
         if claims is not None and assessment is None and _is_told(refusal):
-            assessment = _assess_refused(batch, request, entry, claims, refusal)
-        return _answer(batch, request, entry, claims, Charge(), assessment, refusal)
+            assessment = _assess_refused(batch, entry, claims)
+        return _answer(batch, request, claims, Charge(), assessment, refusal)
     if charged.cost is not None:
         entry.details["cost"] = charged.cost
-    return _answer(batch, request, entry, claims, charged, assessment, None)
+    return _answer(batch, request, claims, charged, assessment, None)
 
 
 def record_execution(batch: Batch, request: RecordExecution, entry: Entry) -> ExecutionReceipt:
@@ -150,11 +151,9 @@ def _covered(reason: str, what: str, asked: str, allowed: str) -> None:
         )
 
 
-def _assess_refused(
-    batch: Batch, request: Verify, entry: Entry, claims: Claims, refusal: OAuthError
-) -> Assessment | None:
+def _assess_refused(batch: Batch, entry: Entry, claims: Claims) -> Assessment | None:
     """What is made of a use that is refused anyway: the refusal stays, but the grant may be held for it."""
-    assessment = assess(batch, claims, entry.timestamp, request, refusal.reason)
+    assessment = assess(batch, claims, entry.timestamp, entry)
     with suppress(InsufficientUserAuthentication):
         heed(batch, entry, claims, assessment)
     return assessment
@@ -168,14 +167,11 @@ def _is_told(error: OAuthError | None) -> bool:
 def _answer(
     batch: Batch,
     request: Verify,
-    entry: Entry,
     claims: Claims | None,
     charged: Charge,
     assessment: Assessment | None,
     error: OAuthError | None,
 ) -> Verification:
-    if error is not None:
-        entry.status, entry.reason = "refused", error.reason
     answer = Verification(
         log_id=0, is_valid=error is None, cost=charged.cost, budget_left=charged.left, error=error
     )

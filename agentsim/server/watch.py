@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agentsim.server.credentials import client_name
-from agentsim.server.history import GrantState
-from agentsim.server.operations import Disable, Grounds, Hold, Operation, Revoke, Verify
+from agentsim.server.history import Event, GrantState
+from agentsim.server.operations import Disable, Grounds, Hold, Operation, Revoke
 from agentsim.server.parties import Admin
 
 ActionKind = Literal["none", "log", "step_up", "revoke_task", "revoke_tree", "disable_agent"]
@@ -25,7 +25,7 @@ WATCH = Admin("risk", everywhere=True)
 REASON = "risk"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Use:
     """What a grant is about to be used for. ``now`` in microseconds.
 
@@ -34,16 +34,15 @@ class Use:
     role : of the grant's agent, as it was registered.
     task_id : that the token is bound to; what it is for in words, the grant's state says.
     depth : of the grant in its tree; 0 for a root.
-    request : what is asked; None where the grant is only looked at (introspection).
-    refusal : why it will be refused, whatever is made of it; None where the token holds for this.
+    event : the audit row of what is asked as it stands: refused where it will be whatever is made of it, else granted.
+        None where the grant is only looked at (introspection).
     """
 
     role: str
     task_id: str
     depth: int
     now: int
-    request: Verify | None = None
-    refusal: str | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

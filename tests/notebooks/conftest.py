@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,30 +61,3 @@ def replayed(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("traces")
     pd.DataFrame(rows).to_parquet(folder / "made.parquet")
     return replay(folder / "made.parquet", folder / "run")
-
-
-@pytest.fixture(scope="session")
-def check_anatomy():
-    """Checks what every report has."""
-    return _check_anatomy
-
-
-def _check_anatomy(soup, notebook):
-    """Verdict, three numbers, findings, pictures with text and table, method, limits, command."""
-    assert soup.find(class_="verdict").text.strip()
-    assert len(soup.find(class_="numbers").find_all("dd")) == 3
-    headings = [heading.text for heading in soup.find_all("h2")]
-    assert headings[-3:] == ["How this was measured", "What this does not say", "Make it again"]
-    assert len(soup.find_all("h1")) == 1
-    assert soup.find_all("script") == []
-    told = [summary.text for summary in soup.find_all("summary")]
-    assert told.count("The numbers behind this picture") == len(soup.find_all("img"))
-    for image in soup.find_all("img"):
-        assert len(image["alt"]) > 40
-        assert image.find_previous("h3").text.strip()
-    left = notebook["metadata"]["agentsim"]
-    assert left["reproduce"][-1].startswith(f"agentsim report {left['report']} --run ")
-    assert all(command in soup.find_all("pre")[-1].text for command in left["reproduce"])
-    # Nothing went wrong quietly, and no missing value reached a sentence.
-    text = " ".join(soup.main.text.split())
-    assert not re.search(r"\bnan\b|Traceback|NaN|<NA>", text)

@@ -39,7 +39,7 @@ def test_the_quickstart_goes_from_nothing_to_a_revoked_tree_and_a_report(tmp_pat
 
 
 def test_the_tutorial_s_role_and_attack_are_played_and_seen(tmp_path):
-    texts, html = work_through("extend", agents=80, out=str(tmp_path))
+    texts, html = work_through("extend", agents=150, out=str(tmp_path))
     told = "\n".join(texts)
     assert re.search(r"auditor +\d+", told)
     assert re.search(r"skimming +token_verified", told)

@@ -1,7 +1,9 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,9 +11,9 @@ import pytest
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from agentsim.reporting import notebooks
+from agentsim.reporting import notebooks, rebuild_index
 from agentsim.run import FileEntry, Run, save_manifest
-from agentsim.simulation import Scenario, simulate
+from agentsim.simulation import Scenario, replay, simulate
 
 PARAMETERS = """run: str = "data/runs/demo"  # directory of the run
 size: int = 3  # how large
@@ -19,6 +21,16 @@ share: float = 0.5
 loud: bool = False
 word: str = "plain"
 """
+
+
+#: What names may be: markup that would do something, an end of whatever they stand in, no place to break, other ways to read.
+HOSTILE = (
+    "<script>window.hostile=1</script>",
+    "</script></style></title><img src=x onerror=window.hostile=1>",
+    "\"'><a href=javascript:window.hostile=1>{{7*7}}$\\frac",
+    "W" * 160,
+    "\u202eمرحبا بالعالم שלום",
+)
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +85,104 @@ def shelf(tmp_path, monkeypatch) -> Callable[..., Path]:
         return folder / f"{name}.ipynb"
 
     return put
+
+
+@pytest.fixture(scope="session")
+def hostile(chromium_path, tmp_path_factory):
+    """A Run whose agents, tasks, tools and folder have names that mean harm."""
+    random = np.random.default_rng(5)
+    # The importer refuses what turns text around.
+    names = [name.lstrip("\u202e") for name in HOSTILE]
+    rows = []
+    for number in range(120):
+        fooled = number % 3 > 0 and random.random() < 0.3
+        for step, tool in enumerate(
+            ["read", f"{names[number % 5][:40]}{number % 2}", *(["pay"] if fooled else [])]
+        ):
+            delegated = number % 4 == 0 and step == 1
+            rows.append(
+                {
+                    "dataset": names[0],
+                    "run_id": f"{names[number % 5]}-{number}",
+                    "agent": names[number % 5],
+                    "suite": names[number % 2],
+                    "task_id": f"{names[2]} helper" if delegated else names[number % 5],
+                    "parent_task_id": names[number % 5] if delegated else None,
+                    "step": step,
+                    "t": np.nan,
+                    "tool": tool,
+                    "args_digest": "0" * 12,
+                    "n_args": 1,
+                    "arg_chars": 5,
+                    "result_chars": 9,
+                    "error": False,
+                    "label": int(fooled),
+                    "label_detail": names[1],
+                    "utility": True,
+                    "attack_attempted": number % 3 > 0,
+                }
+            )
+    folder = tmp_path_factory.mktemp("traces")
+    pd.DataFrame(rows).to_parquet(folder / "made.parquet")
+    return replay(folder / "made.parquet", folder / HOSTILE[0].replace("/", "\\"))
+
+
+@pytest.fixture(scope="session")
+def index(chromium_path, tmp_path_factory):
+    """An index of a dozen reports of all kinds, some of them broken."""
+    out = tmp_path_factory.mktemp("index")
+    verdict = "Half of the attacks are seen within five minutes, the rest hardly ever; acting on it ends 1.3% of honest work"
+    numbers = [
+        {
+            "value": f"{number},000/s",
+            "label": "operations honoured by the token server after their end",
+            "note": "few",
+        }
+        for number in (1, 22, 333)
+    ]
+    for number in range(12):
+        name = HOSTILE[number] if number < len(HOSTILE) else f"run-{number}"
+        left = {
+            "made_at": f"2026-03-{number + 1:02}T10:00:00+00:00",
+            "page": True,
+            "report": ("scale", "anomaly", "lineage", "compare")[number % 4],
+            "title": f"Scale: {name}",
+            "verdict": f"{verdict}: {name}"
+            if number < len(HOSTILE)
+            else f"{verdict} of the Zürich office, again and again.",
+            "tone": ("good", "watch", "bad")[number % 3],
+            "numbers": numbers,
+            "run": name,
+            "kind": "simulation",
+            "seed": number,
+            "run_at": "2026-03-01T10:00:00+00:00",
+            "reproduce": [f"agentsim report scale --run {name}"],
+        }
+        file = out / f"scale-{number}.ipynb"
+        file.write_text(json.dumps({"cells": [], "metadata": {"agentsim": left}}))
+        if number != 9:
+            file.with_suffix(".html").write_text("<!DOCTYPE html><html lang=en><title>page</title></html>")
+    (out / "scale-broken.ipynb").write_text("{")
+    return rebuild_index(out)
+
+
+@pytest.fixture
+def view(chromium):
+    """Opens a page as its reader does; what the console says and what is asked for is kept."""
+    contexts = []
+
+    def open_it(file, width=1280, *, scripts=True):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+        contexts.append(context)
+        page = context.new_page()
+        page.said, page.asked = [], []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(file.as_uri())
+        page.asked = [url for url in page.asked if url != file.as_uri() and not url.startswith("data:")]
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()

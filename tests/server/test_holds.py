@@ -189,7 +189,7 @@ def test_a_matcher_is_told_of_the_use_and_of_what_was_before_it(world: Any) -> N
     class Curious:
         def assess(self, use: Any, state: Any) -> Assessment:
             seen.append(
-                (use.role, use.task_id, state.task, use.depth, use.now, use.refusal, dict(state.tools))
+                (use.role, use.task_id, state.task, use.depth, use.now, use.event.reason, dict(state.tools))
             )
             return Assessment(True, "normal", "low")
 

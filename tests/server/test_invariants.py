@@ -156,7 +156,7 @@ class Wary:
     def assess(self, use: Use, state: GrantState) -> Assessment:
         if state.refusals >= 3:
             return Assessment(False, "unusual", "high", 2.5, ("refused again and again",), "revoke_tree")
-        if use.request and state.verifications >= 2:
+        if use.event and state.verifications >= 2:
             return Assessment(False, "unusual", "high", 1.5, ("used again",), "step_up")
         return Assessment(True, "normal", "low")
 

@@ -37,7 +37,7 @@ class Habits:
         return self, Outsiders() if self.follows else None
 
     def assess(self, use: Any, state: Any) -> Assessment:
-        tools = set(use.request.required_tools if use.request else state.tools)
+        tools = set(use.event.details["tools"] if use.event else state.tools)
         strange = sorted(tools - self.usual.get(use.role, frozenset()))
         if not strange:
             return Assessment(True, "normal", "low")

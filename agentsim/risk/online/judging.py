@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from math import log
 
 from agentsim.risk.catalogue import FEATURES
@@ -23,8 +25,8 @@ from agentsim.server.watch import HOLDING, Assessment, Use
 _MEDIUM = 0.7
 #: As many reasons as are told.
 _REASONS = 3
-#: Values that are remembered per role and feature: nearly all are small counts.
-_REMEMBERED = 4096
+#: Findings that are remembered, those asked for longest ago forgotten. Nearly all honest grants of a role share a few.
+_REMEMBERED = 16_384
 
 
 class Judging:
@@ -45,54 +47,38 @@ class Judging:
         self._places = [GROWING.index(name) for name in self._names]
         self._roles = member.encoder_.roles_
         self._lookup = member.estimator_.lookup()
-        self._known: dict[int, list[dict[float, float]]] = {}
         (curve,) = fitted.at_once.estimator_.curves_
         self._ranks = _Ranks(curve), _Ranks(fitted.at_once.estimator_.total_)
+        self._finding = lru_cache(_REMEMBERED)(self._find)
 
     def assess(self, use: Use, state: GrantState) -> Assessment:
         """Judge a use, given what the grant had done before it."""
-        after = state if use.request is None else state.after(_Asked(use))
-        values = self._values(after, use.role)
-        surprises = self._surprises(self._roles.get(use.role, 0), values)
+        after = state if use.event is None else state.after(use.event)
+        finding = self._finding(use.role, self._values(after, use.role))
+        if use.event is None and finding.action in HOLDING:
+            # What is only looked at is not acted on.
+            return replace(finding, action="none")
+        return finding
+
+    def score(self, state: GrantState, role: str) -> float:
+        """The rank of a grant as it stands: -log10 of the share of honest grants that ever reach it."""
+        return self._finding(role, self._values(state, role)).score
+
+    def _values(self, state: GrantState, role: str) -> tuple[int, ...]:
+        values = self._growing.of(state, role, state.task)
+        return tuple([values[place] for place in self._places])
+
+    def _find(self, role: str, values: tuple[int, ...]) -> Assessment:
+        """What is to be said of a grant with these features, were it used so: that hangs on nothing else."""
+        surprises = self._lookup.surprises(self._roles.get(role, 0), values)
         score = self._score(surprises)
-        threshold = self._rules.cut.at("grant", use.role)
+        threshold = self._rules.cut.at("grant", role)
         if score < threshold * _MEDIUM:
             return Assessment(True, "normal", "low", score)
         reasons = self._reasons(surprises, values)
         if score < threshold:
             return Assessment(True, "unusual", "medium", score, reasons)
-        action = self._rules.action("grant", use.role, score)
-        # What is only looked at is not acted on.
-        return Assessment(
-            False,
-            "unusual",
-            "high",
-            score,
-            reasons,
-            action if use.request or action not in HOLDING else "none",
-        )
-
-    def score(self, state: GrantState, role: str) -> float:
-        """The rank of a grant as it stands: -log10 of the share of honest grants that ever reach it."""
-        return self._score(self._surprises(self._roles.get(role, 0), self._values(state, role)))
-
-    def _values(self, state: GrantState, role: str) -> list[float]:
-        values = self._growing.of(state, role, state.task)
-        return [values[place] for place in self._places]
-
-    def _surprises(self, role: int, values: Sequence[float]) -> list[float]:
-        """The surprise of each feature; what was asked before is remembered."""
-        known = self._known.get(role)
-        if known is None:
-            known = self._known[role] = [{} for _ in self._names]
-        try:
-            return [table[value] for table, value in zip(known, values, strict=True)]
-        except KeyError:
-            surprises = self._lookup.surprises(role, values)
-            for table, value, surprise in zip(known, values, surprises, strict=True):
-                if len(table) < _REMEMBERED:
-                    table[value] = surprise
-            return surprises
+        return Assessment(False, "unusual", "high", score, reasons, self._rules.action("grant", role, score))
 
     def _score(self, surprises: Sequence[float]) -> float:
         own, total = self._ranks
@@ -105,27 +91,6 @@ class Judging:
             for surprise, name, value in told
             if surprise >= 1
         )
-
-
-class _Asked:
-    """A use as the audit row that it would have, were it to end so."""
-
-    __slots__ = ("details", "event_type", "reason", "source_ip", "status", "timestamp")
-
-    def __init__(self, use: Use) -> None:
-        request = use.request
-        assert request is not None
-        self.event_type = "token_verified"
-        self.timestamp = use.now
-        self.source_ip = request.source_ip
-        self.status = "granted" if use.refusal is None else "refused"
-        self.reason = use.refusal
-        # Cut as the audit row's details are, so that both paths see the same.
-        self.details = {
-            "tools": [tool[:80] for tool in request.required_tools[:50]],
-            "resources": [resource[:80] for resource in request.required_resources[:50]],
-            "caller": None if request.caller is None else request.caller[:256],
-        }
 
 
 class _Ranks:

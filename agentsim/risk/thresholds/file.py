@@ -43,7 +43,7 @@ class ModelFile(Strict):
 class Expected(Strict):
     """What the thresholds did on a Run that they were not chosen on; nothing where it could not be told."""
 
-    alerts_per_day: _Number | None = None
+    alerts_per_day: Annotated[_Number | None, Field(description="Alerts a day.")] = None
     interval: Annotated[
         tuple[_Number, _Number] | None, Field(description="Of alerts a day, 95 %, resampling trees.")
     ] = None
@@ -62,8 +62,8 @@ class Source(Strict):
     used: Annotated[
         Literal["learned", "calibrated", "chosen", "reported"], Field(description="What it was used for.")
     ]
-    scenario: OneLine
-    seed: Annotated[int | None, Field(strict=True)] = None
+    scenario: Annotated[OneLine, Field(description="Name of its scenario, or of its traces.")]
+    seed: Annotated[int | None, Field(strict=True, description="Its seed; none for traces.")] = None
     digest: Annotated[_Digest, Field(description="Of the Run's tables.")]
 
 
@@ -71,7 +71,7 @@ class Provenance(Strict):
     """Where the file comes from."""
 
     agentsim: Annotated[OneLine, Field(description="Version that made it.")]
-    runs: tuple[Source, ...]
+    runs: Annotated[tuple[Source, ...], Field(description="The Runs that it comes from.")]
 
 
 class ThresholdFile(Strict):

@@ -119,7 +119,7 @@ class ThresholdPolicy(Strict):
     score: Annotated[
         float | None, Field(strict=True, description="fixed: the score from which on an entity is an alert.")
     ] = None
-    alerts: Annotated[PerDay | None, Field(description="budget: alerts a day at most.")] = None
+    alerts: Annotated[PerDay | None, Field(description="budget: alerts at most, as a rate: 50/day.")] = None
     analysts: Annotated[
         _Positive | None, Field(description="budget: people who look at alerts, eight hours a day.")
     ] = None

@@ -95,7 +95,9 @@ def _admitted(begin: Longs, lengths: Longs, most: int) -> Flags:
 class ConstantRate(OpenLoad):
     """Trees arrive at one rate."""
 
-    executor: Literal["constant-arrival-rate"]
+    executor: Annotated[
+        Literal["constant-arrival-rate"], Field(description="Which kind of workload this is.")
+    ]
     duration: Annotated[
         Duration | None, Field(gt=0, description="All trees arrive within this time; the rate follows.")
     ] = None
@@ -131,7 +133,7 @@ class RateStage(Strict):
 class RampingRate(OpenLoad):
     """Trees arrive at a rate that changes evenly from stage to stage."""
 
-    executor: Literal["ramping-arrival-rate"]
+    executor: Annotated[Literal["ramping-arrival-rate"], Field(description="Which kind of workload this is.")]
     start: Annotated[IntensityField | None, Field(description="Rate at the beginning; 0 if left out.")] = None
     stages: Annotated[
         tuple[RateStage, ...],

@@ -77,7 +77,7 @@ def _work_off(users: list[list[Span]], lengths: list[int], end: int) -> Schedule
 class ConstantUsers(ClosedLoad):
     """As many users all the time."""
 
-    executor: Literal["constant-vus"]
+    executor: Annotated[Literal["constant-vus"], Field(description="Which kind of workload this is.")]
     vus: Annotated[Count, Field(description="Virtual users, over all tenants.", examples=[10])]
     duration: Annotated[
         Duration | None,
@@ -112,7 +112,7 @@ class UserStage(Strict):
 class RampingUsers(ClosedLoad):
     """A number of users that changes evenly from stage to stage."""
 
-    executor: Literal["ramping-vus"]
+    executor: Annotated[Literal["ramping-vus"], Field(description="Which kind of workload this is.")]
     start: Annotated[_Level, Field(description="Users at the beginning.")] = 0
     stages: Annotated[
         tuple[UserStage, ...],

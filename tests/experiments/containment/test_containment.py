@@ -37,7 +37,7 @@ class Hosts:
         return self, None
 
     def assess(self, use: Any, state: Any) -> Assessment:
-        host = (use.request.source_ip or "") if use.request else ""
+        host = (use.event.source_ip or "") if use.event else ""
         score = (
             4.0 if host.startswith("203.0.113.") else 2.0 if crc32(use.task_id.encode()) % 20 == 0 else 0.0
         )

@@ -8,10 +8,11 @@ from agentsim.risk.agreement import lives
 from agentsim.risk.features import features
 from agentsim.risk.growing import GROWING, Growing
 from agentsim.risk.model import train
-from agentsim.risk.online import Judging, Rules
+from agentsim.risk.online import Judging, Rules, judging
 from agentsim.risk.states import collect
 from agentsim.risk.thresholds.cut import one_for_all
-from agentsim.server import Verify
+from agentsim.server.audit import Entry
+from agentsim.server.history import GrantState
 from agentsim.server.watch import Use
 from agentsim.simulation import load_scenario, simulate
 
@@ -37,10 +38,12 @@ def finished(runs):
     return [live.states["grant"][each] for each in order], [live.known["grant"][each] for each in order]
 
 
-def use(state, role="code_reviewer", **more):
-    asked = {"required_tools": ("file_read",), "required_resources": ("github",), "caller": "host-10.0.0.1"}
-    request = Verify(token="", source_ip="10.0.0.1", **{**asked, **more})
-    return Use(role=role, task_id="t", depth=0, now=state.last_at + 1_000_000, request=request)
+def use(state, role="code_reviewer", tool="file_read", where="github", **more):
+    """A use as its audit row would have it."""
+    told = {"timestamp": state.last_at + 1_000_000, "source_ip": "10.0.0.1", **more}
+    asked = {"tools": [tool], "resources": [where], "caller": "host-10.0.0.1"}
+    event = Entry(event_type="token_verified", details=asked, **told)
+    return Use(role=role, task_id="t", depth=0, now=event.timestamp, event=event)
 
 
 def test_features_that_grow_are_those_of_the_whole_run(fitted, finished):
@@ -77,7 +80,7 @@ def test_a_use_is_seen_before_it_is_answered_and_changes_nothing(fitted, finishe
         if each.role == "code_reviewer" and judging.score(state, each.role) < 0.5 and state.verifications > 2
     )
     stored = quiet.to_json()
-    strange = judging.assess(use(quiet, required_tools=("vault_open",), required_resources=("vault",)), quiet)
+    strange = judging.assess(use(quiet, tool="vault_open", where="vault"), quiet)
     assert (strange.historical_pattern_match, strange.risk_assessment, strange.action) == (
         False,
         "high",
@@ -93,3 +96,28 @@ def test_a_grant_that_is_only_looked_at_is_not_held(fitted, finished):
     looked = Use(role=known[0].role, task_id="t", depth=0, now=states[0].last_at + 1)
     assert judging.assess(looked, states[0]).action == "none"
     assert judging.assess(use(states[0]), states[0]).action == "step_up"
+
+
+def test_what_is_remembered_is_no_grant(fitted, finished):
+    """Another Run of the same grants, a fork or a replay: nothing of the first is found in the second."""
+    rules = Rules(one_for_all(1.0), {"log": 1.0})
+    states, known = finished
+    used = Judging(fitted, rules)
+    for state, each in zip(states, known, strict=True):
+        used.assess(use(state, each.role), state)
+    for state, each in list(zip(states, known, strict=True))[::40]:
+        earlier = GrantState(task=state.task, tools={"file_read": 1}, pairs=[0])
+        for seen in (earlier, state):
+            asked = use(seen, each.role)
+            assert used.assess(asked, seen) == Judging(fitted, rules).assess(asked, seen)
+
+
+def test_it_forgets_and_says_the_same(fitted, finished, monkeypatch):
+    states, known = finished
+    rules = Rules(one_for_all(1.0), {"log": 1.0})
+    roomy = Judging(fitted, rules)
+    monkeypatch.setattr(judging, "_REMEMBERED", 1)
+    narrow = Judging(fitted, rules)
+    for state, each in zip(states, known, strict=True):
+        assert narrow.score(state, each.role) == roomy.score(state, each.role)
+    assert narrow._finding.cache_info().currsize == 1 < roomy._finding.cache_info().currsize

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -138,33 +137,29 @@ def test_another_site_cannot_put_the_pages_into_a_frame(
     assert not any("Travel planner" in frame.content() for frame in page.frames)
 
 
-def axe_source() -> str:
-    found = importlib.util.find_spec("axe_playwright_python")
-    assert found is not None
-    assert found.origin is not None
-    return next(Path(found.origin).parent.glob("axe.min.js")).read_text()
-
-
-def violations(page: Any) -> list[str]:
-    """What axe-core finds, by rule and place."""
-    page.evaluate(axe_source())
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
-
-
-def looked_at(page: Any, name: str, width: int, scheme: str) -> None:
+@pytest.fixture
+def looked_at(violations: Callable[[Any], list[dict[str, Any]]]) -> Callable[[Any, str, int, str], None]:
     """Each page is held against axe-core, and fits its screen."""
-    if PICTURES:
-        Path(PICTURES).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=f"{PICTURES}/{name}-{width}-{scheme}.png", full_page=True)
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    def look(page: Any, name: str, width: int, scheme: str) -> None:
+        if PICTURES:
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{PICTURES}/{name}-{width}-{scheme}.png", full_page=True)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    return look
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_can_be_used_by_everybody(
-    home: Any, callback: Any, open_page: Callable[..., Any], width: int, scheme: str
+    home: Any,
+    callback: Any,
+    open_page: Callable[..., Any],
+    looked_at: Callable[[Any, str, int, str], None],
+    width: int,
+    scheme: str,
 ) -> None:
     page = open_page(width, scheme, scripts=True)
     page.goto(request(home, callback))

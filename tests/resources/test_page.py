@@ -1,4 +1,4 @@
-"""The README's resource server does what the README says."""
+"""The resource server of the page on them does what the page says."""
 
 import asyncio
 import re
@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "resource-servers.md").read_text(encoding="utf-8")
 
 
-def test_the_readmes_resource_server_lets_in_who_may_read(served: Any) -> None:
-    _, example = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def test_the_pages_resource_server_lets_in_who_may_read(served: Any) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names: dict[str, Any] = {"CLIENT": served.agent()}
     exec(example.replace("http://127.0.0.1:8400", served.issuer), names)
     agent = served.agent()

@@ -3,10 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from agentsim.lineage.containment import share_given_up
-from agentsim.lineage.forest import Forest, Indices, find
+from agentsim.lineage.forest import Forest
+from agentsim.lineage.narrowing import given_up
 from agentsim.run import Run
 
 _SECOND = 1_000_000
@@ -62,36 +61,12 @@ def tree_metrics(run: Run, forest: Forest | None = None) -> pd.DataFrame:
             "largest_fan_out": forest.per_tree(forest.children, np.maximum),
         }
     )
-    for name, narrowing in _narrowing(run, forest).items():
-        frame[name] = _mean_per_tree(forest, narrowing)
+    for name, shares in given_up(run, forest).items():
+        frame[f"{name}_narrowing"] = _mean_per_tree(forest, shares)
     frame = frame.merge(run.sql(_TREES), on="root_grant_id", how="left")
     frame["lifetime_s"] = (frame.pop("ended") - frame.pop("began")) / _SECOND
     frame["refused_share"] = frame["refused"] / frame["decisions"].where(frame["decisions"] > 0)
     return frame
-
-
-def _narrowing(run: Run, forest: Forest) -> dict[str, npt.NDArray[np.float64]]:
-    """Per grant and set: the share of the bounding token's members given up; NaN for roots."""
-    tokens = run.read("tokens", ["token_id", "parent_token_id", "scope", "granted_tools"])
-    tokens = tokens.sort_by("token_id").unify_dictionaries().combine_chunks()
-    ids = tokens["token_id"].to_numpy()
-    grants = find(ids, forest.grant_id)
-    bounds = find(ids, tokens["parent_token_id"].fill_null(0).to_numpy()[grants])
-    edges = np.flatnonzero(bounds >= 0)
-    result = {}
-    for name, column in (("scope_narrowing", "scope"), ("tool_narrowing", "granted_tools")):
-        result[name] = np.full(len(forest), np.nan)
-        if edges.size:
-            result[name][edges] = _shares(tokens[column].chunk(0), bounds[edges], grants[edges])
-    return result
-
-
-def _shares(texts: pa.DictionaryArray, held: Indices, asked: Indices) -> npt.NDArray[np.float64]:
-    """Each distinct pair of texts is compared once: there are few, whatever the number of edges."""
-    codes, words = texts.indices.to_numpy().astype(np.int64), texts.dictionary.to_pylist()
-    pairs, which = np.unique(codes[held] * len(words) + codes[asked], return_inverse=True)
-    shares = [share_given_up(words[pair // len(words)], words[pair % len(words)]) for pair in pairs]
-    return np.array(shares)[which]
 
 
 def _mean_per_tree(forest: Forest, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

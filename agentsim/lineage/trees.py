@@ -4,6 +4,8 @@ from typing import Any
 
 import networkx as nx
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from agentsim.lineage.metrics import tree_metrics
 from agentsim.run import Run, RunError
@@ -99,6 +101,26 @@ def tree_graph(run: Run, root_grant_id: int) -> "nx.DiGraph[int]":
             graph.add_node(node, kind="attempt", depth=graph.nodes[parent]["depth"] + 1, **attempt)
             graph.add_edge(parent, node)
     return graph
+
+
+def find_root(run: Run, name: str) -> int:
+    """The root of the tree that a task, or a grant's id as text, is in.
+
+    Raises
+    ------
+    RunError
+        If there is no such task or grant, or the task is in several trees.
+    """
+    tokens = run.read("tokens", ["task_id", "grant_id", "root_grant_id"])
+    named = pc.or_kleene(
+        pc.equal(tokens["task_id"], name), pc.equal(tokens["grant_id"].cast(pa.string()), name)
+    )
+    roots = pc.unique(tokens.filter(named)["root_grant_id"]).to_pylist()
+    if not roots:
+        raise RunError(f"{run.path}: no task or grant {name!r} in this run")
+    if len(roots) > 1:
+        raise RunError(f"{run.path}: task {name!r} is in {len(roots)} trees; name one of its grants")
+    return int(roots[0])
 
 
 def pick_tree(run: Run, *, most: int = 200, metrics: pd.DataFrame | None = None) -> int:

@@ -51,6 +51,16 @@ class AnomalyParameters(Parameters):
     replayed: str = Field("", description="directory of a replayed run to set beside a simulated one")
 
 
+class LineageParameters(Parameters):
+    """What the lineage report may be given."""
+
+    run: str = Field("data/runs/demo", description="directory of the run")
+    tree: str = Field("", description="a task or a grant whose tree is shown; empty for the most telling one")
+    most_rows: int = Field(
+        12, ge=1, le=60, description="rows of a picture that lists shapes, roles or agents, at most"
+    )
+
+
 class CompareParameters(Parameters):
     """What a comparison may be given."""
 
@@ -105,6 +115,9 @@ NOTEBOOKS = {
     for notebook in (
         Notebook("scale", "What did a run do, what did it cost, how does it grow?", ScaleParameters),
         Notebook("anomaly", "Can the bad agents be seen in time, and stopped?", AnomalyParameters),
+        Notebook(
+            "lineage", "Who delegated to whom, how much, and where did revocation go?", LineageParameters
+        ),
         Notebook(
             "compare",
             "What differs between runs, and is it more than noise?",

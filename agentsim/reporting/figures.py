@@ -1,8 +1,8 @@
 """How the project's pictures look, and how a notebook shows one.
 
-Colours differ in lightness as well as in hue, so that they are told apart by colour-blind readers and on
-a grey print. A picture is shown with a title that states its finding, a text for those who do not see it,
-and its numbers as a table folded beneath.
+Colours are those of :mod:`agentsim.palette`; where two share axes, markers or dashes differ as well. A picture is
+shown with a title that states its finding, a text for those who do not see it, and its numbers as a table folded
+beneath.
 """
 
 from __future__ import annotations
@@ -23,11 +23,8 @@ from IPython.display import HTML, display
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from agentsim.palette import ACCENT, GRID, INK, MAIN, OTHER, PALE, SOFT
 from agentsim.reporting import words
-
-#: From dark to light, also in grey. Where two share axes, markers or dashes differ as well.
-MAIN, ACCENT, OTHER, PALE = "#0b4f7d", "#e08a00", "#86c0e6", "#c9d2da"
-ALARM, INK, SOFT = "#b3261e", "#1b2733", "#52606d"
 
 #: A table with more columns than this scrolls on a telephone.
 _WIDE = 4
@@ -48,7 +45,7 @@ STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.prop_cycle": cycler(color=[MAIN, ACCENT, OTHER, PALE]),
-    "grid.color": "#e4e9ee",
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
     "xtick.color": SOFT,
     "ytick.color": SOFT,

@@ -3,7 +3,14 @@
 import networkx as nx
 import pytest
 
-from agentsim.lineage import pick_tree, tree_graph, tree_metrics
+from agentsim.lineage import (
+    delegations_by_agent,
+    delegations_by_role,
+    find_root,
+    pick_tree,
+    tree_graph,
+    tree_metrics,
+)
 from agentsim.run import Manifest, RunError, RunWriter
 
 
@@ -102,3 +109,30 @@ def test_a_run_without_grants_has_no_tree_to_draw(tmp_path):
         run = writer.finish(start=0, wall_seconds=0.0)
     with pytest.raises(RunError, match="no grants"):
         pick_tree(run)
+
+
+def test_a_tree_is_found_by_a_task_or_a_grant_in_it(story, write):
+    lead, helper = story.agent("lead"), story.agent("helper")
+    root = story.root(lead, "plan")
+    child = story.child(helper, root, "part")
+    other = story.root(lead, "other")
+    story.child(helper, other, "part")
+    run = write(story)
+    assert find_root(run, "plan") == find_root(run, str(child.grant_id)) == root.grant_id
+    with pytest.raises(RunError, match="task 'part' is in 2 trees; name one of its grants"):
+        find_root(run, "part")
+    with pytest.raises(RunError, match='no task or grant "\' OR 1=1 --"'):
+        find_root(run, "' OR 1=1 --")
+
+
+def test_who_delegated_to_whom_is_counted_along_edges(told_run):
+    roles = delegations_by_role(told_run).set_index(["giver", "taker"])["grants"]
+    agents = delegations_by_agent(told_run)
+    tokens = told_run.frame("tokens")
+    first = tokens[tokens["token_id"] == tokens["grant_id"]]
+    assert roles.sum() == agents["grants"].sum() == first["parent_grant_id"].notna().sum()
+    # In each of two tenants: coder passed on read and read-more to helper.
+    assert roles["coder", "helper"] == 4
+    pair = agents[(agents["giver_name"] == "coder") & (agents["taker_name"] == "helper")]
+    assert pair["grants"].tolist() == [2, 2]
+    assert pair["giver"].nunique() == 2

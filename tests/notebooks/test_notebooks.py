@@ -29,6 +29,7 @@ replications: 2
 #: Small parameters, so that a notebook takes seconds.
 SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "60"},
+    "lineage": {"most_rows": "4"},
     "compare": {"companion_agents": "100"},
     "anomaly": {
         "alert_budget": "3000",

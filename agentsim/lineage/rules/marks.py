@@ -22,11 +22,11 @@ _PLACE = {"grant": 0, "client": 1, "task": 2}
 #: Marks that end only what was issued before them.
 _ENDS_OLDER = ("client", "principal")
 #: Decisions that give or confirm a grant's power, and those that give it to a child.
-_ISSUING = ("token_verified", "token_issued", "child_token_issued", "token_refreshed")
+ISSUING = ("token_verified", "token_issued", "child_token_issued", "token_refreshed")
 _DELEGATING = ("child_token_issued",)
 #: Columns that name what a decision lets act, the decisions in question, and what is wrong after a mark.
 _LATE = (
-    ("grant_id", _ISSUING, "granted after the grant, or one above it, was revoked"),
+    ("grant_id", ISSUING, "granted after the grant, or one above it, was revoked"),
     ("parent_grant_id", _DELEGATING, "granted after the parent's grant was revoked"),
 )
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from agentsim.experiments.containment import ContainmentError, contain_of
+from agentsim.palette import ACCENT, INK, MAIN, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.run import Run
 
 _COLUMNS = {
@@ -88,6 +89,10 @@ def containment_curve(frame: pd.DataFrame) -> Picture | Note:
         axes.plot(killed, honoured, color=MAIN, marker="o", markersize=4)
         marked = points["is_default"].to_numpy(bool)
         axes.plot(killed[marked], honoured[marked], "o", color=ACCENT, markersize=10, zorder=3)
+        for x, y in zip(killed[marked], honoured[marked], strict=True):
+            axes.annotate(
+                "the default", (x, y), (4, -8), textcoords="offset points", color=INK, fontsize=8.5, va="top"
+            )
         for x, y, threshold in _apart(killed, honoured, points["threshold"]):
             axes.annotate(
                 f"{threshold:.2f}", (x, y), (4, 5), textcoords="offset points", color=INK, fontsize=8

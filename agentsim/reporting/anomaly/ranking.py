@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import ALARM, GUIDE, MAIN, PALE, SOFT
 from agentsim.reporting import words
-from agentsim.reporting.figures import ALARM, MAIN, PALE, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 
 
 def precision_recall(result: DetectionResult) -> Picture | Note:
@@ -75,6 +76,7 @@ def scores(result: DetectionResult) -> Picture | Note:
     }
     with canvas(2.9) as (figure, axes):
         axes.stairs(shares["others"], edges, fill=True, color=PALE)
+        axes.stairs(shares["others"], edges, color=GUIDE, linewidth=0.8)
         axes.stairs(shares["attacked"], edges, color=ALARM, linewidth=1.8)
         axes.set_ylim(bottom=0)
         _name_peaks(axes, edges, shares)

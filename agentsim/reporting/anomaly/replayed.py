@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import OTHER, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.anomaly.simulated import interval
 from agentsim.reporting.charts import dots, pairs
-from agentsim.reporting.figures import OTHER, SOFT, Picture, Table, canvas
+from agentsim.reporting.figures import Picture, Table, canvas
 
 
 def within_agent(result: DetectionResult) -> Picture:

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from agentsim.experiments import DetectionResult
+from agentsim.palette import ACCENT, INK, MAIN, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import dots, pairs, thousands
-from agentsim.reporting.figures import ACCENT, MAIN, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 
 #: Budgets that a reader may have in mind, in alerts a day.
 _BUDGETS = (10, 30, 100, 300, 1000, 3000, 10_000)
@@ -74,7 +75,7 @@ def budgets(result: DetectionResult) -> Picture | Note:
         _label(axes, curve.iloc[-1], "recall", "attacks\nfound", MAIN, (6, 0))
         # Beside its fall, where the other curve is far away.
         fallen = curve.iloc[int((curve["precision"] - curve["precision"].max() / 3).abs().argmin())]
-        _label(axes, fallen, "precision", "alerts that\nare attacks", ACCENT, (8, 8))
+        _label(axes, fallen, "precision", "alerts that\nare attacks", INK, (8, 8))
         axes.set_xlabel("alerts a day")
         axes.set_ylabel("share (%)")
     here, more = _near(table, result.alert_budget), _near(table, 10 * result.alert_budget)

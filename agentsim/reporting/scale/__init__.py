@@ -1,7 +1,7 @@
 """The ``scale`` report: what a Run did, and what that cost."""
 
 from agentsim.reporting.scale.costs import cost, growth, throughput
-from agentsim.reporting.scale.events import depths, marks, refusals, tree, tree_sizes
+from agentsim.reporting.scale.events import marks, refusals, tree
 from agentsim.reporting.scale.exposure import exposure
 from agentsim.reporting.scale.story import limits, method, numbers, tone, verdict, what_it_did
 from agentsim.reporting.scale.tables import Scale
@@ -9,7 +9,6 @@ from agentsim.reporting.scale.tables import Scale
 __all__ = [
     "Scale",
     "cost",
-    "depths",
     "exposure",
     "growth",
     "limits",
@@ -20,7 +19,6 @@ __all__ = [
     "throughput",
     "tone",
     "tree",
-    "tree_sizes",
     "verdict",
     "what_it_did",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from agentsim.palette import ACCENT, MAIN, OTHER, PALE, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import bars, clock, pairs, thousands
-from agentsim.reporting.figures import ACCENT, MAIN, PALE, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.scale.tables import Scale
 from agentsim.reporting.scale.wall import OPERATIONS, STAGES
 
@@ -62,7 +63,7 @@ def throughput(scale: Scale) -> Picture | Note:
         upper.set_ylim(bottom=0)
         upper.set_ylabel("operations\nper window")
         thousands(upper.yaxis)
-        lower.plot(at, windows["relative"], ".", color=PALE, markersize=4)
+        lower.plot(at, windows["relative"], ".", color=OTHER, markersize=4)
         lower.axhline(1, color=SOFT, linewidth=1, linestyle=":")
         smooth = _smooth(windows)
         lower.plot(smooth["start"] / unit, smooth["us"] / smooth["expected"], color=MAIN)

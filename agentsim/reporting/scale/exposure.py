@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from agentsim.experiments import compare_exposure_of
+from agentsim.palette import ACCENT, INK, MAIN, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import bar_places
-from agentsim.reporting.figures import ACCENT, INK, MAIN, SOFT, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.scale.tables import Scale
 
 _NAMES = {

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from agentsim.lineage.bars import COMPLETED
 from agentsim.reporting import words
 from agentsim.reporting.scale.costs import bend
-from agentsim.reporting.scale.tables import COMPLETED, Scale
+from agentsim.reporting.scale.tables import Scale
 from agentsim.reporting.summary import Number
 
 #: An operation may cost this much more late in a Run before the verdict says so.

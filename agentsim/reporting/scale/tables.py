@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from agentsim.lineage import Forest, Summary, summarise
-from agentsim.lineage.rules.evidence import Evidence
-from agentsim.lineage.rules.marks import ended_by
+from agentsim.lineage import Forest, Summary, aftermath, summarise
 from agentsim.reporting.scale.wall import Wall
 from agentsim.run import Run
 
 #: Refusals that say: a mark or the end of a task was in force.
 AFTER_MARK = ("revoked", "parent_revoked", "refresh_revoked", "task_terminated")
-#: The reason of a mark that a finished task leaves: an end, but no revocation.
-COMPLETED = "completed"
 
 
 class Scale:
@@ -59,19 +54,6 @@ class Scale:
         """)
 
     @cached_property
-    def trees(self) -> pd.DataFrame:
-        """Per lineage tree: ``size`` in grants and ``depth``."""
-        roots = self.forest.roots()
-        depth = self.forest.per_tree(self.forest.depth, np.maximum)
-        return pd.DataFrame({"size": self.forest.size[roots], "depth": depth})
-
-    @cached_property
-    def levels(self) -> pd.DataFrame:
-        """Per depth: ``depth`` and ``grants``."""
-        grants = np.bincount(self.forest.depth)
-        return pd.DataFrame({"depth": np.arange(len(grants)), "grants": grants})
-
-    @cached_property
     def marks(self) -> pd.DataFrame:
         """Per mark in order of time: when it was set, and what it ended.
 
@@ -95,16 +77,7 @@ class Scale:
     @cached_property
     def honoured(self) -> int:
         """Decisions that let a grant act after a mark had ended it. It has to be 0."""
-        if self.summary.marks == 0:
-            return 0
-        evidence = Evidence(self.run)
-        ended = ended_by(evidence).groupby("row")["revocation_id"].min()
-        marks = pd.Series(ended.to_numpy(), index=evidence.tokens.ids[ended.index.to_numpy()])
-        decisions = self.run.sql("""
-            SELECT log_id, grant_id FROM audit WHERE status = 'granted' AND grant_id IS NOT NULL
-              AND event_type IN ('token_verified', 'token_issued', 'child_token_issued', 'token_refreshed')
-        """)
-        return int((decisions["log_id"] > decisions["grant_id"].map(marks)).sum())
+        return int(aftermath(self.run, self.forest)["honoured"].sum())
 
     @cached_property
     def turned_away(self) -> int:

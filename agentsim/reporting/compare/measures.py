@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentsim.lineage.bars import COMPLETED
 from agentsim.reporting import words
-from agentsim.reporting.scale.tables import COMPLETED, Scale
+from agentsim.reporting.scale.tables import Scale
 from agentsim.run import Run
 
 #: Operations whose waiting times are told, where there are any.

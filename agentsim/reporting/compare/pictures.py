@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
+from agentsim.palette import ACCENT, MAIN
 from agentsim.reporting import words
 from agentsim.reporting.charts import dots, pairs, thousands
 from agentsim.reporting.compare.comparison import Comparison
 from agentsim.reporting.compare.finding import FOUND
-from agentsim.reporting.figures import ACCENT, MAIN, Note, Picture, canvas
+from agentsim.reporting.figures import Note, Picture, canvas
 
 #: Pictures at most.
 _MOST = 6

@@ -3,9 +3,12 @@
 from agentsim.reporting.catalogue import (
     NOTEBOOKS,
     AnomalyParameters,
+    CompareParameters,
+    ExtendParameters,
     LineageParameters,
     Notebook,
     Parameters,
+    QuickstartParameters,
     ScaleParameters,
     TuningParameters,
 )
@@ -17,10 +20,13 @@ from agentsim.reporting.summary import Number, commands, open_run, publish
 __all__ = [
     "NOTEBOOKS",
     "AnomalyParameters",
+    "CompareParameters",
+    "ExtendParameters",
     "LineageParameters",
     "Notebook",
     "Number",
     "Parameters",
+    "QuickstartParameters",
     "ReportError",
     "ReportPaths",
     "ScaleParameters",

@@ -73,6 +73,36 @@ class TuningParameters(Parameters):
     out: str = Field("thresholds.yaml", min_length=1, description="file that is written when you save")
 
 
+class CompareParameters(Parameters):
+    """What a comparison may be given."""
+
+    runs: list[str] = Field(
+        ["data/runs/demo", "data/runs/demo-2"],
+        min_length=1,
+        description="directories of runs, of a sweep's cells or of sweeps; the others are compared with the first",
+    )
+    alert_budget: float = Field(2000.0, gt=0, description="alerts a day that can be dealt with")
+    companion_agents: int = Field(
+        1000,
+        ge=0,
+        description="agents in each of the two runs to learn from, at most; 0 looks for no attacks",
+    )
+
+
+class QuickstartParameters(Parameters):
+    """What the first notebook may be given."""
+
+    agents: int = Field(200, ge=1, description="agents in the small simulation")
+    out: str = Field("", description="directory for its run and its report; a temporary one if empty")
+
+
+class ExtendParameters(Parameters):
+    """What the tutorial on roles and attacks may be given."""
+
+    agents: int = Field(400, ge=150, description="agents in the simulation; at least 150, to learn from")
+    out: str = Field("", description="directory for the classes and the run; a temporary one if empty")
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One notebook of the project.
@@ -105,6 +135,26 @@ NOTEBOOKS = {
             "Which threshold suits us, and what would another one gain and lose?",
             TuningParameters,
             kind="workbook",
+        ),
+        Notebook(
+            "compare",
+            "What differs between runs, and is it more than noise?",
+            CompareParameters,
+            runs="several",
+        ),
+        Notebook(
+            "quickstart",
+            "How does a token server for agents work, from nothing to a revoked tree?",
+            QuickstartParameters,
+            kind="workbook",
+            runs="none",
+        ),
+        Notebook(
+            "extend",
+            "How are a role and an attack of one's own made?",
+            ExtendParameters,
+            kind="workbook",
+            runs="none",
         ),
     )
 }

@@ -55,6 +55,12 @@ class ThresholdReport:
         """Recall over attacks of all kinds."""
         return share(self.found, self.attacks)
 
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.risk.thresholds.display import report_html
+
+        return report_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """As plain values; what cannot be told is None."""
         return {

@@ -11,7 +11,7 @@ come again and again, so everything here is cached by text.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentsim.server.errors import InvalidScope
 
@@ -25,27 +25,46 @@ LONGEST_MEMBER = 256
 LONGEST_SET = 16_384
 #: The most scopes that tools and resources may make together.
 MOST_PRODUCTS = 10_000
-#: Of long texts only a few are remembered, and of very long ones none: else whoever asks for ever other scopes would
-#: fill the memory with them.
-_SHORT, _LONG = 4_096, 65_536
-_CACHE_OF_LONG = 256
+#: Bytes, roughly, that all caches may hold together: a few short names make five megabytes of scopes, and whoever asks for
+#: ever others would fill the memory with them.
+_MOST_HELD = 128 * 1024 * 1024
+#: Bytes of a member that is held by itself.
+_WEIGHT = 80
 
-_Made = TypeVar("_Made")
-
-
-def _remembered(make: Callable[..., _Made]) -> Callable[..., _Made]:
-    """What was made of texts before, as far as their length allows."""
-    of_short, of_long = lru_cache(_CACHE)(make), lru_cache(_CACHE_OF_LONG)(make)
-
-    @wraps(make)
-    def made(*texts: str) -> _Made:
-        size = sum(map(len, texts))
-        return (of_short if size <= _SHORT else of_long if size <= _LONG else make)(*texts)
-
-    return made
+_Made = TypeVar("_Made", str, tuple[str, ...], frozenset[str])
 
 
-@lru_cache(_CACHE)
+class _Remembered:
+    """All caches of this module, forgotten together once they hold too much. Only what is new is weighed."""
+
+    def __init__(self) -> None:
+        self._caches: list[Any] = []
+        self._held = 0
+
+    def __call__(self, make: Callable[..., _Made]) -> Callable[..., _Made]:
+        @lru_cache(_CACHE)
+        @wraps(make)
+        def made(*texts: Any) -> _Made:
+            result = make(*texts)
+            self._weigh(texts)
+            self._weigh((result,))
+            return result
+
+        self._caches.append(made)
+        return made
+
+    def _weigh(self, texts: Iterable[Any]) -> None:
+        self._held += sum(len(text) if isinstance(text, str) else _WEIGHT * len(text) for text in texts)
+        if self._held > _MOST_HELD:
+            self._held = 0
+            for cache in self._caches:
+                cache.cache_clear()
+
+
+_remembered = _Remembered()
+
+
+@_remembered
 def canonical_scope(text: str) -> str:
     """Check a space-delimited scope string and return its canonical text.
 
@@ -85,6 +104,7 @@ def members(text: str) -> tuple[str, ...]:
     return tuple(text.split(" ")) if text else ()
 
 
+@_remembered
 def product(tools: str, resources: str) -> str:
     """Each tool with each resource, as the canonical text of a scope.
 
@@ -93,27 +113,14 @@ def product(tools: str, resources: str) -> str:
     InvalidScope
         With reason ``malformed_scope``, where they are too many.
     """
-    many, others = len(members(tools)), len(members(resources))
-    if many * others > MOST_PRODUCTS:
+    count = len(members(tools)) * len(members(resources))
+    if count > MOST_PRODUCTS:
         raise InvalidScope(
-            "malformed_scope",
-            "too many tools with too many resources",
-            asked=many * others,
-            allowed=MOST_PRODUCTS,
+            "malformed_scope", "too many tools with too many resources", asked=count, allowed=MOST_PRODUCTS
         )
-    # A few short names make a text that is many times as long as they are.
-    size = len(tools) * others + len(resources) * many
-    make = _short_product if size <= _SHORT else _long_product if size <= _LONG else _product
-    return make(tools, resources)
-
-
-def _product(tools: str, resources: str) -> str:
     return " ".join(
         sorted(f"{tool}:{resource}" for tool in members(tools) for resource in members(resources))
     )
-
-
-_short_product, _long_product = lru_cache(_CACHE)(_product), lru_cache(_CACHE_OF_LONG)(_product)
 
 
 @_remembered
@@ -170,12 +177,12 @@ def _contained(member: str, granted: frozenset[str]) -> bool:
     return True
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _canonical_tools(names: tuple[str, ...]) -> str:
     return _canonical(names, _check_tool)
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _canonical_resources(names: tuple[str, ...]) -> str:
     return _canonical(names, _check_resource)
 

@@ -41,10 +41,11 @@ class SettingsError(UserError):
         self.source = source
         self.faults = tuple(faults)
         count = len(self.faults)
+        told = _shortened(str(source))
         if count == 1:
-            text = f"{source}: {self.faults[0]}"
+            text = f"{told}: {self.faults[0]}"
         else:
-            text = "\n  ".join([f"{source}: {count} faults", *map(str, self.faults)])
+            text = "\n  ".join([f"{told}: {count} faults", *map(str, self.faults)])
         super().__init__(text)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -55,7 +55,7 @@ def scenario(name: str) -> Any:
     return held
 
 
-SCENARIOS = [scenario(name) for name in ("demo", "attacks", "roles")]
+SCENARIOS = [scenario(name) for name in ("demo", "attacks", "organisation")]
 READERS: dict[str, tuple[Callable[[Path], Any], list[Any]]] = {
     "scenario": (load_scenario, SCENARIOS),
     "policy": (load_policy, [sound("policies/default.yaml")]),

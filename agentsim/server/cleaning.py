@@ -117,7 +117,8 @@ class Cleaner:
                 gone += self._remove_passed_marks(connection, done, now - LEAST_KEEP_US, left)
             else:
                 gone = []
-            done.more = done.more or done.total >= limit
+            # Codes were kept for the sake of grants that have gone now.
+            done.more = done.more or done.total >= limit or TOKENS.name in done.removed
         for kind, key, revocation_id in gone:
             marks.forget(kind, key, revocation_id)
         return done

@@ -37,7 +37,7 @@ _NEWEST = select(CHECKPOINTS).join(
     _newest, (CHECKPOINTS.c.chain == _newest.c.chain) & (CHECKPOINTS.c.length == _newest.c.length)
 )
 #: On the condition that nobody has signed it anew meanwhile.
-_RENEW = (
+RENEW = (
     update(CHECKPOINTS)
     .where(CHECKPOINTS.c.chain == bindparam("of"), CHECKPOINTS.c.length == bindparam("at_length"))
     .where(CHECKPOINTS.c.jws == bindparam("before"))
@@ -175,7 +175,7 @@ class Notary:
         for head in heads:
             last = newest.get(head.chain)
             if self._is_due(head, last, now, closing=closing):
-                made.append(_row(of_head(head, self._issuer, now), keys.signing))
+                made.append(as_row(of_head(head, self._issuer, now), keys.signing))
             elif last is not None and last.kid != keys.signing.kid:
                 renewed += self._renewed(last, now)
         if made or renewed:
@@ -184,7 +184,7 @@ class Notary:
                 for row in made:
                     connection.execute(CHECKPOINTS.insert(), row)
                 for row in renewed:
-                    connection.execute(_RENEW, row)
+                    connection.execute(RENEW, row)
         return len(made) + len(renewed)
 
     def _is_due(self, head: Head, last: Row[Any] | None, now: int, *, closing: bool) -> bool:
@@ -206,7 +206,7 @@ class Notary:
         if key.kid not in {retired.key.kid for retired in keys.retired}:
             return
         head = Head(found.chain, found.log_id, found.row_hash, found.length)
-        row = _row(of_head(head, self._issuer, now, truncated=found.truncated), keys.signing)
+        row = as_row(of_head(head, self._issuer, now, truncated=found.truncated), keys.signing)
         yield renewal(last.jws, row)
 
 
@@ -226,7 +226,8 @@ def renewal(before: str, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(checkpoint: Checkpoint, key: SigningKey) -> dict[str, Any]:
+def as_row(checkpoint: Checkpoint, key: SigningKey) -> dict[str, Any]:
+    """A checkpoint's row, signed by a key."""
     return {
         "chain": checkpoint.chain,
         "length": checkpoint.length,

@@ -102,6 +102,11 @@ class Gatherer:
         # The writer may have nothing else to wake up for.
         self._queue.put([])
 
+    @property
+    def cleaning(self) -> bool:
+        """Whether a clean-up is under way."""
+        return self._keep_us is not None
+
     async def stop(self) -> None:
         """Answer what waits, then end the writer thread."""
         while self._lanes.waiting:

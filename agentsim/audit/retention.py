@@ -89,7 +89,7 @@ def truncate(
 def _sign_base(store: Store, chain: int, proven: int, keyring: KeyRing, before: int, now: int) -> Head | None:
     """The head up to which a chain's rows may go, signed as such; None where there is none."""
     with store.transaction() as connection:
-        asked = {"of": chain, "before": first_id(before), "proven": proven}
+        asked = {"of": chain, "before": first_id(min(before, now)), "proven": proven}
         row = connection.execute(_LAST_BEFORE, asked).one_or_none()
         if row is None:
             return None

@@ -12,6 +12,8 @@ from typing import Any
 from agentsim.server.credentials import client_name
 
 SCHEMA_VERSION = "1.7.0"
+# Looked up once: it is read from files each time.
+_PRODUCT = {"name": "agentsim", "vendor_name": "agentsim", "version": version("agentsim")}
 _API, _AUTHENTICATION = (
     (6, "Application Activity", 6003, "API Activity"),
     (
@@ -85,7 +87,7 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
         "message": f"{row['event_type']} {row['status']}",
         "metadata": {
             "version": SCHEMA_VERSION,
-            "product": {"name": "agentsim", "vendor_name": "agentsim", "version": version("agentsim")},
+            "product": _PRODUCT,
             "uid": row["log_id"],
             "log_name": "task_audit_log",
         },

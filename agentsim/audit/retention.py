@@ -18,6 +18,7 @@ from agentsim.errors import UserError
 from agentsim.server import KeyRing, Store
 from agentsim.server.audit import Head
 from agentsim.server.checkpoints import RENEW, as_row, of_head, read, renewal
+from agentsim.server.clock import SECOND
 from agentsim.server.ids import first_id
 from agentsim.server.statements import AUDIT, CHECKPOINTS
 
@@ -89,7 +90,7 @@ def truncate(
 def _sign_base(store: Store, chain: int, proven: int, keyring: KeyRing, before: int, now: int) -> Head | None:
     """The head up to which a chain's rows may go, signed as such; None where there is none."""
     with store.transaction() as connection:
-        asked = {"of": chain, "before": first_id(min(before, now)), "proven": proven}
+        asked = {"of": chain, "before": first_id(min(before, now + SECOND)), "proven": proven}
         row = connection.execute(_LAST_BEFORE, asked).one_or_none()
         if row is None:
             return None

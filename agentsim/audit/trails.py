@@ -101,9 +101,15 @@ class DatabaseTrail:
     def rows(self) -> Iterator[list[Row]]:
         """As :class:`Trail` has it: by their ids."""
         after = -1
-        while page := self._connection.execute(_NEXT_ROWS, {"after": after, "most": PAGE}).all():
-            yield [tuple(row) for row in page]
-            after = page[-1].log_id
+        while page := self._page(after):
+            yield page
+            after = page[-1][LOG_ID]
+
+    def _page(self, after: int) -> list[Row]:
+        # The driver's own tuples: rows of SQLAlchemy's cost as much again.
+        with self._connection.execute(_NEXT_ROWS, {"after": after, "most": PAGE}) as result:
+            cursor = result.cursor
+            return [] if cursor is None else list(cursor.fetchall())
 
 
 @contextmanager

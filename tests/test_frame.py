@@ -27,12 +27,23 @@ MAY_IMPORT = {
     "server": set(),
     "settings": {"server", "errors", "inputs"},
     "resources": {"server"},
+    "audit": {"server", *FOUNDATIONS},
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": {"palette", *FOUNDATIONS},
     "risk": {"server", "settings", *FOUNDATIONS},
     "experiments": {"server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"palette", "lineage", "risk", "experiments", *FOUNDATIONS},
-    "cli": {"server", "settings", "simulation", "lineage", "risk", "experiments", "reporting", *FOUNDATIONS},
+    "cli": {
+        "audit",
+        "server",
+        "settings",
+        "simulation",
+        "lineage",
+        "risk",
+        "experiments",
+        "reporting",
+        *FOUNDATIONS,
+    },
 }
 MODULES = sorted((ROOT / "agentsim").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -117,7 +117,7 @@ def reauthorize(
     """Let a grant be used again that was held because a use of it was found strange; it is not held another time."""
     from agentsim.server import Admin, Noted, OAuthError, Reauthorize, Server
 
-    with _store(db) as store:
+    with open_store(db) as store:
         server = Server(store, writer=store.claim_writer())
         operation = Reauthorize(by=Admin("admin", everywhere=True), grant_id=grant)
         try:
@@ -148,12 +148,13 @@ def _look(db: str, ask: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
 def _overview(db: str) -> Iterator[Overview]:
     from agentsim.server.overview import Overview
 
-    with _store(db) as store:
+    with open_store(db) as store:
         yield Overview(store)
 
 
 @contextmanager
-def _store(db: str) -> Iterator[Store]:
+def open_store(db: str) -> Iterator[Store]:
+    """A served database, which is there already and of this program's tables."""
     from agentsim.server.migrations import check
 
     file = sqlite_file(db)

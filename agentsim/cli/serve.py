@@ -73,17 +73,26 @@ def serve(
     alg: Annotated[
         str, typer.Option(metavar="ALG", help="Algorithm of a key that is made: EdDSA, ES256 or RS256.")
     ] = "EdDSA",
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="How long a lineage tree is kept after its end; `forever` removes nothing.",
+        ),
+    ] = "30d",
 ) -> None:
     """Serve the token server over HTTP: OAuth 2, found through its metadata.
 
     The administrator's bearer token comes from AGENTSIM_ADMIN_TOKEN; without it one is made at the first start and
     printed once. With `--thresholds`, uses are judged while they are verified: what is found strange is refused, and its grant
-    held or ended. Ctrl-C answers what has been asked and ends.
+    held or ended. What is long over is removed in small steps, and heads of the audit trail are signed. Ctrl-C answers what has
+    been asked and ends.
     """
     from agentsim.server.http import serving
 
     _check_workers(db, workers)
     _check_issuer(issuer, host)
+    keep_us = None if keep == "forever" else keep_time(keep)
     source = _policy_source(policy)
     watch = _watch(thresholds)
     # Before anything is made: a token that is told only once must not be made for a server that cannot start.
@@ -100,6 +109,7 @@ def serve(
             admin_token_hash=token_hash,
             workers=workers,
             watch=watch,
+            keep_us=keep_us,
         )
         _announce(settings, address, fresh, thresholds)
         serving.serve(settings, bound)
@@ -165,6 +175,26 @@ def open_database(url: str, prepare: Callable[[str], None]) -> Store:
     except (ValueError, DBAPIError) as exc:
         reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
         raise UserError(f"--db {without_password(url)}: {reason}") from None
+
+
+def keep_time(text: str) -> int:
+    """How long trees are kept, microseconds.
+
+    Raises
+    ------
+    UserError
+        If it is no duration, or shorter than what was announced is believed.
+    """
+    from agentsim.server.cleaning import LEAST_KEEP_US
+    from agentsim.settings.durations import parse_duration
+
+    try:
+        found = parse_duration(text)
+    except ValueError as exc:
+        raise UserError(f"--keep: {exc}") from None
+    if found < LEAST_KEEP_US:
+        raise UserError(f"--keep {text}: an hour at least, for which status lists may be believed")
+    return found
 
 
 def sqlite_file(url: str) -> Path | None:

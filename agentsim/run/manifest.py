@@ -39,6 +39,9 @@ class TenantEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
     audit_head: str
     audit_rows: int
+    #: The head once more, signed by the tenant's server (a JWS), and the public key (a JWK); None where no server played.
+    audit_checkpoint: str | None = None
+    audit_key: dict[str, str] | None = None
     #: Last simulated microsecond.
     end: int
     counts: dict[str, int] = Field(default_factory=dict)

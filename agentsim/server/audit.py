@@ -23,10 +23,11 @@ ABOUT = ("client_id", "token_id", "grant_id", "parent_grant_id", "root_grant_id"
 
 def row_digest(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous row's hash and this row's other columns as a JSON array (bytes as hex)."""
-    return _digest(previous, _values(row))
+    return link(previous, _values(row))
 
 
-def _digest(previous: bytes, values: tuple[Any, ...]) -> bytes:
+def link(previous: bytes, values: tuple[Any, ...]) -> bytes:
+    """As :func:`row_digest`, of the values of :data:`COLUMNS` in their order."""
     if values[_PRESENTED] is not None:
         values = (*values[:_PRESENTED], values[_PRESENTED].hex(), *values[_PRESENTED + 1 :])
     return hashlib.sha256(previous + orjson.dumps(values)).digest()
@@ -93,7 +94,7 @@ class Trail:
             entry.source_ip,
             orjson.dumps(entry.details).decode(),
         )
-        head.row_hash = _digest(head.row_hash, values)
+        head.row_hash = link(head.row_hash, values)
         head.log_id = values[0]
         head.length += 1
         self.rows.append((*values, head.row_hash))

@@ -19,6 +19,7 @@ from agentsim.server.answers import Answer, Noted
 from agentsim.server.audit import Head, Trail
 from agentsim.server.batch import Batch
 from agentsim.server.claims import Claims
+from agentsim.server.cleaning import Cleaned, Cleaner
 from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.closure import Closed, Closure, Filler, read_closure
 from agentsim.server.credentials import Secrets, SystemSecrets
@@ -87,11 +88,12 @@ class Server:
         self._marks = MarkIndex()
         self._marks_read = 0
         self._filler = Filler(self.store, self._ids)
+        self._cleaner = Cleaner(self.store)
         self._buckets = Buckets(sharers)
         #: The clients that it has met lately.
         self.acquaintances = Acquaintances()
         self._lock = Lock()
-        #: Nanoseconds spent so far, by stage: ``load``, ``write``, ``fill`` and each operation's decision.
+        #: Nanoseconds spent so far, by stage: ``load``, ``write``, ``fill``, ``clean`` and each operation's decision.
         self.spent: Counter[str] = Counter()
 
     def execute(
@@ -146,6 +148,34 @@ class Server:
         """Whether rows wait to be filled in by this server; not while another one is found doing so."""
         with self._lock:
             return self._filler.pending(self._clock.now() if at is None else at)
+
+    def clean(self, keep_us: int, limit: int = 1_000, at: int | None = None) -> Cleaned:
+        """Remove what is long over: one bounded transaction; call again while it says that there may be more.
+
+        Parameters
+        ----------
+        keep_us : how long a tree is kept after the absolute expiry of its root, an hour at least.
+        limit : how many rows go at most, about.
+        """
+        with self._lock:
+            began = perf_counter_ns()
+            now = self._clock.now() if at is None else at
+            with self.store.reading() as connection:
+                self._read_marks(connection, exclusive=False)
+            cleaned = self._undisturbed(lambda: self._cleaner.step(self._marks, keep_us, limit, now))
+            self._spend("clean", began)
+        return cleaned
+
+    @property
+    def chain(self) -> int:
+        """The audit chain that it writes."""
+        return self._writer
+
+    def head(self) -> Head:
+        """The end of its audit chain, as it knows it itself: the last row that it has committed."""
+        with self._lock:
+            head = self._head = self._take_head()
+            return Head(head.chain, head.log_id, head.row_hash, head.length)
 
     def due(self) -> list[Action]:
         """What the matcher wants done since the last call, in the order of the uses; their grants are held already."""

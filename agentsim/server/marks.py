@@ -42,6 +42,13 @@ class MarkIndex:
         standing = self.by_kind[row["kind"]].get(row["key"])
         return standing is not None and standing[0] == row["revocation_id"]
 
+    def forget(self, kind: str, key: int, revocation_id: int) -> None:
+        """A mark has gone that can end nothing any more; a newer one on the same key stands."""
+        marks = self.by_kind[kind]
+        if key in marks and marks[key][0] == revocation_id:
+            del marks[key]
+        self.closed.pop(revocation_id, None)
+
     def ended_by(self, lineage: Lineage, owner: str, principal: str) -> int | None:
         """The revocation that ended a grant, or None while it is active."""
         grants, tasks, clients = self.by_kind["grant"], self.by_kind["task"], self.by_kind["client"]

@@ -84,6 +84,13 @@ class IssuedToken(Base):
             sqlite_where=text("status_index IS NOT NULL"),
             postgresql_where=text("status_index IS NOT NULL"),
         ),
+        # A root ends last in its tree: what a clean-up may remove.
+        Index(
+            "ix_issued_tokens_end",
+            "grant_expires_at",
+            sqlite_where=text("token_id = root_grant_id"),
+            postgresql_where=text("token_id = root_grant_id"),
+        ),
         {"postgresql_with": {"fillfactor": 50}},
     )
 
@@ -225,6 +232,7 @@ class UsedAssertion(Base):
     """A client assertion that has been used, once (RFC 7523 section 3, ``jti``); of no use after its expiry."""
 
     __tablename__ = "used_assertions"
+    __table_args__ = (Index("ix_used_assertions_expiry", "expires_at"),)
 
     #: SHA-256 of the client and the assertion's ``jti``.
     assertion_key: Mapped[bytes] = mapped_column(primary_key=True)
@@ -278,7 +286,7 @@ class SessionRow(Base):
     """A person who is signed in."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_account", "account"),)
+    __table_args__ = (Index("ix_sessions_account", "account"), Index("ix_sessions_expiry", "expires_at"))
 
     #: SHA-256 of the cookie's value.
     session_hash: Mapped[bytes] = mapped_column(primary_key=True)
@@ -326,3 +334,22 @@ class AuditChain(Base):
     log_id: Mapped[int]
     row_hash: Mapped[bytes]
     length: Mapped[int]
+
+
+class AuditCheckpoint(Base):
+    """The head of an audit chain as it was, signed by the server (:mod:`agentsim.server.checkpoints`)."""
+
+    __tablename__ = "audit_checkpoints"
+
+    chain: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: Rows of the chain so far.
+    length: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    log_id: Mapped[int]
+    row_hash: Mapped[bytes]
+    signed_at: Mapped[int]
+    #: Thumbprint of the key that signed.
+    kid: Mapped[str]
+    #: Whether the rows up to this one have been removed on purpose.
+    truncated: Mapped[bool]
+    #: What is signed, and the only thing to be believed: the columns beside it are there to be looked up by.
+    jws: Mapped[str]

@@ -9,6 +9,7 @@ from agentsim.server.databases import Database
 from agentsim.server.schema import (
     Agent,
     AuditChain,
+    AuditCheckpoint,
     AuditRow,
     AuthorizationCode,
     Base,
@@ -32,6 +33,7 @@ AGENTS, TOKENS, AUDIT = table(Agent), table(IssuedToken), table(AuditRow)
 MARKS, STATES, CHAINS = table(RevocationMark), table(GrantStateRow), table(AuditChain)
 ASSERTIONS, BUDGETS = table(UsedAssertion), table(BudgetRow)
 CODES = table(AuthorizationCode)
+CHECKPOINTS = table(AuditCheckpoint)
 ENDED_TASKS = table(EndedTasks)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RootTransaction, Table, select
+from sqlalchemy import ColumnElement, Connection, RootTransaction, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from agentsim.server.audit import Head, Trail
@@ -128,6 +128,15 @@ class Store:
             return
         with self.engine.connect().execution_options(reading=True) as connection, connection.begin():
             yield connection
+
+    @property
+    def place(self) -> ColumnElement[int]:
+        """Where a mark stands in the order of commits, as a column of ``revocations``."""
+        return self._database.place
+
+    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """The condition that a column is one of the bound ``keys``."""
+        return self._database.among(column)
 
     def ping(self) -> None:
         """Ask the database for nothing: an error says that it cannot be reached."""

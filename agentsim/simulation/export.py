@@ -11,8 +11,10 @@ import pyarrow as pa
 from sqlalchemy import Connection, Select, Table, select
 
 from agentsim.run import PartWriter, TenantEntry
+from agentsim.server import Server
+from agentsim.server.checkpoints import of_head, sign
 from agentsim.server.schema import Agent, AuditRow, IssuedToken, RevocationMark
-from agentsim.server.store import Store, table
+from agentsim.server.store import table
 from agentsim.tables import SCHEMAS, make_table
 
 #: Rows of one file; above DuckDB's row group, and about 60 MB of audit rows in memory.
@@ -34,11 +36,13 @@ class TenantExport:
 
     Parameters
     ----------
+    server : whose key signs where the audit chain ends.
     tenant : its number, which is its audit chain's, too.
     """
 
-    def __init__(self, store: Store, writer: PartWriter, tenant: int) -> None:
-        self._store = store
+    def __init__(self, server: Server, writer: PartWriter, tenant: int) -> None:
+        self._server = server
+        self._store = server.store
         self._writer = writer
         self._tenant = tenant
         #: Audit rows written so far, and the last of them.
@@ -61,9 +65,12 @@ class TenantExport:
         while self._written < head.length:
             self._write_trail()
         counts = {name: self._write_table(name) for name in _SOURCES}
+        key = self._server.keyring.keys.signing
         return TenantEntry(
             audit_head=head.row_hash.hex(),
             audit_rows=head.length,
+            audit_checkpoint=sign(of_head(head, self._server.policy.issuer, end), key),
+            audit_key=key.public_jwk(),
             end=end,
             counts=counts | {"audit": self._written} | extra,
         )

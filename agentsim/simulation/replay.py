@@ -124,7 +124,7 @@ def _play(traces: Path, read: Traces, writer: RunWriter, batch_size: int, progre
             for count in stage.perform(play.intended(), play):
                 windows += 1
                 bar.update(count)
-        entry = TenantExport(server.store, writer, 0).finish(_START + windows * _WINDOW, {})
+        entry = TenantExport(server, writer, 0).finish(_START + windows * _WINDOW, {})
         writer.write("labels", 0, play.labels())
         writer.write("windows", 0, log.table())
     writer.finish_tenant(0, entry)

@@ -100,7 +100,7 @@ class TenantWork:
                 pace=_pace(scenario),
                 closing=None if self.watch is None else response,
             )
-            export = TenantExport(server.store, writer, tenant)
+            export = TenantExport(server, writer, tenant)
             windows, done = 0, 0
             progress.stage = "play"
             for count in stage.perform(play.intended(scenario.start_us, span), play):

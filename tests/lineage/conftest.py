@@ -133,7 +133,7 @@ class Story:
         )
 
     def write(self, writer: RunWriter) -> None:
-        entry = TenantExport(self.server.store, writer, self.tenant).finish(self.clock.now(), {})
+        entry = TenantExport(self.server, writer, self.tenant).finish(self.clock.now(), {})
         writer.finish_tenant(self.tenant, entry)
         writer.write("labels", self.tenant, pa.Table.from_pylist(self.labels, schema=SCHEMAS["labels"]))
 

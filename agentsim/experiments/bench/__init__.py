@@ -2,6 +2,7 @@
 
 from agentsim.experiments.bench.budgets import BudgetsResult, bench_budgets
 from agentsim.experiments.bench.cascade import Cascade, bench_cascade
+from agentsim.experiments.bench.cleanup import Cleanup, bench_cleanup
 from agentsim.experiments.bench.core import CoreFigures, CoreResult, bench_core
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Spread
@@ -14,6 +15,7 @@ __all__ = [
     "BenchError",
     "BudgetsResult",
     "Cascade",
+    "Cleanup",
     "CoreFigures",
     "CoreResult",
     "Figures",
@@ -24,6 +26,7 @@ __all__ = [
     "Stored",
     "bench_budgets",
     "bench_cascade",
+    "bench_cleanup",
     "bench_core",
     "bench_http",
     "bench_isolation",

@@ -130,7 +130,7 @@ def _cascade(url: str, shape: str, grants: int, usual_seconds: float, progress: 
     with closing(Store(url)) as store:
         tree = plant(store, policy, keyring, agents, shape=shape, grants=grants, progress=progress)
     # Opened anew: what planting has left in the log, SQLite has put in its place by then.
-    with closing(Server(Store(url), policy=policy, keyring=keyring)) as server, _as_served():
+    with closing(Server(Store(url), policy=policy, keyring=keyring)) as server, as_served():
         beside = neighbours(server, agents)
         return asyncio.run(_Trial(server, tree, beside).run(usual_seconds))
 
@@ -204,7 +204,7 @@ class _Trial:
 
 
 @contextmanager
-def _as_served() -> Iterator[None]:
+def as_served() -> Iterator[None]:
     """As in a process that serves: threads take turns quickly, and the collector does not look."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)

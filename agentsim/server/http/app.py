@@ -16,6 +16,7 @@ from starlette.routing import Match, Route
 
 from agentsim.server.accounts import Accounts
 from agentsim.server.announcements import Announcer
+from agentsim.server.checkpoints import Notary
 from agentsim.server.clock import Clock, SystemClock
 from agentsim.server.core import Server
 from agentsim.server.errors import OAuthError
@@ -32,6 +33,7 @@ from agentsim.server.http.openapi import describe
 from agentsim.server.http.pages.routes import page_routes
 from agentsim.server.http.reload import PolicySource, PolicyWatch
 from agentsim.server.http.responses import Manner, json_response
+from agentsim.server.http.upkeep import Upkeep
 from agentsim.server.operations import Operation
 from agentsim.server.overview import Overview
 from agentsim.server.watch import Watcher
@@ -49,6 +51,7 @@ def make_app(
     *,
     policy_source: PolicySource | None = None,
     watcher: Watcher | None = None,
+    keep_us: int | None = None,
     clock: Clock | None = None,
     log: AccessLog | None = None,
 ) -> Starlette:
@@ -62,6 +65,7 @@ def make_app(
     admin_token_hash : SHA-256 of the administrator's bearer token.
     policy_source : where the rules come from, and are read again when they change.
     watcher : follows what is decided; what it and the server's matcher ask for is carried out at each tick.
+    keep_us : how long trees are kept after their end; None: for ever.
     clock, log : time for views and log lines, and where those go; by default the system's and standard error.
     """
     ticking = clock or SystemClock()
@@ -82,7 +86,9 @@ def make_app(
         )
         watch = None if policy_source is None else PolicyWatch(policy_source, server)
         follower = _follower(server, watcher, ticking.now())
-        ticker = asyncio.create_task(_tick(context, access_log, watch, follower, ticking))
+        notary = Notary(server.store, server.keyring, issuer, ticking, server.chain)
+        upkeep = Upkeep(server, notary, context.gatherer, keep_us)
+        ticker = asyncio.create_task(_tick(context, access_log, watch, follower, upkeep, ticking))
         # What is there now stays: the collector need not go through it again and again.
         gc.collect()
         gc.freeze()
@@ -92,6 +98,7 @@ def make_app(
             ticker.cancel()
             await _write_down(context, access_log)
             await context.gatherer.stop()
+            await upkeep.close()
             await asyncio.to_thread(server.close)
 
     return Starlette(
@@ -135,7 +142,12 @@ def _follower(server: Server, watcher: Watcher | None, now: int) -> Follower | N
 
 
 async def _tick(
-    context: Context, log: AccessLog, watch: PolicyWatch | None, follower: Follower | None, clock: Clock
+    context: Context,
+    log: AccessLog,
+    watch: PolicyWatch | None,
+    follower: Follower | None,
+    upkeep: Upkeep,
+    clock: Clock,
 ) -> None:
     while True:
         if watch is not None:
@@ -144,6 +156,7 @@ async def _tick(
         # Another worker may have rotated: sign with its key, too.
         context.server.keyring.reload()
         await _write_down(context, log)
+        await upkeep.look()
         if follower is not None:
             await asyncio.to_thread(_follow, follower, clock.now())
 

@@ -29,6 +29,9 @@ from agentsim.server.store import ConflictError
 _FILL_PAUSE = 0.0002
 #: How long it waits at most while budgets are open, in seconds: clocks may be set.
 _LONGEST_REST = 1.0
+#: A clean-up has all the time in the world: its steps are smaller than a fill's, and it rests between two, in seconds.
+_CLEANING = (0.5, 0.001, 0.01, 0.1)
+_CLEAN_PAUSE = 0.005
 
 _log = logging.getLogger("agentsim.serve")
 _Result = Answer | OAuthError
@@ -49,7 +52,9 @@ class Gatherer:
         self._lanes = Lanes()
         self._writing = self._watching = self._filling = False
         self._seen = 0
-        self._pace = Pace()
+        self._pace, self._cleaning_pace = Pace(), Pace(*_CLEANING)
+        #: How long trees are kept, while there is something to clean up.
+        self._keep_us: int | None = None
         self._thread = Thread(target=self._run, name="writer")
         self._thread.start()
 
@@ -91,6 +96,17 @@ class Gatherer:
         assert isinstance(result, answer)
         return result
 
+    def clean(self, keep_us: int) -> None:
+        """Remove what is long over, a step now and then, until nothing is left of it; trees are kept for so long."""
+        self._keep_us = keep_us
+        # The writer may have nothing else to wake up for.
+        self._queue.put([])
+
+    @property
+    def cleaning(self) -> bool:
+        """Whether a clean-up is under way."""
+        return self._keep_us is not None
+
     async def stop(self) -> None:
         """Answer what waits, then end the writer thread."""
         while self._lanes.waiting:
@@ -118,20 +134,25 @@ class Gatherer:
             try:
                 works = self._queue.get(timeout=self._patience())
             except Empty:
-                if self._server.pending():
-                    self._fill()
+                self._work_beside()
                 continue
             if works is None:
                 return
+            if not works:
+                continue
             self._execute(works)
-            self._filling = self._server.pending()
-            if self._filling and self._pace.is_due(waiting=bool(self._lanes)):
-                self._fill()
+            pending = self._server.pending()
+            self._filling = pending or self._keep_us is not None
+            pace = self._pace if pending else self._cleaning_pace
+            if self._filling and pace.is_due(waiting=bool(self._lanes)):
+                self._work_beside()
 
     def _patience(self) -> float | None:
         """How long to look out for requests, in seconds, before there is something to fill in."""
         if self._server.pending():
             return _FILL_PAUSE
+        if self._keep_us is not None:
+            return _CLEAN_PAUSE
         rest = self._server.rest()
         return None if rest is None else min(max(rest, _FILL_PAUSE), _LONGEST_REST)
 
@@ -151,10 +172,29 @@ class Gatherer:
             _log.exception("a batch failed")
             self._tell([(work.future, exc) for work in works])
             return
-        self._pace.note_batch(perf_counter() - began, filling=self._filling)
+        for pace in (self._pace, self._cleaning_pace):
+            pace.note_batch(perf_counter() - began, filling=self._filling)
         _count(operations, results)
         answers = iter(results)
         self._tell([(work.future, list(islice(answers, len(work.operations)))) for work in works])
+
+    def _work_beside(self) -> None:
+        """A step of what nobody waits for: the fill first, since nothing is removed while one is under way."""
+        if self._server.pending():
+            self._fill()
+        elif self._keep_us is not None:
+            self._clean(self._keep_us)
+
+    def _clean(self, keep_us: int) -> None:
+        began = perf_counter()
+        try:
+            more = self._server.clean(keep_us, self._cleaning_pace.tokens).more
+            self._cleaning_pace.note_step(perf_counter() - began)
+        except (SQLAlchemyError, ConflictError) as exc:
+            _log.error("a clean-up was put off: %s", str(exc).partition("\n")[0])
+            more = False
+        if not more:
+            self._keep_us = None
 
     def _fill(self) -> None:
         began = perf_counter()

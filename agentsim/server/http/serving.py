@@ -53,6 +53,8 @@ class Settings:
     workers: int = 1
     #: What judges and follows; None: nobody does.
     watch: Watch | None = None
+    #: How long trees are kept after their end; None: for ever.
+    keep_us: int | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -121,6 +123,7 @@ def application(settings: Settings) -> Starlette:
         settings.admin_token_hash,
         policy_source=settings.policy_source,
         watcher=watcher,
+        keep_us=settings.keep_us,
     )
 
 

@@ -1,0 +1,1 @@
+"""The audit trail from outside: of a served database or of a Run, verified, exported, and cut off where it is old."""

@@ -1,0 +1,108 @@
+"""Retention: old rows go up to a signed head, and what is left verifies from there on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentsim.audit import retention
+from agentsim.audit.retention import RetentionError, truncate
+from agentsim.server import KeyRing, SigningKey
+from agentsim.server.clock import SECOND
+
+
+def cut(office: Any, before: int, key: SigningKey | None = None) -> Any:
+    ring = KeyRing(key or office.key)
+    return truncate(office.store, office.verify(office.key), ring, before, office.clock.now())
+
+
+def moment(office: Any, place: int) -> int:
+    return int(office.rows()[place]["timestamp"])
+
+
+def test_rows_go_up_to_the_last_signed_head_before_a_moment(make_office: Callable[[], Any]) -> None:
+    office = make_office()
+    for _ in range(3):
+        for chain in (0, 1):
+            office.write(50, chain)
+            office.sign(chain)
+    rows = office.rows()
+    done = cut(office, rows[120]["timestamp"])
+    assert next((each.chain, each.removed, each.last) for each in done) == (0, 100, rows[99]["log_id"])
+    assert office.rows() == rows[100:]
+    report = office.verify(office.key)
+    assert report.found == 0
+    assert [(chain.rows, chain.truncated, chain.proven) for chain in report.chains] == [(50, 100, 150)] * 2
+    # Again, later, and what is written afterwards.
+    office.write(20)
+    office.sign()
+    cut(office, rows[149]["timestamp"] + 10_000 * SECOND)
+    (first, _) = office.verify(office.key).chains
+    assert (first.found, first.rows, first.truncated, first.proven) == (0, 0, 170, 170)
+
+
+def test_nothing_goes_that_no_signed_head_follows(office: Any) -> None:
+    rows = office.rows()
+    assert list(cut(office, rows[99]["timestamp"])) == []
+    assert office.rows() == rows
+
+
+def test_nothing_goes_where_something_is_wrong(office: Any) -> None:
+    office.change(office.rows()[250]["log_id"], status="other")
+    with pytest.raises(RetentionError, match="1 faults are in the audit trail"):
+        cut(office, moment(office, 150))
+    assert len(office.rows()) == 300
+
+
+def test_what_was_cut_short_verifies_and_goes_on(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = office.rows()
+    monkeypatch.setattr(retention, "_TOGETHER", 30)
+
+    def stop(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention.time, "sleep", stop)
+        with pytest.raises(KeyboardInterrupt):
+            cut(office, rows[250]["timestamp"])
+    assert len(office.rows()) == 270
+    (found,) = office.verify(office.key).chains
+    assert (found.found, found.truncated, found.rows) == (0, 200, 100)
+    cut(office, rows[250]["timestamp"])
+    assert office.rows() == rows[200:]
+    assert office.verify(office.key).found == 0
+
+
+def test_a_beginning_that_somebody_else_removed_is_found(office: Any) -> None:
+    rows = office.rows()
+    office.remove(*(row["log_id"] for row in rows[:200]))
+    (found,) = office.verify(office.key).chains
+    assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[200]["log_id"], "removed")]
+
+
+def test_nobody_else_can_say_that_a_beginning_was_removed_on_purpose(office: Any) -> None:
+    rows = office.rows()
+    stranger = SigningKey.from_seed(b"stranger")
+    cut(office, rows[250]["timestamp"], stranger)
+    (found,) = office.verify(office.key).chains
+    assert {fault.kind for fault in found.faults} >= {"checkpoint"}
+    assert found.truncated == 0
+
+
+def test_a_server_goes_on_writing_to_a_chain_that_was_truncated_to_its_head(office: Any) -> None:
+    office.sign()
+    cut(office, office.clock.now() + SECOND)
+    assert office.rows() == []
+    office.write(10)
+    office.sign()
+    (found,) = office.verify(office.key).chains
+    assert (found.found, found.rows, found.proven) == (0, 10, 310)
+
+
+def test_rows_after_the_truncation_are_still_held_against_each_other(office: Any) -> None:
+    rows = office.rows()
+    cut(office, rows[150]["timestamp"])
+    office.remove(rows[100]["log_id"])
+    (found,) = office.verify(office.key).chains
+    assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[101]["log_id"], "removed")]
+    assert found.proven_to == rows[99]["log_id"]

@@ -1,0 +1,226 @@
+"""``agentsim audit`` and ``agentsim clean``: a trail verified, exported and cut off; what is long over removed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from agentsim.cli import main
+from agentsim.server import SigningKey, Store
+from agentsim.server.checkpoints import read
+from agentsim.server.statements import AUDIT, CHECKPOINTS
+from agentsim.simulation import simulate
+from agentsim.simulation.scenario import parse_scenario
+
+SCENARIO = parse_scenario(
+    {
+        "schema": 1,
+        "name": "audit",
+        "seed": 3,
+        "population": {"agents": 60},
+        "tenants": [{"name": "acme", "share": 1}, {"name": "globex", "share": 1}],
+        "workload": {"executor": "constant-arrival-rate", "duration": "5m"},
+    }
+)
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def run(*words: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        return Outcome(int(left.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Run with two tenants."""
+    path = tmp_path_factory.mktemp("played") / "run"
+    simulate(SCENARIO, path)
+    return path
+
+
+@pytest.fixture
+def run(played: Path, tmp_path: Path) -> Path:
+    """A copy that may be changed."""
+    return Path(shutil.copytree(played, tmp_path / "run"))
+
+
+def rewrite(run: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Let the audit rows of tenant 0 be others."""
+    file = run / "audit" / "t0000-00000.parquet"
+    read_table = pq.read_table(file)
+    rows = change(read_table.to_pylist())
+    pq.write_table(pa.Table.from_pylist(rows, schema=read_table.schema), file)
+
+
+def test_a_run_carries_its_signed_heads_and_verifies(call: Callable[..., Outcome], played: Path) -> None:
+    manifest = json.loads((played / "manifest.json").read_text())
+    for tenant, entry in manifest["tenants"].items():
+        signed, key = read(entry["audit_checkpoint"])
+        assert (signed.chain, signed.length) == (int(tenant), entry["audit_rows"])
+        assert (signed.row_hash.hex(), signed.signed_at) == (entry["audit_head"], entry["end"])
+        assert key.public_jwk() == entry["audit_key"]
+    done = call("audit", "verify", played, "--json")
+    told = json.loads(done.out)
+    assert (done.status, told["sound"], len(told["chains"])) == (0, True, 2)
+    assert all(chain["proven"] == chain["rows"] > 0 == chain["unsigned"] for chain in told["chains"])
+
+
+def test_the_same_seed_signs_the_same_bytes(played: Path, tmp_path: Path) -> None:
+    again = simulate(SCENARIO, tmp_path / "again", batch_size=7)
+    first = json.loads((played / "manifest.json").read_text())["tenants"]
+    assert {str(tenant): entry.audit_checkpoint for tenant, entry in again.manifest.tenants.items()} == {
+        tenant: entry["audit_checkpoint"] for tenant, entry in first.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("changed", lambda rows: [*rows[:5], {**rows[5], "status": "other"}, *rows[6:]]),
+        ("removed", lambda rows: [*rows[:4], *rows[5:]]),
+        ("reordered", lambda rows: [*rows[:5], rows[6], rows[5], *rows[7:]]),
+        ("cut off", lambda rows: rows[:6]),
+    ],
+)
+def test_what_was_done_to_a_run_is_named(
+    call: Callable[..., Outcome], run: Path, kind: str, change: Callable[[list[Any]], list[Any]]
+) -> None:
+    named: list[int] = []
+
+    def note(rows: list[Any]) -> list[Any]:
+        named.append(rows[5]["log_id"])
+        return change(rows)
+
+    rewrite(run, note)
+    done = call("audit", "verify", run)
+    assert done.status == 1
+    assert f"{kind}: row {named[0]} of chain 0" in done.out
+    assert "The last row of chain 0 that is still proven: none" in done.out
+
+
+def test_a_key_that_is_not_the_runs_believes_nothing(
+    call: Callable[..., Outcome], played: Path, tmp_path: Path
+) -> None:
+    entry = json.loads((played / "manifest.json").read_text())["tenants"]
+    right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
+    right.write_text(json.dumps({"keys": [each["audit_key"] for each in entry.values()]}))
+    wrong.write_text(json.dumps(SigningKey.from_seed(b"other").public_jwk()))
+    assert call("audit", "verify", played, "--key", right).status == 0
+    done = call("audit", "verify", played, "--key", wrong)
+    assert done.status == 1
+    assert "not among those given" in done.out
+
+
+def test_bad_input_is_one_clear_line(call: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
+    bad, large = tmp_path / "bad.json", tmp_path / "large.json"
+    bad.write_text("[]")
+    large.write_text(" " * (1 << 20) + "{}")
+    for words, told in (
+        (("verify", played, "--key", bad), "not a JWK set"),
+        (("verify", played, "--key", large), "larger than any file of keys"),
+        (("verify", played, "--key", tmp_path / "none"), "No such file"),
+        (("verify", played, "--db", "sqlite:///x"), "not both"),
+        (("verify", tmp_path), "no Run here"),
+        (("verify", "--db", f"sqlite:///{tmp_path}/none"), "no such file"),
+        (("export", played, "-o", tmp_path / "trail.csv"), "--format"),
+        (("export", played, "-o", tmp_path), "--format"),
+        (("truncate", "--before", "soon"), "not a date"),
+        (("truncate", "--before", "2026-01-01", "--keys", tmp_path / "none"), "no such file"),
+    ):
+        done = call("audit", *words)
+        assert done.status == 2, words
+        assert told in done.err
+        assert len(done.err.splitlines()) == 1
+    assert call("clean", "--keep", "5m", "--db", f"sqlite:///{tmp_path}/none").status == 2
+
+
+def test_a_run_whose_file_is_damaged_is_told(call: Callable[..., Outcome], run: Path) -> None:
+    (run / "audit" / "t0000-00000.parquet").write_bytes(b"nothing")
+    done = call("audit", "verify", run)
+    assert (done.status, len(done.err.splitlines())) == (2, 1)
+    assert "cannot be read" in done.err
+
+
+def test_a_run_is_exported(call: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
+    done = call("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
+    told = json.loads(done.out)
+    assert told["rows"] == len((tmp_path / "trail.ocsf.jsonl").read_text().splitlines()) > 0
+
+
+def test_a_served_trail_is_signed_when_its_server_ends(
+    call: Callable[..., Outcome], make_site: Callable[..., Any]
+) -> None:
+    site = make_site()
+    agent = site.agent()
+    site.root(agent)
+    site.close()
+    store = Store(site.database)
+    try:
+        with store.reading() as connection:
+            heads = connection.execute(CHECKPOINTS.select()).all()
+            rows = connection.execute(AUDIT.select()).all()
+    finally:
+        store.close()
+    assert heads[-1].length == len(rows) == 3
+    assert read(heads[-1].jws)[0].issuer == site.issuer
+    done = call("audit", "verify", "--db", site.database, "--json")
+    (chain,) = json.loads(done.out)["chains"]
+    assert (done.status, chain["proven"], chain["unsigned"]) == (0, 3, 0)
+
+
+def test_what_a_served_database_has_kept_too_long_goes(
+    call: Callable[..., Outcome], make_site: Callable[..., Any]
+) -> None:
+    # The site's clock stands in 2023: all that it grants is long over by that of the command.
+    site = make_site()
+    agent = site.agent()
+    site.child(agent, site.root(agent))
+    done = call("clean", "--db", site.database, "--keep", "30d", "--json")
+    assert (done.status, json.loads(done.out)["removed"]["issued_tokens"]) == (0, 2)
+    assert "Nothing is long enough over" in call("clean", "--db", site.database).out
+    # It serves on.
+    assert site.root(agent)["access_token"]
+
+
+def test_a_served_trail_is_truncated_and_verifies_from_there_on(
+    call: Callable[..., Outcome], serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    served = serve()
+    served.root(served.agent())
+    assert served.stop() == 0
+    folder = tmp_path / "data" / "server"
+    named = ("--db", f"sqlite:///{folder / 'agentsim.sqlite'}")
+    keys = folder / "keys.json"
+    assert (
+        json.loads(call("audit", "verify", *named, "--key", keys, "--json").out)["chains"][0]["unsigned"] == 0
+    )
+    told = json.loads(
+        call("audit", "truncate", *named, "--keys", keys, "--before", "2200-01-01", "--json").out
+    )
+    assert told["removed"] == told["chains"][0]["length"] >= 3
+    again = serve()
+    again.agent()
+    # While it serves.
+    done = call("audit", "verify", *named, "--key", keys, "--json")
+    (chain,) = json.loads(done.out)["chains"]
+    assert done.status == 0
+    assert (chain["truncated"], chain["rows"]) == (told["removed"], 2)
+    assert again.stop() == 0
+    (chain,) = json.loads(call("audit", "verify", *named, "--key", keys, "--json").out)["chains"]
+    assert (chain["proven"], chain["unsigned"]) == (told["removed"] + chain["rows"], 0)

@@ -24,7 +24,7 @@ class Rules:
     registration_ttl: int = 200 * SECOND
     depth: int = 3
     fanout: int = 3
-    budget: int | None = 20
+    budget: int | None = 6
     share: float = 0.5
     cost: int = 1
 

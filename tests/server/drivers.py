@@ -202,7 +202,12 @@ def _terms(asked: Issue | IssueChild) -> dict[str, Any]:
 
 def _answer_of(members: dict[str, Any]) -> Answer:
     """What a reply holds, in the words of the other driver."""
-    names = {"access_token": "access", "refresh_token": "refresh", "client_secret": "secret", "budget_left": "left"}
+    names = {
+        "access_token": "access",
+        "refresh_token": "refresh",
+        "client_secret": "secret",
+        "budget_left": "left",
+    }
     return {"reason": None} | {names.get(name, name): value for name, value in members.items()}
 
 

@@ -6,7 +6,7 @@ Which of several reasons it tells is the server's to choose. Times are microseco
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LEVELS = ("minimal", "restricted", "standard", "elevated", "admin")
@@ -27,6 +27,20 @@ class Rules:
     budget: int | None = 6
     share: float = 0.5
     cost: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody asks a grant for; what is None is left to the server."""
+
+    scope: str | None
+    task: str
+    level: str | None = None
+    budget: int | None = None
+
+    @property
+    def members(self) -> frozenset[str]:
+        return frozenset((self.scope or "").split())
 
 
 @dataclass(eq=False, kw_only=True)
@@ -108,49 +122,60 @@ class Model:
         agent.disabled = True
         return self.end_agent(agent)
 
-    def issue(
-        self, agent: Agent, *, scope: str, task: str, principal: str, level: str | None, budget: int | None, now: int
-    ) -> Expected:
-        asked, tools = frozenset(scope.split()), actions(scope.split())
+    def issue(self, agent: Agent, asked: Asked, principal: str, now: int) -> Expected:
         most = self.rules.budget
-        reasons = may_not_ask(agent) | self._bounded(agent, None, asked, task, level)
-        reasons |= {"budget_exceeds_policy"} if None not in (budget, most) and budget > most else set()
+        reasons = may_not_ask(agent) | self._bounded(agent, None, asked)
+        reasons |= (
+            {"budget_exceeds_policy"} if None not in (asked.budget, most) and asked.budget > most else set()
+        )
         if reasons:
             return Expected(reasons)
         grant = Grant(
-            agent=agent, parent=None, task=task, principal=principal, scope=asked, tools=tools,
-            level=level or agent.level, ends_at=whole(now + self.rules.grant_ttl),
-            left=most if budget is None else budget,
-        )  # fmt: skip
-        return self._give(grant, asked, tools, whole(now + self.rules.access_ttl), now)
+            agent=agent,
+            parent=None,
+            task=asked.task,
+            principal=principal,
+            scope=asked.members,
+            tools=actions(asked.members),
+            level=asked.level or agent.level,
+            ends_at=whole(now + self.rules.grant_ttl),
+            left=most if asked.budget is None else asked.budget,
+        )
+        return self._give(grant, whole(now + self.rules.access_ttl), now)
 
-    def exchange(
-        self, agent: Agent, above: Token, *, scope: str | None, task: str, level: str | None, budget: int | None, now: int
-    ) -> Expected:
+    def exchange(self, agent: Agent, above: Token, asked: Asked, now: int) -> Expected:
         """A child; without a scope it takes all that its parent has and its agent may have."""
         parent, left = above.grant, above.grant.left
-        if scope is None:
-            asked, tools = common(above.scope, agent.scope), above.tools & agent.tools
-        else:
-            asked, tools = frozenset(scope.split()), actions(scope.split())
-        reasons = may_not_ask(agent) | self._bounded(agent, above, asked, task, level)
+        tools = actions(asked.members)
+        if asked.scope is None:
+            asked = replace(asked, scope=" ".join(common(above.scope, agent.scope)))
+            tools = above.tools & agent.tools
+        reasons = may_not_ask(agent) | self._bounded(agent, above, asked)
         reasons |= {_OF_PARENTS[reason] for reason in self.inactive(above, now)}
         reasons |= {"not_delegated"} if parent.agent.owner != agent.owner else set()
         reasons |= {"depth_exceeded"} if len([*parent.line()]) > self.rules.depth else set()
         reasons |= {"fanout_exceeded"} if parent.children >= self.rules.fanout else set()
-        reasons |= {"budget_exceeds_parent"} if None not in (budget, left) and budget > left else set()
+        reasons |= (
+            {"budget_exceeds_parent"} if None not in (asked.budget, left) and asked.budget > left else set()
+        )
         if reasons:
             return Expected(reasons)
         parent.children += 1
-        given = int(left * self.rules.share) if left is not None and budget is None else budget
+        given = int(left * self.rules.share) if left is not None and asked.budget is None else asked.budget
         if left is not None:
             parent.left = left - given
         grant = Grant(
-            agent=agent, parent=parent, task=task, principal=parent.principal, scope=asked, tools=tools,
-            level=level or min(agent.level, parent.level, key=LEVELS.index),
-            ends_at=min(whole(now + self.rules.grant_ttl), parent.ends_at), left=given,
-        )  # fmt: skip
-        return self._give(grant, asked, tools, min(whole(now + self.rules.access_ttl), above.expires_at), now)
+            agent=agent,
+            parent=parent,
+            task=asked.task,
+            principal=parent.principal,
+            scope=asked.members,
+            tools=tools,
+            level=asked.level or min(agent.level, parent.level, key=LEVELS.index),
+            ends_at=min(whole(now + self.rules.grant_ttl), parent.ends_at),
+            left=given,
+        )
+        return self._give(grant, min(whole(now + self.rules.access_ttl), above.expires_at), now)
 
     def refresh(self, agent: Agent, old: Token, *, scope: str | None, now: int) -> Expected:
         """Once; whoever comes a second time, if only it is its agent, ends the grant."""
@@ -206,16 +231,17 @@ class Model:
         return self._end(grant for grant in self.grants if grant.agent is agent)
 
     def end_principal(self, owner: str, principal: str) -> Expected:
-        return self._end(grant for grant in self.grants if (grant.agent.owner, grant.principal) == (owner, principal))
+        whose = (owner, principal)
+        return self._end(grant for grant in self.grants if (grant.agent.owner, grant.principal) == whose)
 
     def settle(self, now: int) -> None:
         """What a grant has left that is over goes to the nearest above it that is not."""
         over = [grant for grant in self.grants if self.is_dead(grant) or now >= grant.ends_at]
         for grant in over:
             if grant.left is not None and not grant.given_back:
-                above = next((each for each in grant.line() if each not in over and each.left is not None), None)
-                if above:
-                    above.left += grant.left
+                going_on = [each for each in grant.line() if each not in over and each.left is not None]
+                if going_on:
+                    going_on[0].left += grant.left
                 grant.left, grant.given_back = 0, True
 
     def is_dead(self, grant: Grant) -> bool:
@@ -228,26 +254,24 @@ class Model:
         reasons = {"revoked"} if self.is_dead(token.grant) else set()
         return reasons | ({"expired", "token_malformed"} if now >= token.expires_at else set())
 
-    def _bounded(
-        self, agent: Agent, above: Token | None, asked: frozenset[str], task: str, level: str | None
-    ) -> set[str]:
+    def _bounded(self, agent: Agent, above: Token | None, asked: Asked) -> set[str]:
         """What stands against the terms that are asked for."""
-        reasons = malformed(asked)
-        reasons |= {"task_terminated"} if (agent.owner, task) in self.dead_tasks else set()
+        reasons = malformed(asked.members)
+        reasons |= {"task_terminated"} if (agent.owner, asked.task) in self.dead_tasks else set()
         bounds = [("registration", agent.scope, agent.level)]
         bounds += [("parent", above.scope, above.grant.level)] if above else []
         for name, scope, most in bounds:
-            reasons |= {f"scope_exceeds_{name}"} if not covered(asked, scope) else set()
-            too_high = level is not None and LEVELS.index(level) > LEVELS.index(most)
+            reasons |= {f"scope_exceeds_{name}"} if not covered(asked.members, scope) else set()
+            too_high = asked.level is not None and LEVELS.index(asked.level) > LEVELS.index(most)
             reasons |= {f"level_exceeds_{name}"} if too_high else set()
         return reasons
 
-    def _give(
-        self, grant: Grant, scope: frozenset[str], tools: frozenset[str], expires_at: int, now: int
-    ) -> Expected:
+    def _give(self, grant: Grant, expires_at: int, now: int) -> Expected:
         self.grants.append(grant)
-        token = Token(grant=grant, scope=scope, tools=tools, expires_at=min(expires_at, grant.ends_at))
-        return self._answer(token, now)
+        expires_at = min(expires_at, grant.ends_at)
+        return self._answer(
+            Token(grant=grant, scope=grant.scope, tools=grant.tools, expires_at=expires_at), now
+        )
 
     def _answer(self, token: Token, now: int) -> Expected:
         values = {"scope": " ".join(sorted(token.scope)), "expires_in": (token.expires_at - now) // SECOND}

@@ -5,7 +5,7 @@ SQLite and on PostgreSQL. A story is short here; ``--hypothesis-profile soak`` t
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ from agentsim.server.policy import Budgets
 from agentsim.server.schema import IssuedToken
 from agentsim.server.store import rows_of, table
 from tests.server.drivers import ADMIN, Core, Http
-from tests.server.model import LEVELS, SECOND, Agent, Expected, Model, Rules, covered, may_not_ask
+from tests.server.model import LEVELS, SECOND, Agent, Asked, Expected, Model, Rules, covered, may_not_ask
 
 PROFILES = (
     {"allowed_tools": ["read", "write"], "resource_access": ["a", "b"], "max_scope_level": "standard"},
@@ -58,6 +58,26 @@ RULES = (
 )
 NOW = 1_700_000_000 * SECOND + 250_000
 STEPS = (1, 1, 10, 29, 40, 99, 260)
+
+
+def asking(scopes: Sequence[str], budgets: Sequence[int | None]) -> st.SearchStrategy[Asked]:
+    return st.builds(
+        Asked,
+        scope=st.sampled_from(scopes),
+        task=st.sampled_from(TASKS),
+        level=st.sampled_from((None, None, None, *LEVELS[:3])),
+        budget=st.sampled_from(budgets),
+    )
+
+
+def words_of(asked: Asked) -> dict[str, Any]:
+    """The same in the server's words."""
+    return {
+        "scope": asked.scope,
+        "task_id": asked.task,
+        "scope_level": asked.level,
+        "budget": asked.budget,
+    }
 
 
 def policy_of(rules: Rules) -> dict[str, Any]:
@@ -83,7 +103,6 @@ class Known:
 #: What is named for what is to end.
 ENDS = ("token", "token alone", "refresh token", "token, by an agent", "task", "agent", "principal")
 NUMBERS = st.integers(0, 40)
-LEVELS_ASKED = st.sampled_from((None, None, None, *LEVELS[:3]))
 rule_with_tokens = precondition(lambda self: self.tokens)
 
 
@@ -166,17 +185,14 @@ class Machine(RuleBasedStateMachine):
         """What names its grant: nobody need know an access token any more once it has expired."""
         return self.said(token, "refresh" if self.now >= token.model.expires_at else "access")
 
-    def principal(self, number: int) -> str | None:
-        return self.driver.principals[number % len(self.driver.principals)]
-
     @initialize(together=st.integers(1, 6))
     def begin(self, together: int) -> None:
         """Three agents, of two owners; two work in one tree."""
         for profile, owner in ((0, "globex"), (2, "acme"), (0, "acme")):
-            self._register(profile, owner)
+            self.register(profile, owner)
             self.confirm(0)
-        self._issue(0, "read:a read:b/y", "task 0", 0, None, None)
-        self._exchange(self.token(0), self.agents[1], None, "task 1", None, None)
+        self.issue(0, 0, Asked(scope="read:a read:b/y", task="task 0"))
+        self._exchange(self.token(0), self.agents[1], Asked(scope=None, task="task 1"))
         if not self.driver.eager:
             self.together = together
 
@@ -185,9 +201,6 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.agents) < 7)
     @rule(profile=st.integers(0, len(PROFILES) - 1), owner=st.sampled_from(OWNERS))
     def register(self, profile: int, owner: str) -> None:
-        self._register(profile, owner)
-
-    def _register(self, profile: int, owner: str) -> None:
         terms = PROFILES[profile]
         agent = Agent(
             owner=owner,
@@ -217,29 +230,13 @@ class Machine(RuleBasedStateMachine):
 
     # -- grants
 
-    @rule(
-        number=NUMBERS,
-        scope=st.sampled_from(SCOPES),
-        task=st.sampled_from(TASKS),
-        person=st.integers(0, 2),
-        level=LEVELS_ASKED,
-        budget=st.sampled_from((None, None, 0, 2, 7)),
-    )
-    def issue(
-        self, number: int, scope: str, task: str, person: int, level: str | None, budget: int | None
-    ) -> None:
-        self._issue(number, scope, task, person, level, budget)
-
-    def _issue(
-        self, number: int, scope: str, task: str, person: int, level: str | None, budget: int | None
-    ) -> None:
-        agent, principal = self.agent(number), self.principal(person)
+    @rule(number=NUMBERS, person=st.integers(0, 2), asked=asking(SCOPES, (None, None, 0, 2, 7)))
+    def issue(self, number: int, person: int, asked: Asked) -> None:
+        agent = self.agent(number)
+        principal = self.driver.principals[person % len(self.driver.principals)]
         by, owner = self.client(agent), agent.model.owner
-        terms: dict[str, Any] = {"scope": scope, "budget": budget}
-        expected = self.model.issue(
-            agent.model, task=task, principal=principal or owner, level=level, now=self.now, **terms
-        )
-        self.grant(Issue(by=by, task_id=task, principal=principal, scope_level=level, **terms), expected)
+        expected = self.model.issue(agent.model, asked, principal or owner, self.now)
+        self.grant(Issue(by=by, principal=principal, **words_of(asked)), expected)
 
     @rule_with_tokens
     @rule(number=NUMBERS, task=st.sampled_from(TASKS), scope=st.sampled_from((None, None, "read:a/x")))
@@ -247,32 +244,19 @@ class Machine(RuleBasedStateMachine):
         """As mostly: to itself, or to another that may ask."""
         parent = self.token(number)
         fit = [each for each in self.agents if each.model.owner == parent.model.grant.agent.owner]
-        self._exchange(parent, fit[number % len(fit)], scope, task, None, None)
+        self._exchange(parent, fit[number % len(fit)], Asked(scope=scope, task=task))
 
     @rule_with_tokens
-    @rule(
-        number=NUMBERS,
-        taker=NUMBERS,
-        scope=st.sampled_from(SCOPES),
-        task=st.sampled_from(TASKS),
-        level=LEVELS_ASKED,
-        budget=st.sampled_from((None, 0, 1, 4)),
-    )
-    def exchange(
-        self, number: int, taker: int, scope: str, task: str, level: str | None, budget: int | None
-    ) -> None:
-        self._exchange(self.token(number), self.agent(taker), scope, task, level, budget)
+    @rule(number=NUMBERS, taker=NUMBERS, asked=asking(SCOPES, (None, 0, 1, 4)))
+    def exchange(self, number: int, taker: int, asked: Asked) -> None:
+        self._exchange(self.token(number), self.agent(taker), asked)
 
-    def _exchange(
-        self, parent: Known, agent: Known, scope: str | None, task: str, level: str | None, budget: int | None
-    ) -> None:
+    def _exchange(self, parent: Known, agent: Known, asked: Asked) -> None:
         by, token = self.client(agent), self.said(parent, "access")
-        terms: dict[str, Any] = {"scope": scope, "budget": budget}
-        expected = self.model.exchange(
-            agent.model, parent.model, task=task, level=level, now=self.now, **terms
-        )
-        terms |= {"scope_level": level, "scope_inheritance": "restricted" if scope else "full"}
-        self.grant(IssueChild(by=by, parent_token=token, task_id=task, **terms), expected)
+        expected = self.model.exchange(agent.model, parent.model, asked, self.now)
+        inheritance = "restricted" if asked.scope else "full"
+        words = words_of(asked) | {"scope_inheritance": inheritance}
+        self.grant(IssueChild(by=by, parent_token=token, **words), expected)
 
     @rule_with_tokens
     @rule(number=NUMBERS)
@@ -387,7 +371,8 @@ class Machine(RuleBasedStateMachine):
         self.unchecked = False
         self.rows_are_within_bounds()
         expected = [self.model.verify(token.model, scope="", tools=(), now=self.now) for token in self.tokens]
-        answers = self.driver.verify_all([Verify(by=ADMIN, token=self.said(t, "access")) for t in self.tokens])
+        questions = [Verify(by=ADMIN, token=self.said(token, "access")) for token in self.tokens]
+        answers = self.driver.verify_all(questions)
         for answer, each in zip(answers, expected, strict=True):
             held_against(answer, each, "is it active?")
 

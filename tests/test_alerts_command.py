@@ -7,7 +7,8 @@ import pytest
 
 from agentsim.cli import main
 from agentsim.experiments.companions import make_companion
-from agentsim.experiments.tuning import Runs, tune
+from agentsim.experiments.scene import Runs
+from agentsim.experiments.tuning import tune
 from agentsim.risk import ThresholdPolicy, alerts
 from agentsim.risk.model import load, train
 from agentsim.risk.thresholds import load_thresholds

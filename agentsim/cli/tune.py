@@ -106,7 +106,7 @@ def tune(
     Chosen on RUN in one way, told on a Run of another seed: alerts a day, attacks found by kind, how far they got before the
     first alert. An alert is a grant, a tree or an agent. The file that it writes says where it comes from, and expires.
     """
-    from agentsim.experiments.tuning import Runs
+    from agentsim.experiments.scene import Runs
     from agentsim.experiments.tuning import tune as choose_for
     from agentsim.risk.thresholds import read_costs
     from agentsim.run import Run

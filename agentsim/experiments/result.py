@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from agentsim.risk import Estimate, ThresholdReport
+from agentsim.risk import Case, Estimate, ThresholdReport
 
 
 class KeyNumber(NamedTuple):
@@ -45,6 +45,9 @@ class DetectionResult:
     method : how this was done, one sentence each.
     warnings : what weakens it, one sentence each.
     alerts : the alerts with their reasons (:meth:`agentsim.risk.Scored.alerts`); None for a replay.
+    by_stealth : recall of the chosen detector per ``attack`` and ``stealth``, as
+        :func:`agentsim.experiments.stealth.recall_by_stealth` has it; None for a replay.
+    case : the scores of the chosen detector and the truth, for other thresholds than the one chosen; None for a replay.
     """
 
     kind: str
@@ -63,6 +66,8 @@ class DetectionResult:
     method: tuple[str, ...]
     warnings: tuple[str, ...]
     alerts: pd.DataFrame | None = None
+    by_stealth: pd.DataFrame | None = None
+    case: Case | None = None
 
 
 def percent(value: float) -> str:

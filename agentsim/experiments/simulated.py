@@ -13,6 +13,7 @@ import pandas as pd
 from agentsim.experiments.companions import Companions, make_companions
 from agentsim.experiments.result import DetectionResult, KeyNumber, percent, share_text
 from agentsim.experiments.scoring import scores_of
+from agentsim.experiments.stealth import recall_by_stealth
 from agentsim.risk import (
     Case,
     Choice,
@@ -67,6 +68,8 @@ def judge_simulation(
             *model.card.warnings,
         ),
         alerts=runs.judged.alerts(best.choice.cut),
+        by_stealth=recall_by_stealth(run, best.case, best.choice.cut),
+        case=best.case,
     )
 
 

@@ -12,21 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from agentsim.experiments.companions import Purpose, make_companion
+from agentsim.experiments.scene import Runs, Scene, case_of, prepare
 from agentsim.risk import (
-    Case,
     Choice,
     ThresholdError,
     ThresholdFile,
     ThresholdPolicy,
     ThresholdReport,
-    choose,
-    make_case,
-    read_attacks,
     report,
 )
-from agentsim.risk.model import Model, load, train
-from agentsim.risk.moments import with_times
+from agentsim.risk.model import Model
 from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ModelFile, thresholds_of
@@ -36,30 +31,6 @@ from agentsim.risk.thresholds.writing import write_thresholds
 from agentsim.run import Run
 from agentsim.settings.faults import SettingsError, suggestion
 from agentsim.settings.mending import validate
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The Runs beside the one that thresholds are chosen on; what is None is simulated, from its scenario with other seeds.
-
-    Attributes
-    ----------
-    reported : what the figures come from.
-    calibrated : without attacks, and unknown to the detector: for false-discovery rates.
-    agents : agents in a simulated one, at most.
-    folder : where simulated ones are kept; beside the Run when None.
-    progress : show bars.
-    """
-
-    reported: Run | None = None
-    calibrated: Run | None = None
-    agents: int = 10_000
-    folder: Path | None = None
-    progress: bool = False
-
-    def companion(self, run: Run, purpose: Purpose) -> Run:
-        """A simulated one."""
-        return make_companion(run, purpose, agents=self.agents, folder=self.folder, progress=self.progress)[0]
 
 
 @dataclass(frozen=True)
@@ -134,21 +105,23 @@ def tune(
         If a Run is to be simulated and cannot be.
     """
     wanted = _known_actions(actions or {"log": None})
-    others = runs or Runs()
-    scorer = load(model) if model else train(others.companion(run, "reference"), name=run.manifest.name)
-    used = {"chosen": run}
-    calibration = None
-    if policy.by == "fdr":
-        used["calibrated"] = calibrated = others.calibrated or others.companion(run, "calibration")
-        if len(read_attacks(calibrated).operations):
-            raise ThresholdError(
-                f"{calibrated.path}: somebody attacked in it, so it cannot say how benign work scores"
-            )
-        calibration = scorer.score(calibrated)
-    used["reported"] = reported = others.reported or others.companion(run, "reported")
-    choosing, judged = _case(run, scorer), _case(reported, scorer)
-    choice = choose(policy, choosing, calibration=calibration)
-    told = report(choice.cut, judged, costs=policy.costs, chosen_on=choosing)
+    scene = prepare(run, model=model, runs=runs)
+    return settle(scene, policy, actions=wanted, valid_days=valid_days, today=today)
+
+
+def settle(
+    scene: Scene,
+    policy: ThresholdPolicy,
+    *,
+    actions: Mapping[str, float | None] | None = None,
+    valid_days: int = VALID_DAYS,
+    today: datetime.date | None = None,
+) -> Tuned:
+    """Choose thresholds, and make the file; the parameters and errors are those of :func:`tune`."""
+    wanted = _known_actions(actions or {"log": None})
+    choice, calibrated = scene.choose(policy)
+    used = {"chosen": scene.run, "calibrated": calibrated, "reported": scene.reported}
+    told = report(choice.cut, scene.judged, costs=policy.costs, chosen_on=scene.choosing)
     made = today or datetime.date.today()
     file, faults = validate(
         ThresholdFile,
@@ -156,7 +129,7 @@ def tune(
             "schema": 1,
             "made": made,
             "expires": made + datetime.timedelta(days=valid_days),
-            "detector": _detector(scorer),
+            "detector": _detector(scene.model),
             "model": None,
             **thresholds_of(choice.cut),
             "actions": _actions(wanted, choice.cut),
@@ -164,15 +137,17 @@ def tune(
             "expected": _expected(told),
             "provenance": {
                 "agentsim": version("agentsim"),
-                "runs": [*_learned(scorer), *(_source(*each) for each in used.items())],
+                "runs": [
+                    *_learned(scene.model),
+                    *(_source(name, run) for name, run in used.items() if run is not None),
+                ],
             },
         },
     )
     if file is None:
         raise SettingsError("thresholds", faults)
-    return Tuned(
-        file, scorer, model, choice, told, (*choice.warnings, *told.warnings, *_exceeded(policy, told))
-    )
+    warnings = (*choice.warnings, *told.warnings, *_exceeded(policy, told))
+    return Tuned(file, scene.model, scene.model_path, choice, told, warnings)
 
 
 def compare_files(old: Path, new: Path, run: Run, *, today: datetime.date | None = None) -> Comparison:
@@ -193,15 +168,11 @@ def compare_files(old: Path, new: Path, run: Run, *, today: datetime.date | None
     models = {path: open_model(file, path) for path, file in files.items()}
     # The same model gives the same scores.
     distinct = {digest(model): model for model in models.values()}
-    scored = {sha256: _case(run, model) for sha256, model in distinct.items()}
+    scored = {sha256: case_of(run, model) for sha256, model in distinct.items()}
     first, second = (scored[digest(models[path])] for path in (old, new))
     day = today or datetime.date.today()
     expired = (f"{path}: expired on {file.expires}" for path, file in files.items() if day > file.expires)
     return replace(compare(files[old].cut, first, files[new].cut, second), warnings=tuple(expired))
-
-
-def _case(run: Run, model: Model) -> Case:
-    return make_case(run, with_times(run, model.score(run)))
 
 
 def _detector(model: Model) -> str:

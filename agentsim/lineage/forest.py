@@ -107,6 +107,15 @@ class Forest:
     def __len__(self) -> int:
         return len(self.grant_id)
 
+    def __repr__(self) -> str:
+        return f"Forest({len(self):,} grants in {len(self.roots()):,} trees)"
+
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.lineage.display import forest_html
+
+        return forest_html(self)
+
     def index_of(self, grant_id: int) -> int:
         """The index of a grant.
 

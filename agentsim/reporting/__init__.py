@@ -3,10 +3,14 @@
 from agentsim.reporting.catalogue import (
     NOTEBOOKS,
     AnomalyParameters,
+    CompareParameters,
+    ExtendParameters,
     LineageParameters,
     Notebook,
     Parameters,
+    QuickstartParameters,
     ScaleParameters,
+    TuningParameters,
 )
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
@@ -16,13 +20,17 @@ from agentsim.reporting.summary import Number, commands, open_run, publish
 __all__ = [
     "NOTEBOOKS",
     "AnomalyParameters",
+    "CompareParameters",
+    "ExtendParameters",
     "LineageParameters",
     "Notebook",
     "Number",
     "Parameters",
+    "QuickstartParameters",
     "ReportError",
     "ReportPaths",
     "ScaleParameters",
+    "TuningParameters",
     "commands",
     "make_report",
     "open_run",

@@ -61,6 +61,48 @@ class LineageParameters(Parameters):
     )
 
 
+class TuningParameters(Parameters):
+    """What the workbench for thresholds may be given."""
+
+    run: str = Field("data/runs/demo", description="directory of the run that thresholds are chosen on")
+    budget: float = Field(2000.0, gt=0, le=1e9, description="alerts a day at most, to begin with")
+    missed: float = Field(1000.0, ge=0, description="what a missed attack costs, to begin with")
+    false_alarm: float = Field(10.0, gt=0, description="what a false alarm costs, to begin with")
+    model: str = Field("", description="directory of a saved model; empty trains one")
+    agents: int = Field(4000, ge=1, description="agents in each run that is simulated beside it, at most")
+    out: str = Field("thresholds.yaml", min_length=1, description="file that is written when you save")
+
+
+class CompareParameters(Parameters):
+    """What a comparison may be given."""
+
+    runs: list[str] = Field(
+        ["data/runs/demo", "data/runs/demo-2"],
+        min_length=1,
+        description="directories of runs, of a sweep's cells or of sweeps; the others are compared with the first",
+    )
+    alert_budget: float = Field(2000.0, gt=0, description="alerts a day that can be dealt with")
+    companion_agents: int = Field(
+        1000,
+        ge=0,
+        description="agents in each of the two runs to learn from, at most; 0 looks for no attacks",
+    )
+
+
+class QuickstartParameters(Parameters):
+    """What the first notebook may be given."""
+
+    agents: int = Field(200, ge=1, description="agents in the small simulation")
+    out: str = Field("", description="directory for its run and its report; a temporary one if empty")
+
+
+class ExtendParameters(Parameters):
+    """What the tutorial on roles and attacks may be given."""
+
+    agents: int = Field(400, ge=150, description="agents in the simulation; at least 150, to learn from")
+    out: str = Field("", description="directory for the classes and the run; a temporary one if empty")
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One notebook of the project.
@@ -87,6 +129,32 @@ NOTEBOOKS = {
         Notebook("anomaly", "Can the bad agents be seen in time, and stopped?", AnomalyParameters),
         Notebook(
             "lineage", "Who delegated to whom, how much, and where did revocation go?", LineageParameters
+        ),
+        Notebook(
+            "threshold-tuning",
+            "Which threshold suits us, and what would another one gain and lose?",
+            TuningParameters,
+            kind="workbook",
+        ),
+        Notebook(
+            "compare",
+            "What differs between runs, and is it more than noise?",
+            CompareParameters,
+            runs="several",
+        ),
+        Notebook(
+            "quickstart",
+            "How does a token server for agents work, from nothing to a revoked tree?",
+            QuickstartParameters,
+            kind="workbook",
+            runs="none",
+        ),
+        Notebook(
+            "extend",
+            "How are a role and an attack of one's own made?",
+            ExtendParameters,
+            kind="workbook",
+            runs="none",
         ),
     )
 }

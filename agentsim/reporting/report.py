@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agentsim.reporting.catalogue import Notebook
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
-from agentsim.reporting.summary import Summary, find_summary, label_of, open_run
+from agentsim.reporting.summary import Summary, find_summary, open_run
 
 if TYPE_CHECKING:
     import nbformat
@@ -47,7 +47,8 @@ def make_report(
     Parameters
     ----------
     name : a report, see :func:`agentsim.reporting.notebooks.list_reports`.
-    runs : directory of a finished Run, or of as many as the report takes.
+    runs : directory of a finished Run, or of as many as the report takes; where several are compared, a sweep stands for its
+        finished cells.
     parameters : values for the notebook's parameters; text is converted to the declared types.
     out : directory for the files, made if need be.
     page : write a page, too, and not only the executed notebook.
@@ -63,15 +64,19 @@ def make_report(
     # Every notebook imports this package in its own kernel, which needs none of these.
     import nbformat
 
+    from agentsim.reporting.compare import members
     from agentsim.reporting.kernel import execute
     from agentsim.reporting.notebooks import check_parameters, describe, find_notebook, read_notebook
     from agentsim.reporting.page import to_page
 
     notebook = describe(name)
     given = [runs] if isinstance(runs, Path) else list(runs)
-    _count(notebook, given)
+    # Where several are compared, a sweep stands for its cells.
+    meant = [run for path in given for run in (members(path) if notebook.runs == "several" else [path])]
+    _count(notebook, meant)
     values = check_parameters(notebook, [str(run) for run in given], parameters)
-    opened = [open_run(run) for run in given]
+    for run in meant:
+        open_run(run)
     try:
         source = read_notebook(find_notebook(name))
         executed = execute(source, values.model_dump(), progress=progress)
@@ -80,7 +85,7 @@ def make_report(
     except ReportError as exc:
         raise ReportError(f"report {name}: {exc}") from exc
     _leave(executed, summary, page=page)
-    stem = "-".join([name, *(_file_name(label_of(run)) for run in opened)])[:_LONGEST]
+    stem = "-".join([name, *(_file_name(path.resolve().name) for path in given)])[:_LONGEST]
     copy, target = out / f"{stem}.ipynb", out / f"{stem}.html" if page else None
     texts = {copy: nbformat.writes(executed)}  # type: ignore[no-untyped-call]
     if target is not None and html is not None:

@@ -25,6 +25,9 @@ from agentsim.run import Run, RunError
 MEDIA_TYPE = "application/vnd.agentsim.report+json"
 TEMPLATES = Path(__file__).parent / "templates"
 
+#: More Runs than these are counted and not named.
+_MOST_NAMES = 4
+
 #: How a verdict is meant, in words, so that no colour has to be seen.
 TONES = {"good": "In order", "watch": "Look closer", "bad": "Needs action"}
 
@@ -75,7 +78,10 @@ def open_run(run: Run | Path | str) -> Run:
 
 def label_of(runs: Run | Sequence[Run]) -> str:
     """What a report calls a Run: its directory, since every seed and size of a scenario has the same name."""
-    return ", ".join(run.path.resolve().name for run in _several(runs))
+    names = [run.path.resolve().name for run in _several(runs)]
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
+    return ", ".join(names)
 
 
 def commands(report: str, runs: Run | Sequence[Run], parameters: Parameters) -> tuple[str, ...]:

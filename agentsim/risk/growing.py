@@ -41,9 +41,9 @@ GROWING = (
 
 #: Tasks, and contexts with what was met there, that are remembered: those asked for longest ago are forgotten.
 _MOST_TASKS = 65_536
-_MOST_CONTEXTS = 1_024
+_MOST_CONTEXTS = 512
 #: Tools, resources and pairs that are remembered of a context.
-_MOST_THINGS = 4_096
+_MOST_THINGS = 1_024
 #: Members of a set are counted in one sum, a byte for each of WHOSE and of new and rare: no set of a state is so large
 #: that a byte overflows.
 _BYTES = 2 * len(WHOSE)

@@ -6,6 +6,7 @@
 The manifest lists every finished file with its SHA-256; what it does not list does not belong to the Run.
 """
 
+from agentsim.run.listing import Runs, Unreadable, runs
 from agentsim.run.manifest import Failure, FileEntry, ForkEntry, Manifest, RunError, TenantEntry
 from agentsim.run.reading import Run
 from agentsim.run.writing import WORK, PartWriter, RunWriter, save_manifest
@@ -20,6 +21,9 @@ __all__ = [
     "Run",
     "RunError",
     "RunWriter",
+    "Runs",
     "TenantEntry",
+    "Unreadable",
+    "runs",
     "save_manifest",
 ]

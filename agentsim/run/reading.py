@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +16,9 @@ import pyarrow.parquet as pq
 from agentsim.run.files import sha256
 from agentsim.run.manifest import RunError, read_manifest
 from agentsim.tables import SCHEMAS
+
+#: How DuckDB says that it knows no such table.
+_UNKNOWN_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
 
 class Run:
@@ -36,6 +40,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.manifest.kind}, {self.manifest.status})"
+
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.run.display import run_html
+
+        return run_html(self)
 
     @property
     def name(self) -> str:
@@ -88,7 +98,12 @@ class Run:
         Raises
         ------
         RunError
-            If a table's file is missing or damaged; faults of the query itself stay DuckDB's errors.
+            If a table's file is missing or damaged, or the query names a table that no Run has; other faults of the query
+            stay DuckDB's errors, which name the columns that are meant.
+
+        Examples
+        --------
+        >>> run.sql("SELECT event_type, status, count(*) AS times FROM audit GROUP BY ALL ORDER BY times DESC")
         """
         database = self._database
         with _readable(f"{self.path}: a table"):
@@ -117,6 +132,11 @@ def _readable(what: str) -> Iterator[None]:
         yield
     except (duckdb.IOException, duckdb.InvalidInputException) as exc:
         raise RunError(f"{what} cannot be read: {str(exc).splitlines()[0]}") from exc
+    except duckdb.CatalogException as exc:
+        unknown = _UNKNOWN_TABLE.search(str(exc))
+        if unknown is None:
+            raise
+        raise RunError(f"a Run has no table {unknown[1]!r}; it has {', '.join(SCHEMAS)}") from exc
 
 
 def _nullable_integers(arrow: pa.DataType) -> pd.api.extensions.ExtensionDtype | None:

@@ -127,6 +127,12 @@ class Verification:
     budget_left: int | None = None
     error: OAuthError | None = None
 
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.server.display import verification_html
+
+        return verification_html(self)
+
 
 @dataclass(slots=True, kw_only=True)
 class Introspection:

@@ -3,7 +3,8 @@ import datetime
 import pytest
 
 from agentsim.errors import UserError
-from agentsim.experiments.tuning import Runs, compare_files, tune
+from agentsim.experiments.scene import Runs
+from agentsim.experiments.tuning import compare_files, tune
 from agentsim.risk import ThresholdError, ThresholdPolicy, alert_budget
 from agentsim.risk.thresholds import read_thresholds
 from agentsim.risk.thresholds.opening import digest, open_model

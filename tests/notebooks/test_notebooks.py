@@ -6,14 +6,31 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
+from agentsim.experiments.sweep import load_sweep, run_sweep
 from agentsim.reporting import ReportError, make_report
 from agentsim.reporting.notebooks import describe, list_reports
 from agentsim.reporting.page import faults
+from agentsim.simulation import simulate
+from agentsim.simulation.scenario import parse_scenario
 
+#: A sweep of two points, each played twice.
+SWEEP = """
+schema: 1
+name: lifetimes
+scenario:
+  schema: 1
+  name: few
+  seed: 5
+  population: {agents: 40}
+  workload: {executor: constant-arrival-rate, duration: 10m}
+matrix: {policy.access_ttl: [30s, 1h]}
+replications: 2
+"""
 #: Small parameters, so that a notebook takes seconds.
 SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "60"},
     "lineage": {"most_rows": "4"},
+    "compare": {"companion_agents": "100"},
     "anomaly": {
         "alert_budget": "3000",
         "companion_agents": "200",
@@ -21,17 +38,23 @@ SMALL = {
         "contain_points": "2",
     },
 }
+#: Reports on one Run.
+ABOUT_ONE = [name for name in list_reports() if describe(name).runs == "one"]
 
 
 @pytest.fixture
 def make(tmp_path):
     def report(name, run, **parameters):
-        made = make_report(name, run.path, {**SMALL[name], **parameters}, tmp_path)
-        page = made.html.read_text(encoding="utf-8")
-        assert faults(page) == []
-        return BeautifulSoup(page, "html.parser"), json.loads(made.notebook.read_text(encoding="utf-8"))
+        return opened(make_report(name, run.path, {**SMALL[name], **parameters}, tmp_path))
 
     return report
+
+
+def opened(made):
+    """The page of a report, which stands alone, and its notebook."""
+    page = made.html.read_text(encoding="utf-8")
+    assert faults(page) == []
+    return BeautifulSoup(page, "html.parser"), json.loads(made.notebook.read_text(encoding="utf-8"))
 
 
 def check_anatomy(soup, notebook):
@@ -59,7 +82,7 @@ def test_every_notebook_has_small_parameters_to_be_tried_with(name):
     assert set(SMALL[name]) <= set(describe(name).parameters.model_fields)
 
 
-@pytest.mark.parametrize("name", list_reports())
+@pytest.mark.parametrize("name", ABOUT_ONE)
 def test_a_simulated_run_is_reported(make, simulated, name):
     soup, notebook = make(name, simulated)
     check_anatomy(soup, notebook)
@@ -68,7 +91,7 @@ def test_a_simulated_run_is_reported(make, simulated, name):
     assert (unseen is not None) == (name == "anomaly")
 
 
-@pytest.mark.parametrize("name", list_reports())
+@pytest.mark.parametrize("name", ABOUT_ONE)
 def test_recorded_traces_are_reported_with_names_as_text(make, replayed, name):
     soup, notebook = make(name, replayed)
     check_anatomy(soup, notebook)
@@ -87,5 +110,38 @@ def test_recorded_traces_stand_beside_simulated_attacks(make, simulated, replaye
 def test_a_budget_that_allows_nothing_is_told_in_one_line(simulated, tmp_path):
     with pytest.raises(ReportError, match=r"report anomaly: alert_budget='-1': .*greater than 0") as caught:
         make_report("anomaly", simulated.path, {"alert_budget": "-1"}, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_are_compared_with_what_is_found_in_each(simulated, tmp_path):
+    played = parse_scenario(simulated.manifest.source)
+    again = simulate(played.with_seed(8), tmp_path / "again")
+    made = make_report("compare", [simulated.path, again.path], SMALL["compare"], tmp_path / "out")
+    soup, notebook = opened(made)
+    check_anatomy(soup, notebook)
+    assert "Only the seeds differ" in soup.text
+    assert "simulated attacks found" in soup.text
+    assert len(soup.find_all("img")) >= 4
+    left = notebook["metadata"]["agentsim"]
+    assert (left["run"], left["seed"]) == ("small, again", None)
+    assert left["reproduce"][:2] == [simulated.manifest.reproduce, again.manifest.reproduce]
+    assert left["reproduce"][-1].count("--run") == 2
+
+
+def test_a_sweep_is_compared_point_by_point(tmp_path):
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    run_sweep(load_sweep(tmp_path / "sweep.yaml"), tmp_path / "cells")
+    soup, notebook = opened(make_report("compare", tmp_path / "cells", {}, tmp_path / "out"))
+    check_anatomy(soup, notebook)
+    heads = [cell.text.strip() for cell in soup.find_all("th")]
+    assert {"access_ttl 30s", "access_ttl 1h"} <= set(heads)
+    assert "access_ttl 30s: 2 runs" in soup.text
+    assert notebook["metadata"]["agentsim"]["reproduce"][-1].startswith("agentsim report compare --run ")
+
+
+def test_one_run_alone_is_refused_in_one_line(simulated, tmp_path):
+    with pytest.raises(ReportError, match="two Runs or more; 1 were given") as caught:
+        make_report("compare", simulated.path, {}, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

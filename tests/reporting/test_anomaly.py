@@ -177,8 +177,9 @@ def test_recorded_traces_are_in_order_only_where_few_false_alarms_find_most(real
 
 @pytest.mark.parametrize(("agents", "points"), [(0, 6), (3000, 0)])
 def test_the_comparison_of_thresholds_may_be_left_out(run, agents, points):
-    (note,) = anomaly.containment(run, agents, points)
+    note = anomaly.played(run, agents, points)
     assert "left out" in note.finding
+    assert anomaly.containment(note, agents) == [note]
 
 
 def test_where_nobody_attacks_or_nothing_can_be_stopped_there_is_nothing_to_compare(run, tmp_path):
@@ -189,7 +190,7 @@ def test_where_nobody_attacks_or_nothing_can_be_stopped_there_is_nothing_to_comp
     ):
         copy = Run(tmp_path / "copy")
         change(copy.manifest)
-        (note,) = anomaly.containment(copy, 100, 2)
+        note = anomaly.played(copy, 100, 2)
         assert said in note.finding
 
 

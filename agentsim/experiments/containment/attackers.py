@@ -40,7 +40,7 @@ def attacks_of(run: Run) -> pd.DataFrame:
     radius), and ``contained_after_s``: seconds from its first operation until something was done about a grant or an
     agent of its own, 0 where that was before; NaN where nothing was.
     """
-    operations = run.sql(_OPERATIONS)
+    operations = operations_of(run)
     grouped = operations.groupby(KEY)
     frame = pd.DataFrame(
         {
@@ -50,15 +50,24 @@ def attacks_of(run: Run) -> pd.DataFrame:
             "began": grouped["timestamp"].min(),
         }
     )
-    reached = _reached(run, operations[operations["honoured"] & operations["grant_id"].notna()])
+    reached = reach_of(run, operations[operations["honoured"]])
     frame = frame.join(reached).fillna({"grants_reached": 0, "resources_reached": 0})
     done = _first_response(run, operations)
     frame["contained_after_s"] = (done.reindex(frame.index) - frame["began"]).clip(lower=0) / 1e6
     return frame.drop(columns="began")
 
 
-def _reached(run: Run, honoured: pd.DataFrame) -> pd.DataFrame:
-    """The blast radius of each attack; a grant that two attacks use counts for the one that came first."""
+def operations_of(run: Run) -> pd.DataFrame:
+    """What attackers asked for, one row each: ``tenant``, ``attack_id``, ``attack``, ``grant_id``, ``timestamp``, ``honoured``."""
+    return run.sql(_OPERATIONS)
+
+
+def reach_of(run: Run, honoured: pd.DataFrame) -> pd.DataFrame:
+    """The blast radius of each attack, of some of their operations: ``grants_reached``, ``resources_reached``.
+
+    A grant that two attacks use counts for the one that came first.
+    """
+    honoured = honoured[honoured["grant_id"].notna()]
     names = pd.MultiIndex.from_frame(honoured[KEY]).unique()
     first = honoured.sort_values("timestamp").drop_duplicates("grant_id")
     forest = Forest.from_run(run)

@@ -29,8 +29,8 @@ _COLUMNS = {
 _STOPPED, _KILLED = 0.8, 0.01
 
 
-def containment(run: Run, agents: int, points: int) -> list[Picture | Note]:
-    """The trade-off for the scenario of a Run, and where the default threshold stands.
+def played(run: Run, agents: int, points: int) -> pd.DataFrame | Note:
+    """The scenario of a Run, played under a range of thresholds: the figures, or why there are none.
 
     Parameters
     ----------
@@ -39,15 +39,27 @@ def containment(run: Run, agents: int, points: int) -> list[Picture | Note]:
     points : thresholds.
     """
     if run.manifest.kind == "replay":
-        return [
-            Note("Recorded traces cannot be stopped: what acting on alerts costs is told of simulated runs.")
-        ]
+        return Note(
+            "Recorded traces cannot be stopped: what acting on alerts costs is told of simulated runs."
+        )
     if not agents or not points:
-        return [Note("The comparison of thresholds was left out; -p contain_agents=3000 makes it.")]
+        return Note("The comparison of thresholds was left out; -p contain_agents=3000 makes it.")
     try:
-        frame = contain_of(run, agents=agents, points=points)
+        return contain_of(run, agents=agents, points=points)
     except ContainmentError:
-        return [Note("Nobody attacks in this scenario: there is nobody to stop.")]
+        return Note("Nobody attacks in this scenario: there is nobody to stop.")
+
+
+def containment(frame: pd.DataFrame | Note, agents: int) -> list[Picture | Note]:
+    """The trade-off for the scenario of a Run, and where the default threshold stands.
+
+    Parameters
+    ----------
+    frame : what :func:`played` gave.
+    agents : in each of the Runs that were compared, at most.
+    """
+    if isinstance(frame, Note):
+        return [frame]
     shown = containment_curve(frame)
     return [shown] if isinstance(shown, Note) else [shown, Note(_standing(frame, agents))]
 

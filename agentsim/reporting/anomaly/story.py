@@ -11,6 +11,7 @@ from agentsim.reporting import words
 from agentsim.reporting.anomaly.ranking import precision_recall, scores
 from agentsim.reporting.anomaly.replayed import found, left_out, within_agent
 from agentsim.reporting.anomaly.simulated import budgets, detectors, recall
+from agentsim.reporting.anomaly.stealth import by_stealth
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.figures import Folded, Note, Picture, Table
 from agentsim.reporting.summary import Number, label_of, open_run
@@ -52,7 +53,14 @@ def findings(result: DetectionResult) -> list[Picture | Table | Note]:
             precision_recall(result),
             scores(result),
         ]
-    return [recall(result), budgets(result), precision_recall(result), scores(result), detectors(result)]
+    return [
+        recall(result),
+        *by_stealth(result),
+        budgets(result),
+        precision_recall(result),
+        scores(result),
+        detectors(result),
+    ]
 
 
 def beside(result: DetectionResult, replayed: str, alert_budget: float) -> list[Picture | Table | Note]:

@@ -6,6 +6,7 @@ from agentsim.risk.thresholds.comparison import Comparison, compare
 from agentsim.risk.thresholds.curve import attack_curve, budget_curve
 from agentsim.risk.thresholds.cut import Cut
 from agentsim.risk.thresholds.file import ACTIONS, VALID_DAYS, ThresholdFile
+from agentsim.risk.thresholds.operating import OperatingPoints, operating_points
 from agentsim.risk.thresholds.policy import Costs, ThresholdPolicy, alert_budget, read_costs
 from agentsim.risk.thresholds.reading import load_thresholds, read_thresholds
 from agentsim.risk.thresholds.report import ThresholdReport, report
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "Costs",
     "Cut",
+    "OperatingPoints",
     "Origin",
     "ThresholdError",
     "ThresholdFile",
@@ -33,6 +35,7 @@ __all__ = [
     "compare",
     "load_thresholds",
     "make_case",
+    "operating_points",
     "read_costs",
     "read_thresholds",
     "report",

@@ -100,6 +100,19 @@ class Case:
         score[place >= 0] = self.score[place[place >= 0]]
         return self.per_attack(score, "max", -np.inf)
 
+    @cached_property
+    def whose(self) -> Ints:
+        """Per row of ``touched``, the place of its attack in ``worst``."""
+        names = pd.MultiIndex.from_frame(self.touched[["attack", "instance"]])
+        return self.worst.index.get_indexer(names).astype(np.int64)
+
+    @cached_property
+    def began(self) -> Floats:
+        """Microseconds of each attack's first operation, in the order of ``worst``; NaN where that has no time."""
+        first = self.attacks.operations.groupby("instance", observed=True)["at"].min()
+        names = self.worst.index.get_level_values("instance")
+        return first.reindex(names).to_numpy(np.float64, na_value=np.nan)
+
     def per_attack(self, values: Floats | Flags, how: str, otherwise: float | bool) -> pd.Series:
         """One value per attack, from one for each row of ``touched``."""
         keys = ["attack", "instance"]

@@ -138,6 +138,12 @@ class ThresholdFile(Strict):
                 f"{path}: expired on {self.expires}; agents have changed since, so choose anew with 'agentsim tune'"
             )
 
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.risk.thresholds.display import file_html
+
+        return file_html(self)
+
     def _faults(self) -> Iterable[Fault]:
         if self.expires < self.made:
             yield ("expires",), f"is before the day on which it was made, {self.made}", self.expires

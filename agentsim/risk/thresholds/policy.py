@@ -159,6 +159,12 @@ class ThresholdPolicy(Strict):
         """What was given, as a file has it."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.risk.thresholds.display import policy_html
+
+        return policy_html(self)
+
     def _faults(self) -> Iterable[Fault]:
         needed, taken = ARGUMENTS[self.by]
         given = {name for name in type(self).model_fields if getattr(self, name) is not None} - {"by"}

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agentsim.risk.behaviour import Flags, Floats
+from agentsim.risk.behaviour import Flags
 from agentsim.risk.metrics import Estimate, count_by_group, share
 from agentsim.risk.thresholds.case import KINDS, Case
 from agentsim.risk.thresholds.cut import Cut
+from agentsim.risk.thresholds.delays import delays, touched_alerts
 from agentsim.risk.thresholds.expected_cost import cost
 from agentsim.risk.thresholds.policy import Costs
 
@@ -54,6 +55,12 @@ class ThresholdReport:
         """Recall over attacks of all kinds."""
         return share(self.found, self.attacks)
 
+    def _repr_html_(self) -> str:
+        # Only notebooks ask, and the display needs this class.
+        from agentsim.risk.thresholds.display import report_html
+
+        return report_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """As plain values; what cannot be told is None."""
         return {
@@ -93,7 +100,7 @@ def report(
     false, right = alert & case.benign, alert & case.attacked
     # A disputed entity is no attack and no false alarm: it counts for the work of a day alone.
     found = found_attacks(case, alert)
-    recall = recall_by_kind(found).join(_delays(case, alert))
+    recall = recall_by_kind(found).join(delays(case, alert))
     total, wrong = count_by_group(alert, tree), count_by_group(false, tree)
     kinds = case.scored["kind"].to_numpy()
     spent = cost(costs, case, alert, found.to_numpy(bool)) if costs else None
@@ -126,35 +133,7 @@ def recall_by_kind(found: pd.Series) -> pd.DataFrame:
 
 def found_attacks(case: Case, alert: Flags) -> pd.Series:
     """Whether each attack touched an alert."""
-    place = case.touched["place"].to_numpy(np.int64)
-    hit = np.zeros(len(place), bool)
-    hit[place >= 0] = alert[place[place >= 0]]
-    return case.per_attack(hit, "any", False).astype(bool)
-
-
-def _delays(case: Case, alert: Flags) -> pd.DataFrame:
-    """How far attacks of each kind got before their first alert; medians over those that were found."""
-    columns = ["honoured", "microseconds", "descendants"]
-    if "raised_at" not in case.scored.columns:
-        return pd.DataFrame(columns=columns, dtype=float)
-    place = case.touched["place"].to_numpy(np.int64)
-    raised = case.scored["raised_at"].to_numpy(np.float64, na_value=np.nan)
-    when: Floats = np.where((place >= 0) & alert[place], raised[place], np.nan)
-    first = case.per_attack(when, "min", np.nan).rename("first").dropna().reset_index()
-    done = case.attacks.operations.merge(first[["instance", "first"]], on="instance")
-    done["before"] = done["honoured"] & (done["at"] < done["first"])
-    below = case.attacks.below.merge(first[["instance", "first"]], on="instance")
-    below["before"] = below["issued_at"] < below["first"]
-    per = done.groupby("instance", observed=True).agg(honoured=("before", "sum"), began=("at", "min"))
-    told = first.set_index("instance").join(per)
-    # An agent may be an alert before its attacker has done anything.
-    told["microseconds"] = (told["first"] - told["began"]).clip(lower=0)
-    reached = below.groupby("instance", observed=True)["before"].sum()
-    told["descendants"] = reached.reindex(told.index, fill_value=0)
-    medians = told.groupby("attack", observed=True)[columns].median()
-    if len(told):
-        medians.loc["all"] = told[columns].median()
-    return medians.astype(float)
+    return case.per_attack(touched_alerts(case, alert), "any", False).astype(bool)
 
 
 def _per(estimate: Estimate, unit: float) -> Estimate:

@@ -160,10 +160,11 @@ def _verdict(best: _Trial, budget: float) -> str:
         return f"Nobody attacked in this run, and the detectors would raise {alerts:,.0f} alerts a day all the same."
     kinds = report.recall.drop(index="all")["recall"]
     worst = str(kinds.idxmin())
+    missed = f"; hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})" if kinds[worst] < 1 else ""
     return (
         f"Chosen for {budget:,.0f} alerts a day, the detectors together raise {alerts:,.0f} and see "
         f"{report.found} of {report.attacks} attacks ({percent(report.overall.value)}); "
-        f"{percent(report.precision.value)} of the alerts are attacks; hardest to see: {worst.replace('_', ' ')} ({kinds[worst]:.0%})."
+        f"{percent(report.precision.value)} of the alerts are attacks{missed}."
     )
 
 

@@ -204,6 +204,10 @@ def _extent(layout: Layout, box: Box) -> tuple[float, float]:
     if end + room <= layout.width:
         box.text_at = end + _APART
         return begin, end + room
+    if box.remark and box.bar and not begin > room:
+        # Over its own bar nothing could be read; the name alone may have room.
+        box.remark = ""
+        return _extent(layout, box)
     box.before = begin > room
     box.text_at = begin - _APART if box.before else 0.0
     return max(0.0, begin - room), max(end, room)

@@ -35,7 +35,9 @@ def recall(result: DetectionResult) -> Picture | Note:
     kinds = rows[rows["attack"] != "all"]
     worst, best = kinds.iloc[0], kinds.iloc[-1]
     finding = f"{_name(best)} is seen best ({words.percent(best['recall'])} found)"
-    if len(kinds) > 1:
+    if best["recall"] == worst["recall"]:
+        finding = f"{words.percent(best['recall'])} of each kind of attack are found"
+    elif len(kinds) > 1:
         finding += f", {_name(worst, capital=False)} least ({words.percent(worst['recall'])})"
     alt = f"Dots with 95% intervals, the share of attacks found by kind: {'; '.join(pairs(labels, notes))}."
     table = pd.DataFrame(
@@ -66,10 +68,9 @@ def budgets(result: DetectionResult) -> Picture | Note:
         axes.axvline(result.alert_budget, color=SOFT, linewidth=1, linestyle=":")
         axes.annotate(
             "the budget",
-            (result.alert_budget, 104),
-            xytext=(4, -2),
+            (result.alert_budget, 0),
+            xytext=(4, 3),
             textcoords="offset points",
-            va="top",
             fontsize=8.5,
         )
         _label(axes, curve.iloc[-1], "recall", "attacks\nfound", MAIN, (6, 0))

@@ -60,6 +60,10 @@ def _finding(rows: pd.DataFrame) -> str:
     share = sums["found"] / sums["attacks"]
     loud, quiet = float(share.iloc[0]), float(share.iloc[-1])
     least, most = share.index[0], share.index[-1]
+    if share.nunique() == 1:
+        return (
+            f"{words.percent(loud)} of the attacks are found, loud or quiet (stealth {least:g} to {most:g})"
+        )
     return (
         f"Of the loudest attacks (stealth {least:g}) {words.percent(loud)} are found, of the quietest ({most:g}) "
         f"{words.percent(quiet)}"

@@ -35,7 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The same examples each time, and none is timed. ``--hypothesis-profile soak`` makes up others, and more of them.
 settings.register_profile("usual", derandomize=True, database=None, deadline=None)
-settings.register_profile("soak", deadline=None, print_blob=True, max_examples=2_000)
+settings.register_profile("soak", deadline=None, print_blob=True, max_examples=1_000)
 settings.load_profile("usual")
 
 ROOT = Path(__file__).parents[1]

@@ -36,10 +36,11 @@ demo: $(STAMP) ## simulate the demo scenario and make both reports from it
 test: $(STAMP) ## run the whole test suite
 	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-lint: $(STAMP) ## check style, format and types; notebooks are checked too
+lint: $(STAMP) ## check style, unsafe use, format, types and that the libraries fit together
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	$(BIN)/agentsim lab

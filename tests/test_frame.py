@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATIONS = {"run", "tables", "errors", "fragments"}
+FOUNDATIONS = {"run", "tables", "errors", "inputs", "fragments"}
 #: What each room may import of agentsim, itself aside.
 MAY_IMPORT = {
     "__init__": {"run"},
     "errors": set(),
+    "inputs": set(),
     "tables": set(),
     "palette": set(),
     "fragments": set(),
-    "run": {"tables", "errors", "fragments"},
+    "run": {"tables", "errors", "inputs", "fragments"},
     "server": set(),
-    "settings": {"server", "errors"},
+    "settings": {"server", "errors", "inputs"},
     "resources": {"server"},
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": {"palette", *FOUNDATIONS},

@@ -65,12 +65,9 @@ def fork(
 
 def _change(word: str) -> tuple[str, Any]:
     """A key and its value, read as in a scenario."""
-    import yaml
+    from agentsim.settings.yamlfile import parse_yaml
 
     key, equals, text = word.partition("=")
     if not (key and equals):
         raise typer.BadParameter(f"write KEY=VALUE, got {word!r}", param_hint="--set")
-    try:
-        return key, yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as exc:
-        raise typer.BadParameter(f"{text!r} is not YAML", param_hint="--set") from exc
+    return key, parse_yaml(text, f"--set {key}")

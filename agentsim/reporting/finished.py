@@ -15,12 +15,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.reporting.summary import TONES, Summary
 
 #: How a page begins that this package made, within the first so many bytes, and how every whole one ends.
 GENERATOR = '<meta name="generator" content="agentsim">'
 _BEGINNING = 2000
 _END = b"</html>"
+#: A notebook holds its pictures; one that is longer than this is none of ours.
+_LARGEST = 256 * MEGABYTE
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _of_notebook(file: Path) -> Finished | Unreadable | None:
     page = file.with_suffix(".html")
     opens = page.name if not _fault_of(page) else None
     try:
-        left = _left_in(json.loads(file.read_text(encoding="utf-8")))
+        left = _left_in(json.loads(read_bounded(file, _LARGEST).decode("utf-8")))
     except OSError as exc:
         return Unreadable(file.name, f"this notebook cannot be read: {exc.strerror}", opens)
     except (ValueError, RecursionError):

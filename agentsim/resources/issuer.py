@@ -12,6 +12,7 @@ import orjson
 from agentsim.resources.refusals import Refusal, invalid, unavailable
 from agentsim.server.clock import SECOND, Clock, SystemClock
 from agentsim.server.keys import VerifyingKey
+from agentsim.server.segments import is_compact
 
 #: Microseconds between two fetches of the keys: unknown ones must not make anybody a flood.
 _FLOOR = 10 * SECOND
@@ -20,6 +21,7 @@ _KEPT = 3600 * SECOND
 _TIMEOUT = 5.0
 #: Longer answers are not read.
 _LONGEST = 16 * 1024 * 1024
+_HEADER = frozenset(("alg", "kid", "typ"))
 
 
 class Issuer:
@@ -81,10 +83,15 @@ class Issuer:
         Refusal
             If it is none, of another type, or the keys cannot be had.
         """
+        if not is_compact(token):
+            raise invalid("token_malformed", "this is not a token")
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
             raise invalid("token_malformed", "this is not a token") from None
+        # The server writes these and no others: what asks for an extension, or brings a key, is not from there.
+        if header.keys() != _HEADER:
+            raise invalid("token_malformed", "the header is not that of a token of the token server")
         # "application/" may be left out (RFC 7515 section 4.1.9).
         if str(header.get("typ", "")).lower().removeprefix("application/") != kind:
             raise invalid("wrong_type", f"this is not a {kind}")

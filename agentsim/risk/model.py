@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.evidence import Evidence, gather, learn_peers
 from agentsim.risk.fitted import Fitted, fit
@@ -32,6 +33,7 @@ from agentsim.run import Run
 from agentsim.run.files import replacing
 
 CARD, ESTIMATORS = "card.json", "estimators.skops"
+_LARGEST = 512 * MEGABYTE
 #: With fewer entities, or trees, nothing can be said of what is usual.
 _LEAST_ENTITIES, _LEAST_TREES = 30, 3
 #: With fewer entities, one false alarm in a thousand rests on less than ten of them.
@@ -153,7 +155,7 @@ def load(path: Path) -> Model:
     # The name is fixed: a card must not lead anywhere else.
     file = path / ESTIMATORS
     try:
-        data = file.read_bytes()
+        data = read_bounded(file, _LARGEST)
     except OSError as exc:
         raise ModelError(f"{file}: cannot be read: {exc.strerror}") from exc
     if (found := hashlib.sha256(data).hexdigest()) != card.estimators.sha256:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sklearn.base import BaseEstimator
 
 from agentsim.errors import UserError
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.risk.catalogue import FEATURES
 from agentsim.risk.detectors import Combined, Detector, Deviating, DeviationForest
 from agentsim.risk.evidence import Evidence
@@ -22,6 +23,7 @@ from agentsim.run.provenance import versions
 
 #: Raised whenever a field changes its meaning, or the estimators' file its layout.
 SCHEMA = 1
+_LARGEST = 16 * MEGABYTE
 
 INTENDED_USE = (
     "Ranks grants of the organisation that the training Run is of by how unusual they are, for people who look "
@@ -164,13 +166,17 @@ def read_card(file: Path) -> ModelCard:
         If there is none, it cannot be read, or a newer version wrote it.
     """
     try:
-        data = json.loads(file.read_bytes())
+        data = json.loads(read_bounded(file, _LARGEST))
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
             f"{file.parent}: no model here (no {file.name}); make one with 'agentsim model train'"
         ) from None
-    except (OSError, ValueError) as exc:
+    except OSError as exc:
+        raise ModelError(f"{file}: cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
         raise ModelError(f"{file}: cannot be read: {exc}") from exc
+    except RecursionError:
+        raise ModelError(f"{file}: cannot be read: nested too deeply") from None
     written = data.get("schema") if isinstance(data, dict) else None
     if isinstance(written, int) and written > SCHEMA:
         raise ModelError(f"{file}: of schema {written}, this version reads up to {SCHEMA}; update agentsim")

@@ -15,6 +15,7 @@ from typing import Any
 import skops.io
 from scipy import sparse
 
+from agentsim.inputs import MEGABYTE
 from agentsim.risk.detectors import (
     CalibratedRanks,
     Combined,
@@ -53,6 +54,8 @@ TRUSTED = (
 )
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+#: Bytes that a file may unpack to: arrays of zeros pack a thousandfold.
+MOST_UNPACKED = 2 * 1024 * MEGABYTE
 
 
 def dump_fitted(fitted: Fitted) -> bytes:
@@ -69,6 +72,7 @@ def load_fitted(data: bytes) -> Fitted:
         If these are no such bytes; nothing of a type that is not trusted is made.
     """
     try:
+        _check_unpacked(data)
         foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
         if foreign:
             raise ModelError(f"holds types that are not trusted: {', '.join(foreign)}")
@@ -83,6 +87,13 @@ def load_fitted(data: bytes) -> Fitted:
     for part in _parts(loaded):
         _check_indices(part)
     return loaded
+
+
+def _check_unpacked(data: bytes) -> None:
+    """Refuse what would not fit into memory once it is unpacked; zipfile reads no more than the sizes that are told."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MOST_UNPACKED:
+            raise ModelError(f"unpacks to more than {MOST_UNPACKED // MEGABYTE} MiB")
 
 
 def _canonical(data: bytes) -> bytes:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agentsim.errors import UserError
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.tables import DETERMINISTIC, FORMAT
 
 NAME = "manifest.json"
+#: A hundred thousand files take twenty.
+_LARGEST = 64 * MEGABYTE
+#: A table's file within the Run: a manifest leads nowhere else.
+_FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}/t[0-9]{4,9}-[0-9]{5,9}\.parquet$")]
 
 
 class RunError(UserError):
@@ -102,7 +107,7 @@ class Manifest(BaseModel):
     reused: int = 0
     tenants: dict[int, TenantEntry] = Field(default_factory=dict)
     failed: dict[int, Failure] = Field(default_factory=dict)
-    files: dict[str, FileEntry] = Field(default_factory=dict)
+    files: dict[_FileName, FileEntry] = Field(default_factory=dict)
 
     def continues(self, other: Manifest) -> bool:
         """Whether the other Run's finished tenants are this one's: of the same input and the same code."""
@@ -152,11 +157,15 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / NAME
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(read_bounded(file, _LARGEST).decode("utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: no Run here (no {NAME}); make one with 'agentsim simulate'") from None
-    except (OSError, ValueError) as exc:
+    except OSError as exc:
+        raise RunError(f"{file}: cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
         raise RunError(f"{file}: cannot be read: {exc}") from exc
+    except RecursionError:
+        raise RunError(f"{file}: cannot be read: nested too deeply") from None
     written = data.get("format") if isinstance(data, dict) else None
     if isinstance(written, int) and written > FORMAT:
         raise RunError(
@@ -165,4 +174,6 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate(data)
     except ValidationError as exc:
-        raise RunError(f"{file}: not a Run's manifest: {exc.errors()[0]['msg']}") from exc
+        fault = exc.errors()[0]
+        where = ".".join(map(repr, fault["loc"]))[:200]
+        raise RunError(f"{file}: not a Run's manifest: {where}: {fault['msg']}") from exc

@@ -50,7 +50,7 @@ class NewSecret:
 
     log_id: int
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,11 +60,11 @@ class Registration:
     log_id: int
     client_id: str
     #: None for an agent that authenticates itself with its own key.
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
     allowed_scopes: list[str]
-    registration_token: str
+    registration_token: str = field(repr=False)
     registration_expires_at: int
-    registration_access_token: str
+    registration_access_token: str = field(repr=False)
     profile: "AgentProfile"
 
 
@@ -82,8 +82,8 @@ class TokenGrant:
     """Tokens of a new or refreshed grant. ``expires_in`` in seconds, ``expires_at`` in microseconds."""
 
     log_id: int
-    access_token: str
-    refresh_token: str | None
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     expires_in: int
     expires_at: int
     scope: str
@@ -186,7 +186,7 @@ class Consent:
 
     log_id: int
     #: Empty where it was only asked.
-    code: str
+    code: str = field(repr=False)
     agent_name: str
     description: str
     owner: str

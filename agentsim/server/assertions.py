@@ -17,6 +17,7 @@ from jwt.algorithms import OKPAlgorithm
 from agentsim.server.clientkeys import ClientKey, parse_jwks
 from agentsim.server.clock import SECOND
 from agentsim.server.errors import InvalidClient
+from agentsim.server.segments import is_compact
 
 #: The longest assertion that is looked at and the longest ``jti``, in characters.
 LONGEST_ASSERTION = 8_192
@@ -87,6 +88,8 @@ def check(
     """
     if len(assertion) > LONGEST_ASSERTION:
         raise _refused("it is too long")
+    if not is_compact(assertion):
+        raise _refused("it is not a signed JWT")
     payload = _read(_verified(assertion, jwks_text))
     if payload.get("iss") != client_id or payload.get("sub") != client_id:
         raise _refused("iss and sub must both be the client_id")

@@ -18,9 +18,10 @@ from agentsim.server.statusplaces import join, list_uri, split
 _REQUIRED = frozenset(
     "iss sub aud client_id iat exp jti scope task_id tools resources level owner grant_exp lineage act".split()
 )
-_KINDS = dict.fromkeys("iat exp grant_exp".split(), int) | dict.fromkeys(
-    "sub scope tools resources level owner".split(), str
-)
+_TIMES = ("iat", "exp", "grant_exp")
+#: Beyond that, microseconds would not fit where times are stored.
+_LAST_SECOND = ((1 << 63) - 1) // SECOND
+_KINDS = dict.fromkeys(_TIMES, int) | dict.fromkeys("sub scope tools resources level owner".split(), str)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +132,10 @@ def read_claims(payload: dict[str, Any]) -> Claims:
         raise KeyError("a claim is missing")
     if any(type(payload[name]) is not kind for name, kind in _KINDS.items()):
         raise TypeError("a claim is of another type")
+    if not all(0 <= payload[name] <= _LAST_SECOND for name in _TIMES):
+        raise ValueError("a time is beyond what can be stored")
+    if "nbf" in payload:
+        raise ValueError("no token of this server begins later than it was issued")
     grants = [int(grant) for grant in payload["lineage"]["grants"]]
     tasks = tuple(payload["lineage"]["tasks"])
     owner = payload["owner"]
@@ -176,7 +181,8 @@ def _audience(aud: Any) -> tuple[str, ...]:
     """A text for one, an array for several: as it is written, there is one way to write it."""
     if isinstance(aud, str):
         return (aud,)
-    if not isinstance(aud, list) or len({str(name) for name in aud}) != len(aud) or len(aud) < 2:
+    texts = isinstance(aud, list) and all(isinstance(name, str) for name in aud)
+    if not texts or len(set(aud)) != len(aud) or len(aud) < 2:
         raise ValueError("the audience is neither a text nor an array of several")
     return tuple(aud)
 

@@ -6,7 +6,7 @@ value: nothing changes it once it is made (it is not frozen only because that do
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentsim.server.parties import Admin, Credentials, Person, RegistrationAccess
 
@@ -110,7 +110,7 @@ class Enable:
 class Confirm:
     """Redeem a registration token, once, and activate the agent."""
 
-    registration_token: str
+    registration_token: str = field(repr=False)
     source_ip: str | None = None
 
 
@@ -147,7 +147,7 @@ class IssueChild:
     """Ask for a grant below a parent's token (token exchange, RFC 8693)."""
 
     by: Credentials
-    parent_token: str
+    parent_token: str = field(repr=False)
     #: None: the server names the task.
     task_id: str | None = None
     #: The parent's task, checked where given.
@@ -211,9 +211,9 @@ class Redeem:
     """Exchange a code, once, for a root grant on behalf of the person (RFC 6749 section 4.1.3)."""
 
     by: Credentials
-    code: str
+    code: str = field(repr=False)
     redirect_uri: str
-    code_verifier: str
+    code_verifier: str = field(repr=False)
     source_ip: str | None = None
 
 
@@ -241,7 +241,7 @@ class Refresh:
     """Exchange a refresh token, once, for new tokens of the same grant (RFC 6749 section 6)."""
 
     by: Credentials
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     #: May narrow this access token, never widen it.
     scope: str | None = None
     #: The same of resource servers.
@@ -253,7 +253,7 @@ class Refresh:
 class Verify:
     """Ask whether a token may be used for this, now: by the resource server that received it."""
 
-    token: str
+    token: str = field(repr=False)
     scope: str | None = None
     task_id: str | None = None
     parent_task_id: str | None = None
@@ -275,7 +275,7 @@ class Verify:
 class Introspect:
     """Ask what a token is (RFC 7662), with its task history where wanted."""
 
-    token: str
+    token: str = field(repr=False)
     #: Who asks; others than those it concerns learn nothing. None: who runs the server in its own process.
     by: Admin | Credentials | None = None
     include_task_history: bool = False
@@ -331,7 +331,7 @@ class Reauthorize:
 class RecordExecution:
     """Report how a tool call that a token was used for went: outcome and sizes, never contents."""
 
-    token: str
+    token: str = field(repr=False)
     tool: str
     resource: str | None = None
     #: ``success`` or ``error``.

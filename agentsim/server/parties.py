@@ -1,6 +1,6 @@
 """Who asks the server: an administrator, an agent with its credentials, a person, the holder of a registration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class Client:
     """An agent that authenticates itself with its own credentials (RFC 6749 section 2.3.1)."""
 
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     #: The owner that it must have, where its request came with others of one owner.
     owner: str | None = None
 
@@ -27,7 +27,7 @@ class ClientAssertion:
     """An agent that authenticates itself with a JWT signed by its own key (RFC 7523 section 2.2)."""
 
     client_id: str
-    assertion: str
+    assertion: str = field(repr=False)
     owner: str | None = None
 
 
@@ -44,7 +44,7 @@ class Person:
 class RegistrationAccess:
     """Whoever holds an agent's registration access token (RFC 7592 section 3)."""
 
-    token: str
+    token: str = field(repr=False)
 
 
 #: How an agent authenticates itself.

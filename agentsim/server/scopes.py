@@ -10,7 +10,8 @@ come again and again, so everything here is cached by text.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 from agentsim.server.errors import InvalidScope
 
@@ -24,9 +25,46 @@ LONGEST_MEMBER = 256
 LONGEST_SET = 16_384
 #: The most scopes that tools and resources may make together.
 MOST_PRODUCTS = 10_000
+#: Bytes, roughly, that all caches may hold together: a few short names make five megabytes of scopes, and whoever asks for
+#: ever others would fill the memory with them.
+_MOST_HELD = 128 * 1024 * 1024
+#: Bytes of a member that is held by itself.
+_WEIGHT = 80
+
+_Made = TypeVar("_Made", str, tuple[str, ...], frozenset[str])
 
 
-@lru_cache(_CACHE)
+class _Remembered:
+    """All caches of this module, forgotten together once they hold too much. Only what is new is weighed."""
+
+    def __init__(self) -> None:
+        self._caches: list[Any] = []
+        self._held = 0
+
+    def __call__(self, make: Callable[..., _Made]) -> Callable[..., _Made]:
+        @lru_cache(_CACHE)
+        @wraps(make)
+        def made(*texts: Any) -> _Made:
+            result = make(*texts)
+            self._weigh(texts)
+            self._weigh((result,))
+            return result
+
+        self._caches.append(made)
+        return made
+
+    def _weigh(self, texts: Iterable[Any]) -> None:
+        self._held += sum(len(text) if isinstance(text, str) else _WEIGHT * len(text) for text in texts)
+        if self._held > _MOST_HELD:
+            self._held = 0
+            for cache in self._caches:
+                cache.cache_clear()
+
+
+_remembered = _Remembered()
+
+
+@_remembered
 def canonical_scope(text: str) -> str:
     """Check a space-delimited scope string and return its canonical text.
 
@@ -60,13 +98,13 @@ def canonical_resources(names: Iterable[str]) -> str:
     return _canonical_resources(tuple(names))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def members(text: str) -> tuple[str, ...]:
     """The members of a canonical text."""
     return tuple(text.split(" ")) if text else ()
 
 
-@lru_cache(_CACHE)
+@_remembered
 def product(tools: str, resources: str) -> str:
     """Each tool with each resource, as the canonical text of a scope.
 
@@ -85,13 +123,13 @@ def product(tools: str, resources: str) -> str:
     )
 
 
-@lru_cache(_CACHE)
+@_remembered
 def union(first: str, second: str) -> str:
     """The canonical text of both sets together."""
     return " ".join(sorted({*members(first), *members(second)}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def excess(asked: str, allowed: str) -> tuple[str, ...]:
     """Members of ``asked`` that no member of ``allowed`` contains, by whole path segments.
 
@@ -101,7 +139,7 @@ def excess(asked: str, allowed: str) -> tuple[str, ...]:
     return tuple(member for member in members(asked) if not _contained(member, granted))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def overlap(first: str, second: str) -> str:
     """What is in both sets: each member of one that the other contains, as canonical text."""
     left = [member for member in members(first) if _contained(member, _set(second))]
@@ -109,13 +147,13 @@ def overlap(first: str, second: str) -> str:
     return " ".join(sorted({*left, *right}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def actions(scope: str) -> str:
     """The actions that a scope names, as the canonical text of tools."""
     return " ".join(sorted({action for action, colon, _ in _parts(scope) if colon and "/" not in action}))
 
 
-@lru_cache(_CACHE)
+@_remembered
 def resources_of(scope: str) -> str:
     """The resources that a scope names, as canonical text."""
     return " ".join(sorted({resource for _, colon, resource in _parts(scope) if colon}))
@@ -125,7 +163,7 @@ def _parts(scope: str) -> list[tuple[str, str, str]]:
     return [member.partition(":") for member in members(scope)]
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _set(text: str) -> frozenset[str]:
     return frozenset(members(text))
 
@@ -139,12 +177,12 @@ def _contained(member: str, granted: frozenset[str]) -> bool:
     return True
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _canonical_tools(names: tuple[str, ...]) -> str:
     return _canonical(names, _check_tool)
 
 
-@lru_cache(_CACHE)
+@_remembered
 def _canonical_resources(names: tuple[str, ...]) -> str:
     return _canonical(names, _check_resource)
 

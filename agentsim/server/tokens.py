@@ -9,12 +9,13 @@ from typing import Any
 
 import jwt
 import orjson
-from jwt.utils import base64url_decode, base64url_encode
+from jwt.utils import base64url_encode
 
 from agentsim.server.claims import Claims, read_claims, write_claims
 from agentsim.server.errors import InvalidToken
 from agentsim.server.keyring import KeyRing, Keys
 from agentsim.server.keys import ALGORITHMS, VerifyingKey
+from agentsim.server.segments import decode_segment
 
 TYPE = "at+jwt"
 #: Longest token that is looked at, in characters.
@@ -94,7 +95,7 @@ class TokenCodec:
         signed, _, signature_text = token.rpartition(".")
         payload_text = signed.partition(".")[2]
         try:
-            payload, signature = _decode_segment(payload_text), _decode_segment(signature_text)
+            payload, signature = decode_segment(payload_text), decode_segment(signature_text)
         except ValueError:
             raise InvalidToken("token_malformed", "this is not a token of this server") from None
         if not self.algorithm(key.alg).verify(signed.encode(), key.public, signature):
@@ -150,14 +151,6 @@ class _View:
         signed = self._header + b"." + base64url_encode(payload)
         signature = self._algorithm.sign(signed, self.key.private)
         return (signed + b"." + base64url_encode(signature)).decode()
-
-
-def _decode_segment(text: str) -> bytes:
-    """What was encoded. Raises ValueError where the text is not its only encoding."""
-    decoded = base64url_decode(text)
-    if base64url_encode(decoded).decode() != text:
-        raise ValueError("not base64url as RFC 7515 section 2 has it")
-    return decoded
 
 
 def _header(key: VerifyingKey) -> str:

@@ -35,7 +35,10 @@ def parse_duration(value: Any) -> int:
         raise ValueError(
             f"not a duration: {value!r}; write for example 5m, 90s, 1h30m or 250ms (units: d h m s ms us)"
         )
-    return sum(round(float(number) * UNITS[unit]) for number, unit in _PART.findall(value))
+    total = sum(round(float(number) * UNITS[unit]) for number, unit in _PART.findall(value))
+    if total >= 1 << 63:
+        raise ValueError(f"longer than what can be kept: {value!r}")
+    return total
 
 
 def format_duration(microseconds: int) -> str:

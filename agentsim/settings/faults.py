@@ -14,6 +14,9 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from agentsim.errors import UserError
 
+#: Characters that are told of a fault, and of its place.
+_LONGEST = 1_000
+
 
 class Fault(NamedTuple):
     """One fault: the path of its key, empty where it is the whole file, and what is wrong."""
@@ -22,7 +25,13 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        # Both may quote what was written, which may be anything.
+        path, message = _shortened(self.path), _shortened(self.message)
+        return f"{path}: {message}" if path else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class SettingsError(UserError):
@@ -32,10 +41,11 @@ class SettingsError(UserError):
         self.source = source
         self.faults = tuple(faults)
         count = len(self.faults)
+        told = _shortened(str(source))
         if count == 1:
-            text = f"{source}: {self.faults[0]}"
+            text = f"{told}: {self.faults[0]}"
         else:
-            text = "\n  ".join([f"{source}: {count} faults", *map(str, self.faults)])
+            text = "\n  ".join([f"{told}: {count} faults", *map(str, self.faults)])
         super().__init__(text)
 
     def __reduce__(self) -> tuple[Any, ...]:

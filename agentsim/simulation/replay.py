@@ -4,7 +4,6 @@ An agent per (agent, suite), its role the suite, its tools the suite's catalogue
 tool call and, after it, how the call went. The answers that come with the traces go to ``labels`` alone.
 """
 
-import hashlib
 import shlex
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from agentsim.run import Manifest, Run, RunWriter
+from agentsim.run.files import sha256
 from agentsim.server import (
     Admin,
     Client,
@@ -88,7 +88,7 @@ def replay(traces: Path, out: Path, *, batch_size: int = 1000, progress: bool = 
     """
     began = time.perf_counter()
     read = read_traces(traces)
-    digest = hashlib.sha256(Path(traces).read_bytes()).hexdigest()
+    digest = sha256(Path(traces))
     manifest = Manifest(
         kind="replay",
         name=Path(traces).stem,

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from agentsim.errors import UserError
+from agentsim.inputs import MEGABYTE
 from agentsim.server.scopes import MOST_MEMBERS
 
 _TEXTS = ("run_id", "agent", "suite", "task_id", "parent_task_id", "tool", "args_digest", "label_detail")
@@ -32,6 +34,9 @@ SCHEMA = pa.schema(
 NO_CALL = "<no_tool_call>"
 _NEVER_NULL = ("run_id", "agent", "suite", "task_id", "tool", "step", "error")
 _NEVER_EMPTY = ("run_id", "agent", "suite", "task_id", "tool")
+#: Rows of a file, and bytes of all its texts: a column that says the same again and again packs ten-thousandfold.
+MOST_ROWS = 20_000_000
+MOST_TEXT = 4 * 1024 * MEGABYTE
 #: A year in seconds: no run of an agent is longer, and its microseconds fit an integer many times over.
 LONGEST_RUN = 366 * 86_400
 
@@ -68,11 +73,19 @@ def read_rows(path: Path) -> pd.DataFrame:
         is wrong with its values.
     """
     try:
-        table = pq.read_table(path)
+        schema = pq.read_schema(path)
+        rows = pq.read_metadata(path).num_rows
+        if rows > MOST_ROWS:
+            raise TraceError(path, [f"has {rows:,} rows; at most {MOST_ROWS:,} are read"])
+        wanted = [name for name in COLUMNS if name in schema.names]
+        # Texts stay in their dictionaries until it is known how much they are written out.
+        table = pq.read_table(path, columns=wanted, read_dictionary=[*_TEXTS])
+        # Places in a dictionary are followed without looking: a damaged file leads out of it.
+        table.validate(full=True)
     except FileNotFoundError:
         raise TraceError(path, ["no such file"]) from None
     except (OSError, pa.ArrowException) as exc:
-        raise TraceError(path, [f"cannot be read as Parquet: {exc}"]) from exc
+        raise TraceError(path, [f"cannot be read as Parquet: {_one_line(exc)}"]) from exc
     return check_rows(path, table)
 
 
@@ -130,6 +143,8 @@ def _column_faults(table: pa.Table) -> Iterable[str]:
                 yield f"column {name} has {table[name].null_count} empty values"
     if table.num_rows == 0:
         yield "there are no rows"
+    if (size := sum(_text_size(table[name]) for name in _TEXTS if name in table.column_names)) > MOST_TEXT:
+        yield f"its texts are {size // MEGABYTE:,} MiB; at most {MOST_TEXT // MEGABYTE:,} are read"
 
 
 def _value_faults(rows: pd.DataFrame) -> Iterable[str]:
@@ -164,6 +179,23 @@ def _value_faults(rows: pd.DataFrame) -> Iterable[str]:
 
 def _first(values: pd.Series[Any], chosen: pd.Series[bool]) -> str:
     return f"{float(values[chosen].iloc[0]):g}"
+
+
+def _text_size(column: pa.ChunkedArray) -> int:
+    """Bytes of a column's texts, written out; 0 for what holds none."""
+    size = 0
+    for chunk in column.chunks:
+        if not _is_text(chunk.type):
+            continue
+        lengths = pc.binary_length(chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk)
+        if pa.types.is_dictionary(chunk.type):
+            lengths = lengths.take(chunk.indices)
+        size += pc.sum(lengths.cast(pa.int64())).as_py() or 0
+    return size
+
+
+def _one_line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,9 +1,12 @@
 """What contains what: by whole path segments, never by the beginning of a string."""
 
+import tracemalloc
+
 import pytest
 
 from agentsim.server import scopes
 from agentsim.server.errors import InvalidScope
+from agentsim.server.scopes import canonical_resources, canonical_tools, excess, product
 
 
 @pytest.mark.parametrize(
@@ -124,3 +127,18 @@ def test_no_set_grows_without_bound(make: object) -> None:
     with pytest.raises(InvalidScope) as refused:
         make()  # type: ignore[operator]
     assert refused.value.reason == "malformed_scope"
+
+
+def test_endless_other_scopes_do_not_fill_the_memory() -> None:
+    """Of a hundred names each makes ten thousand scopes, five megabytes: a client may ask for them again and again."""
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            names = [f"{number}-{each}-{'x' * 60}" for each in range(100)]
+            made = product(canonical_tools(names), canonical_resources(names))
+            assert excess(made, made) == ()
+        del made, names
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 200_000_000

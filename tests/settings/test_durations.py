@@ -86,3 +86,10 @@ def test_a_model_holds_numbers_and_writes_text() -> None:
     assert Model.model_json_schema()["properties"]["window"]["type"] == "string"
     with pytest.raises(ValidationError, match="needs its unit"):
         Model.model_validate({"window": 5, "rate": "30/m"})
+
+
+def test_a_duration_beyond_what_is_stored_is_refused() -> None:
+    assert parse_duration("106751991d") < 1 << 63
+    for text in ("106751992d", "999999999999d", "106751991d 999999999999h"):
+        with pytest.raises(ValueError, match="longer than what can be kept"):
+            parse_duration(text)

@@ -16,9 +16,11 @@ from pydantic import ValidationError
 
 from agentsim.errors import UserError
 from agentsim.experiments.containment.points import Plan
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.run.files import replacing
 
 _PLAN, _RESULTS = "containment.json", "results"
+_LARGEST = 64 * MEGABYTE
 
 
 class ContainmentError(UserError):
@@ -55,11 +57,13 @@ class Folder:
         """
         file = self.path / _PLAN
         try:
-            return Plan.model_validate_json(file.read_text(encoding="utf-8"))
+            return Plan.model_validate_json(read_bounded(file, _LARGEST))
         except (FileNotFoundError, NotADirectoryError):
             raise ContainmentError(
                 f"{self.path}: no comparison here (no {_PLAN}); make one with 'agentsim contain'"
             ) from None
+        except OSError as exc:
+            raise ContainmentError(f"{file}: cannot be read: {exc.strerror}") from exc
         except ValidationError as exc:
             raise ContainmentError(f"{file}: cannot be read: {exc.errors()[0]['msg']}") from exc
 

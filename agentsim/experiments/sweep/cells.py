@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from agentsim.experiments.sweep.ranges import draw, make_range
 from agentsim.experiments.sweep.settings import SweepSettings, same
@@ -45,7 +45,8 @@ class Cell(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    cell: str
+    # Files are called so: a sweep that somebody sent writes nowhere else.
+    cell: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{10}-r[0-9]{1,9}$")]
     values: _Values
     point: int
     replication: int

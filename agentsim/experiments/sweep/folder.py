@@ -17,9 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agentsim.errors import UserError
 from agentsim.experiments.sweep.cells import Cell, Sweep
+from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.run import Failure
 
 _SWEEP = "sweep.json"
+_LARGEST = 64 * MEGABYTE
 Status = Literal["complete", "failed", "missing"]
 
 
@@ -73,11 +75,13 @@ class SweepFolder:
         """
         file = self.path / _SWEEP
         try:
-            return Sweep.model_validate_json(file.read_text(encoding="utf-8"))
+            return Sweep.model_validate_json(read_bounded(file, _LARGEST))
         except FileNotFoundError:
             raise SweepError(
                 f"{self.path}: no sweep here (no {_SWEEP}); make one with 'agentsim sweep'"
             ) from None
+        except OSError as exc:
+            raise SweepError(f"{file}: cannot be read: {exc.strerror}") from exc
         except ValidationError as exc:
             raise SweepError(f"{file}: cannot be read: {exc.errors()[0]['msg']}") from exc
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
+from agentsim.run.files import sha256
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.yamlfile import format_yaml
 from agentsim.simulation.calibration.fitting import fit_role
@@ -102,7 +102,7 @@ def _source(path: Path, observed: Observed) -> dict[str, Any]:
     tasks = observed.tasks
     return {
         "traces": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256(path),
         "rows": pq.read_metadata(path).num_rows,
         "runs": int(tasks["run"].nunique()),
         "held_runs": int(tasks.loc[tasks["held"], "run"].nunique()),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from agentsim.inputs import MEGABYTE
 from agentsim.simulation.otlp.spans import Span, link, parse
 from agentsim.simulation.otlp.values import attributes, name, printable
 from agentsim.simulation.trace_format import TraceError
@@ -18,6 +19,9 @@ from agentsim.simulation.trace_format import TraceError
 #: Faults that are told; of the others the number is.
 _TOLD = 20
 _GZIP = b"\x1f\x8b"
+#: Bytes of a line, of an object that goes over many lines, and of a whole file, unpacked.
+LONGEST_LINE = LONGEST_OBJECT = 256 * MEGABYTE
+LONGEST_FILE = 16 * 1024 * MEGABYTE
 _BOM = b"\xef\xbb\xbf"
 #: What OTLP files may hold beside spans, and is passed over.
 _OTHER_SIGNALS = ("resourceMetrics", "resourceLogs", "resourceProfiles")
@@ -90,7 +94,7 @@ def _objects(path: Path, found: SpanFile) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as peeked:
         zipped = peeked.read(2) == _GZIP
     with gzip.open(path) if zipped else path.open("rb") as stream:
-        lines = ((number, text.strip()) for number, text in enumerate(stream, 1))
+        lines = ((number, text.strip()) for number, text in enumerate(_lines(path, stream.readline), 1))
         written = ((number, text.removeprefix(_BOM)) for number, text in lines if text)
         first = next(written, None)
         if first is None:
@@ -99,10 +103,34 @@ def _objects(path: Path, found: SpanFile) -> Iterator[tuple[int, Any]]:
             held = orjson.loads(first[1])
         except orjson.JSONDecodeError:
             # Not an object a line: one in many lines, or its first line is broken.
-            yield from _whole([first, *written], found)
+            yield from _whole([first, *_within(path, written)], found)
             return
         yield first[0], held
         yield from _by_line(written, found)
+
+
+def _lines(path: Path, readline: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The lines of a file, which may unpack to much more than it is: never more of it than fits into memory."""
+    size = 0
+    while line := readline(LONGEST_LINE + 1):
+        size += len(line)
+        if len(line) > LONGEST_LINE:
+            raise TraceError(path, [f"a line is longer than {LONGEST_LINE // MEGABYTE} MiB"])
+        if size > LONGEST_FILE:
+            raise TraceError(path, [f"holds more than {LONGEST_FILE // MEGABYTE:,} MiB; split it"])
+        yield line
+
+
+def _within(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Lines that are one object, as long as it may be held."""
+    size = 0
+    for number, text in lines:
+        size += len(text)
+        if size > LONGEST_OBJECT:
+            raise TraceError(
+                path, [f"an object goes over more than {LONGEST_OBJECT // MEGABYTE} MiB; write one a line"]
+            )
+        yield number, text
 
 
 def _whole(lines: list[tuple[int, bytes]], found: SpanFile) -> Iterator[tuple[int, Any]]:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
+from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from agentsim.server import Assessment, GrantState, ManualClock, Policy, Server, SigningKey, Store, Use
@@ -32,6 +33,10 @@ from agentsim.server.keyring import KeyRing
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The same examples each time, and none is timed. ``--hypothesis-profile soak`` makes up others, and more of them.
+settings.register_profile("usual", derandomize=True, database=None, deadline=None)
+settings.register_profile("soak", deadline=None, print_blob=True, max_examples=1_000)
+settings.load_profile("usual")
 
 ROOT = Path(__file__).parents[1]
 ADMIN_TOKEN = "the-administrators-token-of-these-tests"

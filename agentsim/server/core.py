@@ -197,7 +197,9 @@ class Server:
             If these keys cannot be rotated here.
         """
         now = self._clock.now()
-        return self.keyring.rotate(alg, now, now + self.policy.access_ttl_us + NOTICE_US)
+        # Lifetimes may have been longer before: those tokens are good still.
+        last = max(now + self.policy.access_ttl_us, self.store.last_expiry())
+        return self.keyring.rotate(alg, now, last + NOTICE_US)
 
     def change_policy(self, policy: Policy, by: Admin, at: int | None = None) -> Policy:
         """Let other rules stand from now on; the issuer stays, since it is in every token.

@@ -37,6 +37,7 @@ CHECKPOINTS = table(AuditCheckpoint)
 ENDED_TASKS = table(EndedTasks)
 
 NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
+LAST_EXPIRY = select(func.max(TOKENS.c.expires_at))
 NEWEST_TASKS = (
     select(TOKENS.c.grant_id, TOKENS.c.task_id)
     .where(TOKENS.c.client_id == bindparam("client"), TOKENS.c.token_id == TOKENS.c.grant_id)

@@ -36,6 +36,7 @@ from agentsim.server.statements import (
     CODES,
     CONFIRM,
     CONSUME,
+    LAST_EXPIRY,
     MARKS,
     NEWEST_LOGS,
     NEWEST_TASKS,
@@ -213,6 +214,11 @@ class Store:
     def newest_token(self, connection: Connection) -> int:
         """The largest token_id, of whichever writer."""
         return connection.execute(NEWEST_TOKEN).scalar_one() or 0
+
+    def last_expiry(self) -> int:
+        """When the last access token that was ever issued expires. It reads them all, beside the writer."""
+        with self.reading() as connection:
+            return connection.execute(LAST_EXPIRY).scalar_one() or 0
 
     def load(self, connection: Connection, needs: Needs) -> Loaded:
         """Load what a batch needs; keys without a row are left out."""

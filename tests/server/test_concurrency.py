@@ -245,10 +245,11 @@ def test_a_fill_waits_for_a_child_on_its_way(
 
     filling, _ = begin(fill)
     until_it_waits_or_ends(world, filling)
-    assert filling.is_alive() is barrier
+    waits = filling.is_alive()
     stop.go.set()
     issuing.join()
     filling.join()
+    assert waits is barrier
     ((child,),) = answers
     assert isinstance(child, TokenGrant)
     # It is dead either way; only its row tells of it or not.
@@ -326,6 +327,7 @@ def test_the_same_refresh_token_at_once_is_a_replay_for_the_later(
     first.join()
     second.join()
     assert isinstance(won[0][0], TokenGrant)
+    assert not isinstance(lost[0][0], TokenGrant)
     assert lost[0][0].reason == "refresh_reused"
     assert world.why_not(won[0][0]) == "revoked"
     slow.close()

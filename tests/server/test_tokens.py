@@ -364,6 +364,18 @@ def test_a_retired_keys_last_token_lives_its_life(world: Any, good: str) -> None
     assert world.why_not(good) == "token_malformed"
 
 
+def test_a_key_is_kept_for_tokens_whose_lifetime_was_longer_than_the_rules_give_now(world: Any) -> None:
+    agent = world.agent()
+    old = world.root(agent)
+    world.server.change_policy(Policy(access_ttl_us=10 * SECOND), by=world.admin)
+    new = world.root(agent)
+    world.server.rotate_key("EdDSA")
+    world.clock.set(new.expires_at)
+    assert (world.why_not(old), world.why_not(new)) == (None, "expired")
+    world.clock.set(old.expires_at)
+    assert world.why_not(old) == "expired"
+
+
 def test_a_stolen_retired_key_makes_nothing_that_outlives_it(world: Any, good: str) -> None:
     header, payload, _ = parts(good)
     world.keyring.rotate("EdDSA", world.clock.now(), payload["exp"] * SECOND)

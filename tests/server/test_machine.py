@@ -361,6 +361,19 @@ class Machine(RuleBasedStateMachine):
         self.send()
         self.settle(chunk)
 
+    @rule()
+    def clean_up(self) -> None:
+        """All that there is goes once it has been over for an hour; nothing of it is active afterwards."""
+        self.send()
+        self.driver.clock.advance(8_000 * SECOND)
+        self.settle()
+        while self.driver.server.clean(3_600 * SECOND, 20).more:
+            pass
+        if self.tokens:
+            questions = [Verify(by=ADMIN, token=self.said(token, "access")) for token in self.tokens]
+            assert all(answer["reason"] is not None for answer in self.driver.verify_all(questions))
+        self.tokens.clear()
+
     # -- what must be so after each step
 
     @invariant()

@@ -43,10 +43,10 @@ def features(
     if check:
         _check(run, as_json)
         return
-    from agentsim.risk import gather
+    from agentsim.risk.evidence import feature_table
     from agentsim.run import Run
 
-    table = gather(Run(run), kind).features
+    table = feature_table(Run(run), kind)
     if out is not None:
         _write(table, out)
     quantiles = _quantiles(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,32 +83,38 @@ def gather(source: Run | Behaviour, kind: EntityKind = "grant", peers: Peers | N
     peers : what others are compared with; the Run's own grants when None, each with the others.
     """
     behaviour = _behaviour(source)
-    states = fold(behaviour, kind)
-    among = peers is None and kind == "grant"
-    index, tenant, role, task, tree = _identity(behaviour, kind)
-    table = features(
-        states,
-        kind,
-        role.tolist(),
-        task.tolist(),
-        learn_peers(behaviour) if peers is None else peers,
-        timing=behaviour.timing,
-        among=among,
-    )
+    states, who = fold(behaviour, kind), _identity(behaviour, kind)
     # Where the same words are made as events come, they are made of the same states.
     channels: Sequence[Sequence[str]] = (CHANNELS, ORDER) if kind == "grant" else ((), ())
-    items, order = (state_items(states, role.tolist(), task.tolist(), each) for each in channels)
+    items, order = (state_items(states, who.role.tolist(), who.task.tolist(), each) for each in channels)
     return Evidence(
         kind=kind,
-        tenant=tenant,
-        features=table.set_index(index),
-        role=role,
-        task=task,
+        tenant=who.tenant,
+        features=_table(behaviour, states, who, kind, peers),
+        role=who.role,
+        task=who.task,
         items=items,
         order=order,
-        tree=tree,
+        tree=who.tree,
         silent=_silent(states),
     )
+
+
+def feature_table(source: Run | Behaviour, kind: EntityKind = "grant") -> pd.DataFrame:
+    """The features of :func:`gather` alone, without the words: all that is needed to look at them."""
+    behaviour = _behaviour(source)
+    return _table(behaviour, fold(behaviour, kind), _identity(behaviour, kind), kind, None)
+
+
+def _table(
+    behaviour: Behaviour, states: States, who: _Identity, kind: EntityKind, peers: Peers | None
+) -> pd.DataFrame:
+    role, task = who.role.tolist(), who.task.tolist()
+    among = peers is None and kind == "grant"
+    if peers is None:
+        peers = Peers.of(states, role, task) if kind == "grant" else learn_peers(behaviour)
+    table = features(states, kind, role, task, peers, timing=behaviour.timing, among=among)
+    return table.set_index(who.index)
 
 
 def _behaviour(source: Run | Behaviour) -> Behaviour:
@@ -118,8 +125,17 @@ def _silent(states: States) -> Flags:
     return np.asarray(np.bincount(states.tools.holder, minlength=len(states)) == 0)
 
 
-def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, Ints, np.ndarray, np.ndarray, Ints]:
-    """Ids, tenants, roles, tasks and trees of the entities of one kind."""
+class _Identity(NamedTuple):
+    """Who the entities of one kind are."""
+
+    index: pd.Index
+    tenant: Ints
+    role: np.ndarray
+    task: np.ndarray
+    tree: Ints
+
+
+def _identity(behaviour: Behaviour, kind: EntityKind) -> _Identity:
     grants = behaviour.grants
     code, trees = tree_codes(grants)
     if kind == "agent":
@@ -131,11 +147,12 @@ def _identity(behaviour: Behaviour, kind: EntityKind) -> tuple[pd.Index, Ints, n
         holders, first = np.unique(client[known], return_index=True)
         tree[holders] = code[known[first]]
         role = agents["role"].fillna("").to_numpy(object)
-        return agents.index, agents["tenant"].to_numpy(np.int64), role, np.full(len(agents), "", object), tree
+        nothing = np.full(len(agents), "", object)
+        return _Identity(agents.index, agents["tenant"].to_numpy(np.int64), role, nothing, tree)
     role, task = grants["role"].to_numpy(object), grants["task"].to_numpy(object)
     tenant = grants["tenant"].to_numpy(np.int64)
     if kind == "grant":
-        return grants.index, tenant, role, task, code
+        return _Identity(grants.index, tenant, role, task, code)
     first = np.unique(code, return_index=True)[1]
     roots = pd.Index(grants["tree"].to_numpy()[first], name="root_grant_id")
-    return roots, tenant[first], role[first], task[first], np.arange(trees)
+    return _Identity(roots, tenant[first], role[first], task[first], np.arange(trees))

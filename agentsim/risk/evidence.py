@@ -114,7 +114,7 @@ def _table(
     if peers is None:
         peers = Peers.of(states, role, task) if kind == "grant" else learn_peers(behaviour)
     table = features(states, kind, role, task, peers, timing=behaviour.timing, among=among)
-    return table.set_index(who.index)
+    return table.set_index(who.ids)
 
 
 def _behaviour(source: Run | Behaviour) -> Behaviour:
@@ -128,7 +128,7 @@ def _silent(states: States) -> Flags:
 class _Identity(NamedTuple):
     """Who the entities of one kind are."""
 
-    index: pd.Index
+    ids: pd.Index
     tenant: Ints
     role: np.ndarray
     task: np.ndarray

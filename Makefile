@@ -25,9 +25,10 @@ help: ## list these commands
 
 install: $(STAMP) ## create .venv with the pinned libraries, JupyterLab and the tools for tests
 
-demo: $(STAMP) ## simulate the demo scenario and make both reports from it
+demo: $(STAMP) ## simulate the demo scenario and make its reports
 	$(BIN)/agentsim simulate data/scenarios/demo.yaml --out $(DEMO)
 	$(BIN)/agentsim report scale --run $(DEMO)
+	$(BIN)/agentsim report lineage --run $(DEMO)
 	$(BIN)/agentsim report anomaly --run $(DEMO) -p contain_agents=1000 -p contain_points=3
 	@echo
 	@echo "The reports are ready. Open $(CURDIR)/reports/index.html in a browser."

@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from agentsim.server import Assessment, GrantState, ManualClock, Policy, Server, SigningKey, Store, Use
@@ -34,7 +34,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time, and none is timed. ``--hypothesis-profile soak`` makes up others, and more of them.
-settings.register_profile("usual", derandomize=True, database=None, deadline=None)
+settings.register_profile(
+    "usual",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("soak", deadline=None, print_blob=True, max_examples=1_000)
 settings.load_profile("usual")
 

@@ -132,8 +132,10 @@ def read_claims(payload: dict[str, Any]) -> Claims:
         raise KeyError("a claim is missing")
     if any(type(payload[name]) is not kind for name, kind in _KINDS.items()):
         raise TypeError("a claim is of another type")
-    if not all(0 <= payload[name] <= _LAST_SECOND for name in _TIMES):
+    if not all(abs(payload[name]) <= _LAST_SECOND for name in _TIMES):
         raise ValueError("a time is beyond what can be stored")
+    if payload["exp"] > payload["grant_exp"]:
+        raise ValueError("no token outlives its grant")
     if "nbf" in payload:
         raise ValueError("no token of this server begins later than it was issued")
     grants = [int(grant) for grant in payload["lineage"]["grants"]]

@@ -90,7 +90,7 @@ BUGS = (
         old="        found = view.by_header.get(header)\n        if found is None and",
         new="""
         try:
-            named = orjson.loads(base64url_decode(header))
+            named = orjson.loads(decode_segment(header))
             same = [key for key in view.by_header.values() if key[0].kid == named["kid"]]
             found = same[0] if same and same[0][0].alg == named["alg"] else None
         except (KeyError, TypeError, ValueError):
@@ -122,8 +122,8 @@ BUGS = (
     Bug(
         name="chain not linked",
         module="audit.py",
-        old="        head.row_hash = _digest(head.row_hash, values)\n",
-        new="        head.row_hash = _digest(GENESIS, values)\n",
+        old="        head.row_hash = link(head.row_hash, values)\n",
+        new="        head.row_hash = link(GENESIS, values)\n",
         tests=(
             "test_audit.py::test_the_digest_is_what_the_page_says",
             "test_audit.py::test_rows_that_are_added_together_are_those_that_are_added_one_by_one",

@@ -159,7 +159,7 @@ def test_a_run_is_forked_inside_its_time_and_once(origin, shorter):
     [
         (["--at", "20"], "not a duration"),
         (["--at", "20m", "--set", "policy.access_ttl"], "write KEY=VALUE"),
-        (["--at", "20m", "--set", "policy.roles={"], "is not YAML"),
+        (["--at", "20m", "--set", "policy.roles={"], "not YAML"),
     ],
 )
 def test_words_that_mean_nothing_are_told_in_one_line(words, told, capsys):

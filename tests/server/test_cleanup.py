@@ -249,8 +249,10 @@ class Twins:
             for world in self.worlds:
                 world.clock.advance((world.policy.grant_ttl_us + KEEP) // 4 * (number + 1))
         elif kind == "fill":
+            # What has been removed is not filled in, which takes an id for each row: those of the next millisecond are alike.
             for world in self.worlds:
                 world.fill()
+                world.clock.advance(1000)
         else:
             self.compare(
                 self.ask(lambda agents, grants: self.operation(kind, number, agents, grants)), number
@@ -294,7 +296,7 @@ class Twins:
             assert type(one) is type(other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=_STEPS, limit=st.integers(1, 4))
 def test_a_cleanup_at_any_moment_changes_no_later_answer(
     new_world: Any, steps: list[tuple[str, int]], limit: int

@@ -265,15 +265,15 @@ class Twins:
         if kind == "agent":
             return Revoke(by=self.worlds[0].admin, client_id=agent.client_id)
         if kind == "task":
-            return Revoke(by=self.worlds[0].admin, task_id=f"task {number}")
+            return Revoke(by=self.worlds[0].admin, task_id=f"task {number % 2}")
         if kind == "issue" or not grants:
-            return Issue(by=agent, task_id=f"task {number}", scope="file_read:github")
+            return Issue(by=agent, task_id=f"task {number % 2}", scope="file_read:github")
         grant = grants[number % len(grants)]
         if kind == "child":
             return IssueChild(
                 by=agent,
                 parent_token=grant.access_token,
-                task_id=f"task {number}",
+                task_id=f"task {number % 2}",
                 scope="file_read:github",
             )
         if kind == "refresh":

@@ -1,0 +1,1 @@
+"""What a served token server stands: load, kills, faults and hostile input, each counted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
@@ -31,6 +33,11 @@ class Child:
     port: int
     _process: subprocess.Popen[bytes]
     _log: IO[bytes]
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; where several serve, the one above them."""
+        return self._process.pid
 
     def require(self) -> None:
         """Go on only while it runs.
@@ -77,13 +84,44 @@ class Child:
                 self._process.wait(_STOP)
         finally:
             # Also where Ctrl-C ends the waiting.
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """End it and all that it has started at once, as ``kill -9`` does: it finishes nothing."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def said(self) -> str:
+        """All that it has written to its outputs."""
+        # By place: the file's position is the child's, too.
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), size, 0).decode("utf-8", "replace")
 
     def _told(self) -> str:
-        self._log.seek(0)
-        said = self._log.read()[-_TAIL:].decode("utf-8", "replace").strip()
+        said = self.said()[-_TAIL:].strip()
         return f"; its last words:\n{said}" if said else ""
+
+
+def start(name: str, *words: str, port: int, variables: Mapping[str, str] | None = None) -> Child:
+    """Start a Python program that serves on the port that its last word names; whoever starts it waits and ends it.
+
+    Parameters
+    ----------
+    name : what messages call it.
+    words : what Python is called with; the port is put after them.
+    variables : of its environment, beside those that it inherits.
+    """
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+    # A session of its own: Ctrl-C is ours, and we stop it in order.
+    process = subprocess.Popen(
+        [sys.executable, *words, str(port)],
+        env={**os.environ, **(variables or {})},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    return Child(name, port, process, log)
 
 
 @contextmanager
@@ -100,20 +138,16 @@ def running(name: str, *words: str) -> Iterator[Child]:
     BenchError
         If it does not come up.
     """
-    port = _free_port()
-    command = [sys.executable, *words, str(port)]
-    with tempfile.TemporaryFile() as log:
-        # A session of its own: Ctrl-C is ours, and we stop it in order.
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        child = Child(name, port, process, log)
-        try:
-            child.wait()
-            yield child
-        finally:
-            child.stop()
+    child = start(name, *words, port=free_port())
+    try:
+        child.wait()
+        yield child
+    finally:
+        child.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

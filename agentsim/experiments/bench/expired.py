@@ -35,16 +35,17 @@ def plant_expired(
     agents: list[AgentCredentials],
     *,
     rows: int,
+    ago_us: int = _AGO,
     progress: bool = False,
 ) -> int:
-    """Plant at least so many rows that are long over, and a tree that is not; returns how many are over."""
+    """Plant at least so many rows that have been over for so long, and a tree that is not; returns how many are over."""
     tree = plant(store, policy, keyring, agents, shape="4-ary", grants=TREE, probes=1)
     with store.transaction() as connection:
         query = select(_TOKENS).where(_TOKENS.c.root_grant_id == tree.root_grant_id)
         template = rows_of(connection, query.order_by(_TOKENS.c.token_id))
         found = rows_of(connection, select(_STATES).where(_STATES.c.grant_id == tree.root_grant_id))
     state = found[0]["state"] if found else "{}"
-    then = SystemClock().now() - _AGO
+    then = SystemClock().now() - ago_us
     ids = IdGenerator(_WRITER)
     trees = -(-rows // (2 * TREE + TREE // 2))
     with tqdm(total=trees, unit="tree", disable=not progress, desc="plant", leave=False) as bar:

@@ -13,6 +13,7 @@ OWNER = "bench"
 TOOLS = ("file_read",)
 RESOURCES = ("github",)
 SCOPE = "file_read:github"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 #: Where a request's number goes: in a form, in JSON and beside base64 nothing else is written like this.
 _TICKET = b"~" * 9
 
@@ -60,10 +61,7 @@ def batch_requests(agents: Sequence[AgentCredentials], path: str, size: int) -> 
 def _form(agent: AgentCredentials, path: str) -> bytes:
     task = f"task-{_TICKET.decode()}-00"
     body = f"grant_type=client_credentials&task_id={task}&scope={SCOPE.replace(':', '%3A')}"
-    basic = base64.b64encode(":".join(agent).encode()).decode()
-    return _post(
-        path, "application/x-www-form-urlencoded", body.encode(), f"Authorization: Basic {basic}\r\n"
-    )
+    return post(path, FORM, body.encode(), basic(agent))
 
 
 def _batch(agents: Sequence[AgentCredentials], path: str) -> bytes:
@@ -76,10 +74,16 @@ def _batch(agents: Sequence[AgentCredentials], path: str) -> bytes:
         }
         for place, agent in enumerate(agents)
     ]
-    return _post(path, "application/json", orjson.dumps({"owner": OWNER, "requests": asked}))
+    return post(path, JSON, orjson.dumps({"owner": OWNER, "requests": asked}))
 
 
-def _post(path: str, content_type: str, body: bytes, headers: str = "") -> bytes:
+def basic(agent: AgentCredentials) -> str:
+    """The header by which an agent authenticates itself (RFC 6749 section 2.3.1)."""
+    return f"Authorization: Basic {base64.b64encode(':'.join(agent).encode()).decode()}\r\n"
+
+
+def post(path: str, content_type: str, body: bytes, headers: str = "") -> bytes:
+    """A whole request; further headers end with a line break each."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
         f"{headers}Content-Length: {len(body)}\r\n\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from agentsim.experiments.soak.forge import Forge
 from agentsim.experiments.soak.forgeries import ATTACKS
@@ -55,7 +56,7 @@ def wrong_parties(forge: Forge) -> Iterator[str]:
 def absurd_times(forge: Forge) -> Iterator[str]:
     """Times that are none, or not of this world."""
     now = forge.payload["iat"]
-    values = (
+    values: tuple[Any, ...] = (
         1 << 62,
         1 << 63,
         1 << 64,
@@ -85,7 +86,7 @@ def absurd_times(forge: Forge) -> Iterator[str]:
 
 def hostile_members(forge: Forge) -> Iterator[str]:
     """Claims of a shape that no token of the server has."""
-    for claims in (
+    hostile: tuple[dict[str, Any], ...] = (
         {"jti": "1" * 5_000},
         {"lineage": {"grants": ["1" * 5_000], "tasks": ["t"]}},
         {"lineage": {"grants": [[]], "tasks": [[]]}},
@@ -96,7 +97,8 @@ def hostile_members(forge: Forge) -> Iterator[str]:
         {"budget": 1.5},
         {"status": {"status_list": {"idx": 1 << 70, "uri": "https://evil.example/statuslists/0"}}},
         {"may_act": {"sub": "agent_1", "extra": 1}},
-    ):
+    )
+    for claims in hostile:
         yield forge.claiming(**claims)
 
 

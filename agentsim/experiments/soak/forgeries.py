@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
@@ -52,7 +54,11 @@ def confused_algorithms(forge: Forge) -> Iterator[str]:
     # Signatures that are zero, or empty, or far too long, are those of no key.
     for signature in (bytes(64), b"\xff" * 64, bytes(1), bytes(4_000)):
         for alg in ("EdDSA", "ES256"):
-            yield forge.sign(forge.header | {"alg": alg}, forge.payload, lambda _, made=signature: made)
+            yield forge.sign(forge.header | {"alg": alg}, forge.payload, partial(_fixed, signature))
+
+
+def _fixed(signature: bytes, _message: bytes) -> bytes:
+    return signature
 
 
 def hostile_kids(forge: Forge) -> Iterator[str]:
@@ -103,7 +109,7 @@ def keys_of_their_own(forge: Forge) -> Iterator[str]:
 
 def extensions(forge: Forge) -> Iterator[str]:
     """Signed with the true key: what is marked as critical and not understood must be refused."""
-    for members in (
+    marked: tuple[dict[str, Any], ...] = (
         {"crit": ["exp"]},
         {"crit": []},
         {"crit": "exp"},
@@ -111,7 +117,8 @@ def extensions(forge: Forge) -> Iterator[str]:
         {"crit": ["https://example.com/x"], "https://example.com/x": 1},
         {"b64": False, "crit": ["b64"]},
         {"b64": False},
-    ):
+    )
+    for members in marked:
         yield forge.sign(forge.header | members, forge.payload)
     # Unencoded payload (RFC 7797): signed over the text itself.
     raw = f"{b64(forge.text(forge.header | {'b64': False, 'crit': ['b64']}))}.{json.dumps(forge.payload)}"

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+#: Sentences that are kept of what went wrong; the rest is counted.
+_NOTES = 5
+
 
 @dataclass(kw_only=True)
 class Tally:
@@ -32,3 +35,8 @@ class Tally:
     def sound(self) -> bool:
         """Whether nothing went wrong."""
         return not (self.lost or self.let_in or self.unasked)
+
+    def note(self, sentence: str) -> None:
+        """Keep what went wrong, if it is among the first few."""
+        if len(self.notes) < _NOTES:
+            self.notes.append(sentence)

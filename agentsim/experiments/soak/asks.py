@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -54,23 +55,29 @@ class Answer(NamedTuple):
         return value if isinstance(value, str) else ""
 
 
-def present(door: Door, token: str, by: AgentCredentials, task: str) -> bytes:
-    """The request that presents a token.
+class Question(NamedTuple):
+    """What is sent, without who sends it."""
+
+    path: str
+    content_type: str
+    body: bytes
+
+
+def question(door: Door, token: str, task: str) -> Question:
+    """How a token is presented at a door, whatever text it is.
 
     Parameters
     ----------
-    by : who asks.
     task : of the child that an exchange asks for.
     """
     match door:
         case Door.VERIFY:
-            return post("/verify", JSON, orjson.dumps({"token": token}), basic(by))
+            return Question("/verify", JSON, json.dumps({"token": token}).encode())
         case Door.INTROSPECT:
-            return _form("/introspect", by, token=token)
+            return _form("/introspect", token=token)
         case Door.EXCHANGE:
             return _form(
                 "/token",
-                by,
                 grant_type=_EXCHANGE,
                 subject_token=token,
                 subject_token_type=_ACCESS_TOKEN,
@@ -79,19 +86,25 @@ def present(door: Door, token: str, by: AgentCredentials, task: str) -> bytes:
             )
 
 
+def present(door: Door, token: str, by: AgentCredentials, task: str) -> bytes:
+    """The whole request by which an agent presents a token."""
+    return post(*question(door, token, task), basic(by))
+
+
 def issue(by: AgentCredentials, task: str) -> bytes:
     """The request for a root token."""
-    return _form("/token", by, grant_type="client_credentials", task_id=task, scope=SCOPE)
+    asked = _form("/token", grant_type="client_credentials", task_id=task, scope=SCOPE)
+    return post(*asked, basic(by))
 
 
 def refresh(by: AgentCredentials, refresh_token: str) -> bytes:
     """The request that uses a refresh token."""
-    return _form("/token", by, grant_type="refresh_token", refresh_token=refresh_token)
+    return post(*_form("/token", grant_type="refresh_token", refresh_token=refresh_token), basic(by))
 
 
 def revoke(by: AgentCredentials, token: str) -> bytes:
     """The request that ends a token with all below it."""
-    return _form("/revoke", by, token=token)
+    return post(*_form("/revoke", token=token), basic(by))
 
 
 def outcome(door: Door, answer: Answer) -> Outcome:
@@ -110,5 +123,5 @@ def outcome(door: Door, answer: Answer) -> Outcome:
     return Outcome.ERROR
 
 
-def _form(path: str, by: AgentCredentials, **members: str) -> bytes:
-    return post(path, FORM, urlencode(members).encode(), basic(by))
+def _form(path: str, **members: str) -> Question:
+    return Question(path, FORM, urlencode(members, errors="surrogatepass").encode())

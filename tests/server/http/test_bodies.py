@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentsim.experiments.soak.hostile import UNREADABLE_FORMS, UNREADABLE_JSON
 from agentsim.server import SigningKey
 from agentsim.server.http.bodies import LONGEST_FORM, LONGEST_JSON
 
@@ -69,41 +70,13 @@ def test_json_that_is_too_long(site: Any) -> None:
         assert check_refusal(site, answer)["reason"] == "body_too_long"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\xff\xfe",
-        b"grant_type=\xc3\xa9",
-        b"grant_type=%FF",
-        b"%FF=x",
-        b"grant_type=client_credentials&scope=%C3",
-        b"&".join(b"p%d=x" % number for number in range(201)),
-    ],
-)
+@pytest.mark.parametrize("content", UNREADABLE_FORMS)
 def test_a_form_that_cannot_be_read(site: Any, content: bytes) -> None:
     answer = site.post("/token", auth=site.agent(), content=content, headers=FORM)
     assert check_refusal(site, answer)["reason"] == "malformed_body"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"nonsense",
-        b"{",
-        b"\xff",
-        b'{"token": "\xff"}',
-        b'{"token": "\\ud800"}',
-        b'{"token": NaN}',
-        b"[]",
-        b"7",
-        b'"text"',
-        b"null",
-        b"[" * 100_000,
-        b'{"token": ' * 2_000 + b"1" + b"}" * 2_000,
-        b"\xef\xbb\xbf{}",
-    ],
-)
+@pytest.mark.parametrize("content", UNREADABLE_JSON)
 @pytest.mark.parametrize("path", ["/verify", "/register", "/admin/revocations"])
 def test_json_that_cannot_be_read(site: Any, path: str, content: bytes) -> None:
     check_refusal(site, site.post(path, content=content, headers={**site.as_admin, **JSON}))

@@ -10,6 +10,7 @@ WORKERS ?= auto
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := data/runs/demo
+SOAK := data/runs/soak
 
 # Nothing outside the environment may answer an import.
 export PYTHONNOUSERSITE := 1
@@ -18,7 +19,7 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint lab clean
+.PHONY: help install demo soak test lint lab clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -32,6 +33,10 @@ demo: $(STAMP) ## simulate the demo scenario and make its reports
 	$(BIN)/agentsim report anomaly --run $(DEMO) -p contain_agents=1000 -p contain_points=3
 	@echo
 	@echo "The reports are ready. Open $(CURDIR)/reports/index.html in a browser."
+
+soak: $(STAMP) ## serve for a quarter of an hour under load, kill, spoil and attack what serves, and report
+	$(BIN)/agentsim soak --out $(SOAK); status=$$?; test $$status -le 1 || exit $$status; \
+	    $(BIN)/agentsim report reliability --run $(SOAK) && exit $$status
 
 # loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only.
 test: $(STAMP) ## run the whole test suite

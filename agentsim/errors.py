@@ -10,6 +10,7 @@
     ├── CorruptionError agentsim.experiments evidence cannot be spoiled as was asked for
     ├── ForkError       agentsim.simulation  a Run cannot be forked, or plays its beginning otherwise
     ├── BenchError      agentsim.experiments a server did not come up, or a request was not granted
+    ├── SoakError       agentsim.experiments a directory holds no soak, or a damaged or newer one
     ├── ThresholdError  agentsim.risk        no threshold can be chosen so, or a file of thresholds does not fit
     └── ReportError     agentsim.reporting   no such report, or a parameter that its notebook does not have
 

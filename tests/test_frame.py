@@ -166,6 +166,7 @@ def test_make_lists_its_targets():
         "help",
         "install",
         "demo",
+        "soak",
         "test",
         "lint",
         "lab",

@@ -29,6 +29,7 @@ from agentsim.cli import (  # noqa: I001
     bench_core,
     bench_scale,
     bench_scoring,
+    soak,
 )
 from agentsim.cli.app import app, main
 
@@ -60,6 +61,7 @@ __all__ = [
     "roles",
     "runs",
     "serve",
+    "soak",
     "sweep",
     "tune",
 ]

@@ -131,9 +131,7 @@ def _count(database: str) -> int:
 
 def _kept(rows: int, answered: int, missing: int) -> Tally:
     """Whether all that was answered is in the database."""
-    tally = Tally(
-        part="load", name="answered tokens looked up afterwards", tried=answered, operations=answered
-    )
+    tally = Tally(part="load", name="answered tokens looked up afterwards", tried=answered)
     tally.lost = max(0, answered - rows) + missing
     if tally.lost:
         tally.note(
@@ -144,6 +142,6 @@ def _kept(rows: int, answered: int, missing: int) -> Tally:
 
 def _cleaned(over: int, gone: int) -> Tally:
     """What the clean-up has removed, and whether it removed more than was over."""
-    tally = Tally(part="load", name="tokens long over, cleaned up beside it", tried=over, operations=gone)
+    tally = Tally(part="load", name="tokens long over, cleaned up beside it", tried=gone)
     tally.lost = max(0, gone - over)
     return tally

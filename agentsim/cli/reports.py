@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -32,7 +31,10 @@ def report(
     name: Annotated[str | None, typer.Argument(help="Which report: see --list.", metavar="NAME")] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="The directory of a Run to report on; some reports take several.", metavar="RUN"),
+        typer.Option(
+            help="The directory of a Run, or of a soak, to report on; some reports take several.",
+            metavar="RUN",
+        ),
     ] = None,
     parameter: Annotated[
         list[str] | None,
@@ -46,7 +48,9 @@ def report(
     ] = Form.html,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Make each report about one Run, of each --run or of all in data/runs."),
+        typer.Option(
+            "--all", help="Make each report about one Run or soak, of each --run or of all in data/runs."
+        ),
     ] = False,
     listed: Annotated[
         bool, typer.Option("--list", help="Tell which reports there are and what they may be given.")
@@ -109,16 +113,18 @@ def _list(*, as_json: bool) -> None:
 
 def _make_all(runs: Sequence[Path], out: Path, *, page: bool, as_json: bool) -> None:
     """Make what can be made, tell what cannot, and fail at the end if something could not."""
+    from agentsim.experiments.soak import SoakError, is_soak
     from agentsim.reporting import ReportError, make_report
     from agentsim.reporting.notebooks import describe, list_reports
     from agentsim.run import RunError
 
     failed, made = {}, []
-    names = [name for name in list_reports() if describe(name).runs == "one"]
-    for run, name in itertools.product(runs, names):
+    of_one = [each for each in map(describe, list_reports()) if each.runs == "one"]
+    wanted = [(run, each.name) for run in runs for each in of_one if (each.about == "soak") is is_soak(run)]
+    for run, name in wanted:
         try:
             paths = make_report(name, run, {}, out, page=page, progress=progress())
-        except (ReportError, RunError) as exc:
+        except (ReportError, RunError, SoakError) as exc:
             failed[f"{name} of {run}"] = str(exc)
             typer.echo(f"agentsim: {exc}", err=True)
         else:
@@ -133,7 +139,8 @@ def _make_all(runs: Sequence[Path], out: Path, *, page: bool, as_json: bool) -> 
 
 def _all_runs() -> list[Path]:
     folder = Path("data/runs")
-    runs = sorted(file.parent for file in folder.glob("*/manifest.json"))
+    names = ("manifest.json", "soak.json")
+    runs = sorted(file.parent for name in names for file in folder.glob(f"*/{name}"))
     if not runs:
         raise UserError(f"no Runs in {folder}; give --run")
     return runs

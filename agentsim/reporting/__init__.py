@@ -9,13 +9,15 @@ from agentsim.reporting.catalogue import (
     Notebook,
     Parameters,
     QuickstartParameters,
+    ReliabilityParameters,
     ScaleParameters,
     TuningParameters,
 )
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
+from agentsim.reporting.opening import open_run, open_soak
 from agentsim.reporting.report import ReportPaths, make_report
-from agentsim.reporting.summary import Number, commands, open_run, publish
+from agentsim.reporting.summary import Number, commands, publish
 
 __all__ = [
     "NOTEBOOKS",
@@ -27,6 +29,7 @@ __all__ = [
     "Number",
     "Parameters",
     "QuickstartParameters",
+    "ReliabilityParameters",
     "ReportError",
     "ReportPaths",
     "ScaleParameters",
@@ -34,6 +37,7 @@ __all__ = [
     "commands",
     "make_report",
     "open_run",
+    "open_soak",
     "publish",
     "rebuild_index",
 ]

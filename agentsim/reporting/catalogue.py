@@ -89,6 +89,12 @@ class CompareParameters(Parameters):
     )
 
 
+class ReliabilityParameters(Parameters):
+    """What the reliability report may be given."""
+
+    run: str = Field("data/runs/soak", description="directory of the soak")
+
+
 class QuickstartParameters(Parameters):
     """What the first notebook may be given."""
 
@@ -113,6 +119,7 @@ class Notebook:
     parameters : the model of what it may be given.
     kind : a page becomes a report, since it publishes a verdict; a workbook is worked through in JupyterLab.
     runs : how many Runs it is about. One stands in the parameter ``run``, several in ``runs``.
+    about : a soak stands there in place of a Run where it is about one.
     """
 
     name: str
@@ -120,6 +127,7 @@ class Notebook:
     parameters: type[Parameters]
     kind: Literal["page", "workbook"] = "page"
     runs: Literal["none", "one", "several"] = "one"
+    about: Literal["run", "soak"] = "run"
 
 
 NOTEBOOKS = {
@@ -141,6 +149,12 @@ NOTEBOOKS = {
             "What differs between runs, and is it more than noise?",
             CompareParameters,
             runs="several",
+        ),
+        Notebook(
+            "reliability",
+            "What does a served token server stand: load, kills, faults, hostile input?",
+            ReliabilityParameters,
+            about="soak",
         ),
         Notebook(
             "quickstart",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from agentsim.reporting.catalogue import Notebook
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.index import rebuild_index
-from agentsim.reporting.summary import Summary, find_summary, open_run
+from agentsim.reporting.opening import open_run, open_soak
+from agentsim.reporting.summary import Summary, find_summary
 
 if TYPE_CHECKING:
     import nbformat
@@ -47,7 +48,7 @@ def make_report(
     Parameters
     ----------
     name : a report, see :func:`agentsim.reporting.notebooks.list_reports`.
-    runs : directory of a finished Run, or of as many as the report takes; where several are compared, a sweep stands for its
+    runs : directory of a finished Run, or of the soak that the report is about, or of as many as the report takes; where several are compared, a sweep stands for its
         finished cells.
     parameters : values for the notebook's parameters; text is converted to the declared types.
     out : directory for the files, made if need be.
@@ -58,6 +59,8 @@ def make_report(
     ------
     RunError
         If there is no Run, or it is not finished.
+    SoakError
+        If there is no soak, or it cannot be read.
     ReportError
         If there is no such report or parameter, a cell fails, or ``out`` cannot be written.
     """
@@ -76,7 +79,10 @@ def make_report(
     _count(notebook, meant)
     values = check_parameters(notebook, [str(run) for run in given], parameters)
     for run in meant:
-        open_run(run)
+        if notebook.about == "soak":
+            open_soak(run)
+        else:
+            open_run(run)
     try:
         source = read_notebook(find_notebook(name))
         executed = execute(source, values.model_dump(), progress=progress)

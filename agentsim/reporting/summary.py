@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from IPython.display import display
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import agentsim
 from agentsim.reporting.catalogue import Parameters
 from agentsim.reporting.errors import ReportError
-from agentsim.run import Run, RunError
 
 #: The media type under which a summary travels in a notebook's output.
 MEDIA_TYPE = "application/vnd.agentsim.report+json"
@@ -59,24 +57,29 @@ class Summary(BaseModel):
     reproduce: tuple[str, ...]
 
 
-def open_run(run: Run | Path | str) -> Run:
-    """Open a finished Run, looked up here and, for notebooks opened elsewhere, in the checkout.
+class Described(Protocol):
+    """What a Run, or a soak, says of itself on its first page."""
 
-    Raises
-    ------
-    RunError
-        If there is no Run, it is not finished, or a table's file is gone.
-    """
-    opened = run if isinstance(run, Run) else Run(_locate(Path(run)))
-    if opened.manifest.status != "complete":
-        raise RunError(f"{opened.path}: this Run is not finished; make it again: {opened.manifest.reproduce}")
-    gone = [name for name in opened.manifest.files if not (opened.path / name).is_file()]
-    if gone:
-        raise RunError(f"{opened.path}: {len(gone)} of its files are missing, the first is {gone[0]}")
-    return opened
+    @property
+    def kind(self) -> str: ...
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def created_at(self) -> str: ...
+    @property
+    def reproduce(self) -> str: ...
 
 
-def label_of(runs: Run | Sequence[Run]) -> str:
+class Subject(Protocol):
+    """What a report is about: a Run, or a soak."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def manifest(self) -> Described: ...
+
+
+def label_of(runs: Subject | Sequence[Subject]) -> str:
     """What a report calls a Run: its directory, since every seed and size of a scenario has the same name."""
     names = [run.path.resolve().name for run in _several(runs)]
     if len(names) > _MOST_NAMES:
@@ -84,7 +87,7 @@ def label_of(runs: Run | Sequence[Run]) -> str:
     return ", ".join(names)
 
 
-def commands(report: str, runs: Run | Sequence[Run], parameters: Parameters) -> tuple[str, ...]:
+def commands(report: str, runs: Subject | Sequence[Subject], parameters: Parameters) -> tuple[str, ...]:
     """The commands that make a report again from nothing: the Runs' own, then the report's.
 
     Parameters
@@ -104,7 +107,7 @@ def commands(report: str, runs: Run | Sequence[Run], parameters: Parameters) -> 
 
 def publish(
     report: str,
-    runs: Run | Sequence[Run],
+    runs: Subject | Sequence[Subject],
     *,
     verdict: str,
     numbers: Sequence[Number],
@@ -165,13 +168,8 @@ def find_summary(outputs: Sequence[dict[str, Any]]) -> Summary:
         raise ReportError(f"the notebook's summary cannot be read: {exc.errors()[0]['msg']}") from exc
 
 
-def _several(runs: Run | Sequence[Run]) -> Sequence[Run]:
-    return [runs] if isinstance(runs, Run) else runs
-
-
-def _locate(path: Path) -> Path:
-    checkout = Path(agentsim.__file__).resolve().parent.parent / path
-    return checkout if not path.exists() and (checkout / "manifest.json").is_file() else path
+def _several(runs: Subject | Sequence[Subject]) -> Sequence[Subject]:
+    return runs if isinstance(runs, Sequence) else [runs]
 
 
 def _html(summary: Summary) -> str:

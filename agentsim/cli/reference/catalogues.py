@@ -119,7 +119,8 @@ def _notebook(notebook: Notebook) -> str:
         "one": "It is about one Run.",
         "several": "It is about several Runs.",
     }
-    told = f"{notebook.question} {kind} {about[notebook.runs]}"
+    what = about[notebook.runs] if notebook.about == "run" else "It is about a soak."
+    told = f"{notebook.question} {kind} {what}"
     return f"### {notebook.name}\n\n{told}\n\n{keys(notebook.parameters)}"
 
 

@@ -14,7 +14,8 @@ from agentsim.reporting.anomaly.simulated import budgets, detectors, recall
 from agentsim.reporting.anomaly.stealth import by_stealth
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.figures import Folded, Note, Picture, Table
-from agentsim.reporting.summary import Number, label_of, open_run
+from agentsim.reporting.opening import open_run
+from agentsim.reporting.summary import Number, label_of
 
 #: Who misses more than a tenth of the attacks, or is wrong more often than right, should not call it in order.
 _MOST, _HALF = 0.9, 0.5

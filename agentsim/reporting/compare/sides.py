@@ -10,7 +10,8 @@ from typing import Any
 
 from agentsim.experiments.sweep.folder import SweepFolder
 from agentsim.reporting.errors import ReportError
-from agentsim.reporting.summary import label_of, open_run
+from agentsim.reporting.opening import open_run
+from agentsim.reporting.summary import label_of
 from agentsim.run import Run
 
 #: Keys of a scenario that change nothing of what is played.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agentsim.experiments.scene import Runs, prepare
 from agentsim.reporting.catalogue import TuningParameters
-from agentsim.reporting.summary import open_run
+from agentsim.reporting.opening import open_run
 from agentsim.reporting.tuning.bench import Bench
 
 

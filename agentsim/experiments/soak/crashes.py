@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from tqdm.auto import tqdm
+
+from agentsim.experiments.soak.complaints import complain
+from agentsim.experiments.soak.kept import look
+from agentsim.experiments.soak.mixed import POLICY, Caller
+from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally
+
+#: Callers that ask at the same time.
+_CALLERS = 6
+#: Seconds between the first question and the kill.
+_EARLIEST, _LATEST = 0.3, 1.5
 
 
 def crashes(*, kills: int, folder: Path, database: str | None, seed: int, progress: bool) -> list[Tally]:
@@ -18,4 +33,25 @@ def crashes(*, kills: int, folder: Path, database: str | None, seed: int, progre
     seed : of what is asked, and of the moments of the kills.
     progress : whether to draw progress bars on standard error.
     """
-    return [Tally(part="kills", name="kill -9 amid mixed operations")]
+    tally = Tally(part="kills", name="kill -9 amid mixed operations")
+    moments, *draws = np.random.default_rng(seed).spawn(1 + _CALLERS)
+    with Served(folder, database, policy=POLICY) as served:
+        callers = [Caller(served, number, draw) for number, draw in enumerate(draws)]
+        for _ in tqdm(range(kills), unit="kill", disable=not progress, desc="kills", leave=False):
+            tally.tried += 1
+            complain(tally, drive(callers, moments.uniform(_EARLIEST, _LATEST), served.kill))
+            served.start()
+            look(served, callers, tally)
+        complain(tally, served.stop())
+    return [tally]
+
+
+def drive(callers: Sequence[Caller], seconds: float, end: Callable[[], str]) -> str:
+    """Let callers ask for a while, then let ``end`` take away whom they ask; returns what that returns."""
+    with ThreadPoolExecutor(len(callers)) as threads:
+        asking = [threads.submit(caller.ask_on) for caller in callers]
+        time.sleep(seconds)
+        said = end()
+        for caller in asking:
+            caller.result()
+    return said

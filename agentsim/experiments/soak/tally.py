@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+#: Sentences that are kept of one kind of trial.
+_MOST_NOTES = 10
+
 
 @dataclass(kw_only=True)
 class Tally:
@@ -32,3 +35,18 @@ class Tally:
     def sound(self) -> bool:
         """Whether nothing went wrong."""
         return not (self.lost or self.let_in or self.unasked)
+
+    def add(self, other: "Tally") -> None:
+        """Count another one's operations, and what went wrong with them, as this one's."""
+        self.operations += other.operations
+        self.lost += other.lost
+        self.let_in += other.let_in
+        self.unasked += other.unasked
+        for sentence in other.notes:
+            note(self, sentence)
+
+
+def note(tally: Tally, sentence: str) -> None:
+    """Keep a sentence about what went wrong, unless there are enough."""
+    if len(tally.notes) < _MOST_NOTES:
+        tally.notes.append(sentence)

@@ -36,7 +36,7 @@ _NAMES = tuple(_SHARES)
 _CHANCES = np.array([*_SHARES.values()]) / sum(_SHARES.values())
 _DEEPEST = 5
 #: No token expires while its server is killed again and again.
-POLICY = "access_ttl: 12h\n"
+POLICY = "{access_ttl: 4h, grant_ttl: 8h}\n"
 #: Looks for a grant that serves before one goes without.
 _LOOKS = 20
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -19,6 +20,7 @@ from agentsim.experiments.soak.tally import Tally
 #: Callers that ask at the same time.
 _CALLERS = 6
 #: Seconds between the first question and the kill.
+_Told = TypeVar("_Told")
 _EARLIEST, _LATEST = 0.3, 1.5
 
 
@@ -46,7 +48,7 @@ def crashes(*, kills: int, folder: Path, database: str | None, seed: int, progre
     return [tally]
 
 
-def drive(callers: Sequence[Caller], seconds: float, end: Callable[[], str]) -> str:
+def drive(callers: Sequence[Caller], seconds: float, end: Callable[[], _Told]) -> _Told:
     """Let callers ask for a while, then let ``end`` take away whom they ask; returns what that returns."""
     with ThreadPoolExecutor(len(callers)) as threads:
         asking = [threads.submit(caller.ask_on) for caller in callers]

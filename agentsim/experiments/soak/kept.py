@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
 
 from sqlalchemy import select
 
-from agentsim.experiments.soak.holdings import Grant
+from agentsim.experiments.soak.holdings import Doubt, Grant
 from agentsim.experiments.soak.mixed import Caller
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
@@ -16,6 +17,7 @@ from agentsim.experiments.soak.whole import find_halves, is_filled
 from agentsim.server import Store
 from agentsim.server.credentials import digest, parse_client_name, parse_keyed_token
 from agentsim.server.schema import Agent, IssuedToken, RevocationMark
+from agentsim.server.statements import AUDIT
 from agentsim.server.store import table
 
 _AGENTS, _TOKENS, _MARKS = table(Agent), table(IssuedToken), table(RevocationMark)
@@ -40,13 +42,16 @@ def look(served: Served, callers: Sequence[Caller], tally: Tally) -> None:
 
 
 def _settle(served: Served, caller: Caller, tally: Tally) -> None:
-    """Find out whether the last question of a caller, which was never answered, has been done: whole, or not at all."""
-    doubt, caller.doubt = caller.doubt, None
-    if doubt is None:
-        return
-    if doubt.refreshing is not None and _was_used(served, doubt.refreshing):
-        # Its successor was in the answer that was lost.
-        doubt.refreshing.refresh = None
+    """Find out whether what a caller has asked and was never answered has been done: whole, or not at all."""
+    doubts, caller.doubts = caller.doubts, []
+    for doubt in doubts:
+        if doubt.refreshing is not None and _was_used(served, doubt.refreshing):
+            # Its successor was in the answer that was lost.
+            doubt.refreshing.refresh = None
+        _settle_ending(served, doubt, tally)
+
+
+def _settle_ending(served: Served, doubt: Doubt, tally: Tally) -> None:
     below = [grant for top in doubt.ending for grant in top.downwards() if grant.alive]
     if not below:
         return
@@ -60,7 +65,8 @@ def _settle(served: Served, caller: Caller, tally: Tally) -> None:
 
 def _was_used(served: Served, grant: Grant) -> bool:
     """Whether the refresh token that a caller holds has been used."""
-    assert grant.refresh is not None
+    if grant.refresh is None:
+        return False
     token = parse_keyed_token("rt", grant.refresh)
     with closing(Store(served.database)) as store, store.reading() as connection:
         query = select(_TOKENS.c.refresh_consumed_at).where(_TOKENS.c.token_id == token)
@@ -94,11 +100,19 @@ def _look_at_tokens(served: Served, callers: Sequence[Caller], tally: Tally) -> 
 
 
 def _look_at_keys(served: Served, callers: Sequence[Caller], tally: Tally) -> None:
+    """Each rotation that was answered has its key, and each key but the first a row that tells of it."""
     there = {key["kid"] for key in served.http.get("/jwks").json()["keys"]}
+    with closing(Store(served.database)) as store, store.reading() as connection:
+        rotations = select(AUDIT.c.details).where(AUDIT.c.event_type == "key_rotated")
+        told = {json.loads(details)["kid"] for details in connection.execute(rotations).scalars()}
     gone = {kid for caller in callers for kid in caller.keys} - there
     tally.lost += len(gone)
     for kid in gone:
         note(tally, f"a rotation was answered, and its key is not there: {kid}")
+    untold = there - told
+    if len(untold) > 1:
+        tally.lost += len(untold) - 1
+        note(tally, f"half a rotation: no audit row tells of {len(untold) - 1} keys")
 
 
 def _try_refresh_tokens(caller: Caller) -> None:

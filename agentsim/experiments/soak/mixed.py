@@ -68,7 +68,8 @@ class Caller:
         #: Marks, and ids of signing keys, that were answered.
         self.marks: list[int] = []
         self.keys: list[str] = []
-        self.doubt: Doubt | None = None
+        #: What was asked and never answered.
+        self.doubts: list[Doubt] = []
         self._tasks = 0
 
     def ask_on(self) -> None:
@@ -78,6 +79,16 @@ class Caller:
                 self._step()
         except GoneError:
             return
+
+    def ask_each(self) -> int:
+        """Ask everything once; how often the server was away, or said that its database was."""
+        away = 0
+        for name in _NAMES:
+            try:
+                getattr(self, f"_{name}")()
+            except GoneError:
+                away += 1
+        return away
 
     def take(self) -> Tally:
         """What it was answered, and what was wrong with it, since the last call."""
@@ -144,9 +155,8 @@ class Caller:
     def refresh(self, grant: Grant) -> bool:
         """Take the next tokens of a grant that is alive; whether that was granted."""
         assert grant.refresh is not None
-        self.doubt = Doubt(refreshing=grant)
         form = {"grant_type": "refresh_token", "refresh_token": grant.refresh}
-        answer = self._post(200, "/token", auth=grant.agent, data=form)
+        answer = self._post(200, "/token", Doubt(refreshing=grant), auth=grant.agent, data=form)
         if answer:
             grant.used.append(grant.refresh)
             grant.refresh = answer["refresh_token"]
@@ -161,8 +171,7 @@ class Caller:
     def replay(self, grant: Grant) -> bool:
         """Present a refresh token that was used: it is refused, and the grant is ended. Whether it was refused."""
         form = {"grant_type": "refresh_token", "refresh_token": self._any(grant.used)}
-        self.doubt = Doubt(ending=[grant])
-        answer = self._post(400, "/token", auth=grant.agent, data=form)
+        answer = self._post(400, "/token", Doubt(ending=[grant]), auth=grant.agent, data=form)
         grant.ended = bool(answer)
         return bool(answer)
 
@@ -194,9 +203,9 @@ class Caller:
     def _revoke_token(self) -> None:
         grant = self._find()
         if grant is not None:
-            self.doubt = Doubt(ending=[grant])
             form = {"token": self._any(grant.tokens)}
-            self._ended(self._post(200, "/revoke", auth=grant.agent, data=form), [grant])
+            answer = self._post(200, "/revoke", Doubt(ending=[grant]), auth=grant.agent, data=form)
+            self._ended(answer, [grant])
 
     def _revoke_task(self) -> None:
         grant = self._find()
@@ -209,9 +218,13 @@ class Caller:
         self._revoke_by_name(theirs, client_id=agent.client_id)
 
     def _revoke_by_name(self, ending: list[Grant], **named: str) -> None:
-        self.doubt = Doubt(ending=ending)
-        body = {"reason": "soak", **named}
-        answer = self._post(200, "/admin/revocations", headers=self._served.as_admin, json=body)
+        answer = self._post(
+            200,
+            "/admin/revocations",
+            Doubt(ending=ending),
+            headers=self._served.as_admin,
+            json={"reason": "soak", **named},
+        )
         self._ended(answer, ending)
 
     def _ended(self, answer: dict[str, Any], grants: list[Grant]) -> None:
@@ -240,24 +253,32 @@ class Caller:
     def _any(self, things: list[_Thing]) -> _Thing:
         return things[self._rng.integers(len(things))]
 
-    def _post(self, expected: int, path: str, **options: Any) -> dict[str, Any]:
+    def _post(self, expected: int, path: str, doubt: Doubt | None = None, **options: Any) -> dict[str, Any]:
         """The answer to a request; nothing where it is another than must be, which is counted.
 
         Raises
         ------
         GoneError
-            If there is none. What was asked is in doubt.
+            If there is none, or a 503: then ``doubt`` says what may have been done.
         """
         try:
             answer = self._served.http.post(path, **options)
         except httpx.TransportError as exc:
+            self.doubts += filter(None, [doubt])
             raise GoneError(str(exc)) from exc
         if answer.status_code == 503:
+            self.doubts += filter(None, [doubt])
+            self._check_refusal(path, answer)
             raise GoneError(answer.text)
-        self.doubt = None
         self._tally.operations += 1
         if answer.status_code != expected:
             self._tally.unasked += 1
             note(self._tally, f"{path} answered {answer.status_code}, not {expected}: {answer.text[:200]}")
             return {}
         return dict(answer.json())
+
+    def _check_refusal(self, path: str, answer: httpx.Response) -> None:
+        """A server that can do nothing at present says when to come again (RFC 9110 section 15.6.4)."""
+        if not answer.headers.get("Retry-After", "").isdecimal():
+            self._tally.unasked += 1
+            note(self._tally, f"{path} answered 503 without saying when to ask again")

@@ -57,7 +57,7 @@ def make_report(
     Raises
     ------
     RunError
-        If there is no Run, or it is not finished.
+        If there is no Run, it is not finished, or a file of it is damaged.
     ReportError
         If there is no such report or parameter, a cell fails, or ``out`` cannot be written.
     """
@@ -76,7 +76,7 @@ def make_report(
     _count(notebook, meant)
     values = check_parameters(notebook, [str(run) for run in given], parameters)
     for run in meant:
-        open_run(run)
+        open_run(run).require_whole()
     try:
         source = read_notebook(find_notebook(name))
         executed = execute(source, values.model_dump(), progress=progress)

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from agentsim.experiments.soak.complaints import complain
+from agentsim.experiments.soak.filling import fills
 from agentsim.experiments.soak.kept import look
 from agentsim.experiments.soak.mixed import POLICY, Caller
 from agentsim.experiments.soak.served import Served
@@ -20,6 +21,9 @@ from agentsim.experiments.soak.tally import Tally
 #: Callers that ask at the same time.
 _CALLERS = 6
 #: Seconds between the first question and the kill.
+#: From so many kills on the fill is a long one: grants of its tree, and how often it is cut short.
+_LONG, _MANY, _OFTEN = 10, 100_000, 5
+_FEW = 4_000
 _Told = TypeVar("_Told")
 _EARLIEST, _LATEST = 0.3, 1.5
 
@@ -45,7 +49,10 @@ def crashes(*, kills: int, folder: Path, database: str | None, seed: int, progre
             served.start()
             look(served, callers, tally)
         complain(tally, served.stop())
-    return [tally]
+    again = folder / "fill"
+    again.mkdir()
+    grants, cut = (_MANY, _OFTEN) if kills >= _LONG else (_FEW, 1)
+    return [tally, fills(grants=grants, kills=cut, folder=again, database=database, progress=progress)]
 
 
 def drive(callers: Sequence[Caller], seconds: float, end: Callable[[], _Told]) -> _Told:

@@ -85,12 +85,14 @@ def _kill_amid(served: Served, tree: Planted, tally: Tally, *, filled: int) -> N
     """Kill the server once so many rows are filled in; it is counted where the fill was cut short by that."""
     with closing(Store(served.database)) as store:
         deadline = time.monotonic() + _PATIENCE
-        while (mark := _mark(store)) is None or (mark.closure == "pending" and mark.affected_tokens < filled):
+        while (mark := _mark(store, tree)) is None or (
+            mark.closure == "pending" and mark.affected_tokens < filled
+        ):
             if time.monotonic() > deadline:
                 break
             time.sleep(_LOOK)
         complain(tally, served.kill())
-        mark = _mark(store)
+        mark = _mark(store, tree)
     if mark is not None and mark.closure == "pending":
         tally.tried += 1
 
@@ -109,7 +111,7 @@ def _end(served: Served, tree: Planted, tally: Tally, grants: int) -> None:
     """The fill ends, and has marked each grant once."""
     with closing(Store(served.database)) as store:
         deadline = time.monotonic() + _PATIENCE
-        while (mark := _mark(store)) is None or mark.closure == "pending":
+        while (mark := _mark(store, tree)) is None or mark.closure == "pending":
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
@@ -126,8 +128,9 @@ def _end(served: Served, tree: Planted, tally: Tally, grants: int) -> None:
         note(tally, sentence)
 
 
-def _mark(store: Store) -> _Mark | None:
-    """The only mark that there is, once there is one."""
+def _mark(store: Store, tree: Planted) -> _Mark | None:
+    """The mark on the tree, once there is one."""
+    query = select(*(_MARKS.c[name] for name in _Mark._fields)).where(_MARKS.c.key == tree.root_grant_id)
     with store.reading() as connection:
-        row = connection.execute(select(*(_MARKS.c[name] for name in _Mark._fields))).one_or_none()
+        row = connection.execute(query).one_or_none()
     return None if row is None else _Mark(*row)

@@ -6,6 +6,7 @@ that it has asked only the last question can be in doubt when the server goes aw
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, TypeVar
 
 import httpx
@@ -53,7 +54,7 @@ class Caller:
 
     Parameters
     ----------
-    number : tells it from others; its agents belong to an owner of this number.
+    number : tells it from others.
     rng : draws what it asks.
     """
 
@@ -62,7 +63,8 @@ class Caller:
         self._rng = rng
         #: What it was answered, until somebody adds it up.
         self._tally = Tally(part="kills", name="")
-        self.owner = f"soak-{number}"
+        #: Of its own in every database: a task that was ended once is ended for good.
+        self.owner = f"soak-{secrets.token_hex(4)}-{number}"
         self.agents: list[Agent] = []
         self.grants: list[Grant] = []
         #: Marks, and ids of signing keys, that were answered.

@@ -58,7 +58,7 @@ def make_report(
     Raises
     ------
     RunError
-        If there is no Run, or it is not finished.
+        If there is no Run, it is not finished, or a file of it is damaged.
     SoakError
         If there is no soak, or it cannot be read.
     ReportError
@@ -82,7 +82,7 @@ def make_report(
         if notebook.about == "soak":
             open_soak(run)
         else:
-            open_run(run)
+            open_run(run).require_whole()
     try:
         source = read_notebook(find_notebook(name))
         executed = execute(source, values.model_dump(), progress=progress)

@@ -125,6 +125,23 @@ class Run:
                 found.append(name)
         return found
 
+    def require_whole(self) -> None:
+        """Go on only where every file is what was written.
+
+        Raises
+        ------
+        RunError
+            Naming files that are not, and the command that makes them again.
+        """
+        damaged = self.damaged_files()
+        if damaged:
+            more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+            raise RunError(f"{self.path}: {damaged[0]}{more}: {self.remedy()}")
+
+    def remedy(self) -> str:
+        """What is told of a file that is damaged, and what to do."""
+        return f"missing, or not what was written; make it again: {self.manifest.reproduce}"
+
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:

@@ -188,8 +188,14 @@ class Server:
         next_end = self._filler.returns.next_end
         return None if next_end is None else max(0.0, (next_end - self._clock.now()) / SECOND)
 
-    def rotate_key(self, alg: Algorithm) -> SigningKey:
+    def rotate_key(
+        self, alg: Algorithm, before: Callable[[SigningKey], None] = lambda _key: None
+    ) -> SigningKey:
         """Let a new key sign; the old one is served until the last token that it may have signed has expired.
+
+        Parameters
+        ----------
+        before : is given the new key before it signs; where that fails, nothing has changed.
 
         Raises
         ------
@@ -199,7 +205,7 @@ class Server:
         now = self._clock.now()
         # Lifetimes may have been longer before: those tokens are good still.
         last = max(now + self.policy.access_ttl_us, self.store.last_expiry())
-        return self.keyring.rotate(alg, now, last + NOTICE_US)
+        return self.keyring.rotate(alg, now, last + NOTICE_US, before)
 
     def change_policy(self, policy: Policy, by: Admin, at: int | None = None) -> Policy:
         """Let other rules stand from now on; the issuer stays, since it is in every token.

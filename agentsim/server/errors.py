@@ -208,3 +208,8 @@ class TemporarilyUnavailable(OAuthError):
     """Too much is waiting, or the database is away: ask again later."""
 
     error, status = "temporarily_unavailable", 503
+
+
+def database_away() -> TemporarilyUnavailable:
+    """What everybody is told while the database does not do what it is asked for."""
+    return TemporarilyUnavailable("database_away", "the database cannot be reached at present")

@@ -8,7 +8,7 @@ lost. Of old keys only the public halves are in it.
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,14 +60,24 @@ class KeyFile(KeyRing):
                     _write(target, Keys(SigningKey.generate(alg), clock.now()))
         return cls(target)
 
-    def rotate(self, alg: Algorithm, now: int, keep_until: int) -> SigningKey:
+    def rotate(
+        self,
+        alg: Algorithm,
+        now: int,
+        keep_until: int,
+        before: Callable[[SigningKey], None] = lambda _key: None,
+    ) -> SigningKey:
         """Let a new key sign from now on, here and in every worker once it looks; nothing changes on failure."""
-        with self._lock, _locked(self.path):
+        # The file's lock is enough for whoever rotates. Readers go on meanwhile: the writer of the database is one of
+        # them, and what comes before may wait for it.
+        with _locked(self.path):
             # Another worker may have rotated: its key, too, has signed and must be kept.
             keys, _ = _read(self.path)
-            _write(self.path, keys.rotated(alg, now, keep_until))
-            self.keys, self._version = _read(self.path)
-            return self.keys.signing
+            rotated = keys.rotated(alg, now, keep_until)
+            _write(self.path, rotated, lambda: before(rotated.signing))
+            with self._lock:
+                self.keys, self._version = _read(self.path)
+                return self.keys.signing
 
     def reload(self) -> bool:
         """Take in the file's keys where it is another file than was read last; whether it was.
@@ -105,8 +115,8 @@ def _read(path: Path) -> tuple[Keys, _Version]:
     return keys, _version(status)
 
 
-def _write(path: Path, keys: Keys) -> None:
-    """Replace the file, whole; only under the lock."""
+def _write(path: Path, keys: Keys, before: Callable[[], None] = lambda: None) -> None:
+    """Replace the file, whole; only under the lock. ``before`` comes when nothing but the name is missing."""
     check_not_simulated(keys)
     fresh = path.with_name(f"{path.name}.new")
     with _in_words(path):
@@ -117,6 +127,7 @@ def _write(path: Path, keys: Keys) -> None:
                 file.write(keys.as_json())
                 file.flush()
                 os.fsync(file.fileno())
+            before()
             os.replace(fresh, path)
         finally:
             fresh.unlink(missing_ok=True)

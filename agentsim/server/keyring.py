@@ -5,7 +5,7 @@ and believed until the last token that it signed has expired, and whoever holds 
 lives longer (:class:`agentsim.server.tokens.TokenCodec` sees to that).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -93,13 +93,20 @@ class KeyRing:
         check_not_simulated(keys)
         return _GivenKeys(keys)
 
-    def rotate(self, alg: Algorithm, now: int, keep_until: int) -> SigningKey:
+    def rotate(
+        self,
+        alg: Algorithm,
+        now: int,
+        keep_until: int,
+        before: Callable[[SigningKey], None] = lambda _key: None,
+    ) -> SigningKey:
         """Let a new key sign from now on.
 
         Parameters
         ----------
         keep_until : when the last token that the old key signed has expired (microseconds); where other workers
             share the keys, with the time that they may take to notice.
+        before : is given the new key when all is prepared and before it signs; where that fails, nothing has changed.
 
         Raises
         ------
@@ -107,8 +114,10 @@ class KeyRing:
             If these keys cannot be rotated here.
         """
         with self._lock:
-            self.keys = self.keys.rotated(alg, now, keep_until)
-            return self.keys.signing
+            rotated = self.keys.rotated(alg, now, keep_until)
+            before(rotated.signing)
+            self.keys = rotated
+            return rotated.signing
 
     def reload(self) -> bool:
         """Look whether another worker has rotated; whether there are other keys now."""
@@ -122,7 +131,13 @@ class KeyRing:
 
 
 class _GivenKeys(KeyRing):
-    def rotate(self, alg: Algorithm, now: int, keep_until: int) -> SigningKey:
+    def rotate(
+        self,
+        alg: Algorithm,
+        now: int,
+        keep_until: int,
+        before: Callable[[SigningKey], None] = lambda _key: None,
+    ) -> SigningKey:
         raise KeyFileError(
             "keys from the environment cannot be rotated here: other workers would not learn of it. "
             "Change the variable and start again, or keep the keys in a file"

@@ -150,6 +150,25 @@ def test_a_write_that_fails_changes_nothing(
     assert held.rotate("EdDSA", NOW, NOW + SECOND).kid in kids(path)
 
 
+def test_what_fails_before_a_key_signs_changes_nothing(path: Path, clock: ManualClock) -> None:
+    held = KeyFile.ensure(path, clock)
+    before, keys = path.read_bytes(), held.keys
+    prepared = []
+
+    def fail(key: SigningKey) -> None:
+        prepared.append(key.kid)
+        # Whoever reads does not wait for whoever rotates.
+        assert held.reload() is False
+        raise RuntimeError("the database is away")
+
+    with pytest.raises(RuntimeError, match="away"):
+        held.rotate("EdDSA", NOW, NOW + SECOND, fail)
+    assert (path.read_bytes(), held.keys) == (before, keys)
+    assert not path.with_name("keys.json.new").exists()
+    assert prepared
+    assert prepared != [keys.signing.kid]
+
+
 def test_a_link_stays_a_link(path: Path, clock: ManualClock, tmp_path: Path) -> None:
     KeyFile.ensure(path, clock)
     (tmp_path / "elsewhere").mkdir()

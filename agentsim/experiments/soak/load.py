@@ -21,7 +21,7 @@ from agentsim.experiments.bench.stored import look_up, newest_rows
 from agentsim.experiments.soak.seconds import memory_of
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.stock import MARGIN, Stock
-from agentsim.experiments.soak.tally import Tally
+from agentsim.experiments.soak.tally import Tally, note
 from agentsim.experiments.soak.traffic import Traffic
 from agentsim.experiments.soak.trees import LIFETIME, TURN, Trees
 from agentsim.server import KeyRing, Policy, Store
@@ -134,8 +134,9 @@ def _kept(rows: int, answered: int, missing: int) -> Tally:
     tally = Tally(part="load", name="answered tokens looked up afterwards", tried=answered)
     tally.lost = max(0, answered - rows) + missing
     if tally.lost:
-        tally.note(
-            f"{answered:,} tokens were answered, {rows:,} are stored; of a sample {missing} are missing"
+        note(
+            tally,
+            f"{answered:,} tokens were answered, {rows:,} are stored; of a sample {missing} are missing",
         )
     return tally
 

@@ -11,7 +11,7 @@ from agentsim.experiments.bench.requests import SCOPE, AgentCredentials, basic
 from agentsim.experiments.soak.asks import Answer, Door, Outcome, outcome, question
 from agentsim.experiments.soak.hostile import Hostile
 from agentsim.experiments.soak.served import Served
-from agentsim.experiments.soak.tally import Tally
+from agentsim.experiments.soak.tally import Tally, note
 from agentsim.server.http.endpoints import Access
 
 #: Seconds after which something is called a hang.
@@ -46,14 +46,14 @@ class Site:
         answer = self._answer(tally, lambda: self._present(door, token))
         if answer is not None and outcome(door, answer) is Outcome.ACCEPTED:
             tally.let_in += 1
-            tally.note(f"accepted at {door}: {token[:200]}")
+            note(tally, f"accepted at {door}: {token[:200]}")
 
     def must_refuse(self, tally: Tally, tried: Hostile) -> None:
         """A request of which nothing may come."""
         answer = self.must_stand(tally, tried)
         if answer is not None and answer.status < 300:
             tally.let_in += 1
-            tally.note(f"answered {answer.status}: {tried}"[:300])
+            note(tally, f"answered {answer.status}: {tried}"[:300])
 
     def must_stand(self, tally: Tally, tried: Hostile) -> Answer | None:
         """A request that must be answered, in whatever words."""
@@ -71,22 +71,22 @@ class Site:
                 said = _spoken(peer, tried)
         except TimeoutError:
             tally.unasked += 1
-            tally.note(f"neither answered nor closed: {tried[:100]!r}")
+            note(tally, f"neither answered nor closed: {tried[:100]!r}")
             return
         tally.operations += 1
         if said[9:10] == b"5":
             tally.unasked += 1
-            tally.note(f"{said[:40]!r} for {tried[:100]!r}")
+            note(tally, f"{said[:40]!r} for {tried[:100]!r}")
         elif said[9:10] == b"2":
             tally.let_in += 1
-            tally.note(f"answered for {tried[:100]!r}")
+            note(tally, f"answered for {tried[:100]!r}")
 
     def must_work(self, tally: Tally) -> None:
         """A good token is good all the same."""
         answer = self._answer(tally, lambda: self._present(Door.VERIFY, self.good()))
         if answer is None or outcome(Door.VERIFY, answer) is not Outcome.ACCEPTED:
             tally.unasked += 1
-            tally.note("afterwards a good token is not accepted")
+            note(tally, "afterwards a good token is not accepted")
 
     def _present(self, door: Door, token: str) -> httpx.Response:
         path, kind, body = question(door, token, "below")
@@ -99,12 +99,12 @@ class Site:
             response = ask()
         except httpx.HTTPError as exc:
             tally.unasked += 1
-            tally.note(f"no answer: {exc}"[:300])
+            note(tally, f"no answer: {exc}"[:300])
             return None
         tally.operations += 1
         if response.status_code >= 500 or "Traceback" in response.text:
             tally.unasked += 1
-            tally.note(f"{response.status_code} {response.text}: {response.request.url}"[:300])
+            note(tally, f"{response.status_code} {response.text}: {response.request.url}"[:300])
             return None
         try:
             members = response.json()

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-#: Sentences that are kept of what went wrong; the rest is counted.
-_NOTES = 5
+#: Sentences that are kept of one kind of trial.
+_MOST_NOTES = 10
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,17 @@ class Tally:
         """Whether nothing went wrong."""
         return not (self.lost or self.let_in or self.unasked)
 
-    def note(self, sentence: str) -> None:
-        """Keep what went wrong, if it is among the first few."""
-        if len(self.notes) < _NOTES:
-            self.notes.append(sentence)
+    def add(self, other: "Tally") -> None:
+        """Count another one's operations, and what went wrong with them, as this one's."""
+        self.operations += other.operations
+        self.lost += other.lost
+        self.let_in += other.let_in
+        self.unasked += other.unasked
+        for sentence in other.notes:
+            note(self, sentence)
+
+
+def note(tally: Tally, sentence: str) -> None:
+    """Keep a sentence about what went wrong, unless there are enough."""
+    if len(tally.notes) < _MOST_NOTES:
+        tally.notes.append(sentence)

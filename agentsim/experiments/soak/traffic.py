@@ -16,7 +16,7 @@ from agentsim.experiments.soak.asks import Answer, Door, Outcome, outcome, prese
 from agentsim.experiments.soak.line import Line, NoAnswerError
 from agentsim.experiments.soak.seconds import Seconds
 from agentsim.experiments.soak.stock import Held, Stock
-from agentsim.experiments.soak.tally import Tally
+from agentsim.experiments.soak.tally import Tally, note
 
 #: Requests a second, and connections that carry them.
 RATE, CONNECTIONS = 250.0, 8
@@ -99,7 +99,7 @@ class Traffic:
             return self._judge(tally, door, held, answer, must_live=kind in _DOORS, by=by)
         except NoAnswerError as exc:
             tally.unasked += 1
-            tally.note(str(exc))
+            note(tally, str(exc))
             return True
         finally:
             held.tree.uses -= 1
@@ -112,13 +112,13 @@ class Traffic:
             self.answered.append(answer.text("access_token"))
         if said is Outcome.ACCEPTED and not must_live:
             tally.let_in += 1
-            tally.note(f"accepted at {door}: {held.token}")
+            note(tally, f"accepted at {door}: {held.token}")
             return True
         # An answer that waited beyond the token's end may rightly be a refusal.
         wrong = said is Outcome.ERROR or (must_live and said is Outcome.REFUSED and time() < held.expires_at)
         if wrong:
             tally.unasked += 1
-            tally.note(f"{door} answered {answer.status} {answer.members} for {tally.name}"[:300])
+            note(tally, f"{door} answered {answer.status} {answer.members} for {tally.name}"[:300])
         elif said is Outcome.ACCEPTED and door is Door.EXCHANGE:
             child = Held.of(answer.text("access_token"), by, held.tree, held.depth + 1)
             self._stock.add(child)

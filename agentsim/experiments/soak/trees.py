@@ -12,7 +12,7 @@ from agentsim.experiments.soak import asks
 from agentsim.experiments.soak.asks import Answer
 from agentsim.experiments.soak.line import Line, NoAnswerError
 from agentsim.experiments.soak.stock import MARGIN, Held, Stock, Tree
-from agentsim.experiments.soak.tally import Tally
+from agentsim.experiments.soak.tally import Tally, note
 
 #: Seconds between two new trees, from a tree's first token to its refresh or revocation, and that an access token lives.
 EVERY, TURN, LIFETIME = 0.2, 2.0, 6
@@ -88,7 +88,7 @@ class Trees:
             answer = await line.ask(request)
         except NoAnswerError as exc:
             self.tally.unasked += 1
-            self.tally.note(str(exc))
+            note(self.tally, str(exc))
             return None
         finally:
             self._lines.put_nowait(line)
@@ -96,5 +96,7 @@ class Trees:
         if answer.status == 200:
             return answer
         self.tally.unasked += 1
-        self.tally.note(f"status {answer.status} for a request of a tree: {answer.text('error_description')}")
+        note(
+            self.tally, f"status {answer.status} for a request of a tree: {answer.text('error_description')}"
+        )
         return None

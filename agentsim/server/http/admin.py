@@ -14,7 +14,7 @@ from agentsim.server.http.context import context_of, source_of
 from agentsim.server.http.models import KeyRequest
 from agentsim.server.http.responses import json_response
 from agentsim.server.keyring import KeyFileError
-from agentsim.server.keys import ALGORITHMS
+from agentsim.server.keys import ALGORITHMS, SigningKey
 from agentsim.server.operations import NoteKeyRotation, Reauthorize
 from agentsim.server.overview import as_ids, parse_id
 
@@ -73,12 +73,16 @@ async def rotate_key(request: Request) -> Response:
     alg = (await read_json(request, KeyRequest)).alg
     if alg not in ALGORITHMS:
         raise InvalidRequest("invalid_request", "unknown alg", asked=alg[:80], allowed=list(ALGORITHMS))
+
+    def note(key: SigningKey) -> None:
+        # Before it signs: a key of which the audit trail does not tell would be somebody's secret.
+        noting = NoteKeyRotation(by=by, kid=key.kid, alg=key.alg, source_ip=source_of(request))
+        context.server.ask(noting, Noted)
+
     try:
-        key = await asyncio.to_thread(context.server.rotate_key, alg)
+        key = await asyncio.to_thread(context.server.rotate_key, alg, note)
     except KeyFileError as exc:
         raise InvalidRequest("keys_not_rotated", str(exc)) from None
-    note = NoteKeyRotation(by=by, kid=key.kid, alg=key.alg, source_ip=source_of(request))
-    await context.gatherer.ask_one(note, Noted)
     return json_response({"kid": key.kid, "alg": key.alg}, 201)
 
 

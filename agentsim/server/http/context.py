@@ -1,18 +1,21 @@
 """What endpoints work with: the server behind its gatherer, and who may pass."""
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from agentsim.server.accounts import Accounts
 from agentsim.server.announcements import Announcer
 from agentsim.server.core import Server
-from agentsim.server.errors import OAuthError
+from agentsim.server.errors import OAuthError, database_away
 from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.door import Door
@@ -20,6 +23,7 @@ from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
 from agentsim.server.operations import NoteRefusal, Operation
 from agentsim.server.overview import Overview
+from agentsim.server.store import ConflictError
 
 #: Different refusals that are kept apart between two notes; what comes beyond is counted under ``other``.
 _MOST_KINDS = 1_000
@@ -27,6 +31,8 @@ _MOST_KINDS = 1_000
 KEPT = 5.0
 _MOST_LISTS = 64
 Handler = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger("agentsim.serve")
 
 
 class Refusals:
@@ -103,13 +109,30 @@ def source_of(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
+@contextmanager
+def told_while_away() -> Iterator[None]:
+    """Let whoever asks learn that the database is away, where something is read or written beside the writer.
+
+    Raises
+    ------
+    TemporarilyUnavailable
+        Instead of what the database raised.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, ConflictError) as exc:
+        _log.error("the database did not answer: %s", str(exc).partition("\n")[0])
+        raise database_away() from None
+
+
 def answering(name: str, handler: Handler, manner: Manner) -> Handler:
     """A handler whose refusals become responses, and audit rows where the server has not written any yet."""
 
     async def endpoint(request: Request) -> Response:
         request.scope["agentsim.endpoint"] = name
         try:
-            return await handler(request)
+            with told_while_away():
+                return await handler(request)
         except OAuthError as error:
             # Error, traceback and frames hold each other: a flood of refusals would be the garbage collector's to undo.
             error.__traceback__ = error.__context__ = None

@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentsim.server.errors import TemporarilyUnavailable
+from agentsim.server.errors import database_away
 from agentsim.server.http.context import context_of
 from agentsim.server.http.metrics import exposition
 from agentsim.server.http.responses import json_response
@@ -81,7 +81,7 @@ async def health(request: Request) -> Response:
     try:
         await asyncio.to_thread(context.server.store.ping)
     except Exception:
-        raise TemporarilyUnavailable("database_away", "the database cannot be reached at present") from None
+        raise database_away() from None
     return json_response({"status": "ok"})
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentsim.server.answers import Answer, Verification
 from agentsim.server.core import Server
-from agentsim.server.errors import OAuthError, TemporarilyUnavailable, TooManyRequests
+from agentsim.server.errors import OAuthError, TemporarilyUnavailable, TooManyRequests, database_away
 from agentsim.server.http.lanes import Lanes, Work, goes_first
 from agentsim.server.http.metrics import BATCHES, OPERATIONS, WAITING, count_limited
 from agentsim.server.http.pace import Pace
@@ -165,7 +165,7 @@ class Gatherer:
             results = self._server.execute(operations)
         except (SQLAlchemyError, ConflictError) as exc:
             _log.error("the batch was not stored: %s", str(exc).partition("\n")[0])
-            self._tell([(work.future, _away()) for work in works])
+            self._tell([(work.future, database_away()) for work in works])
             return
         except Exception as exc:
             # Whatever it is, the writer must live on, and those who wait must be told.
@@ -218,10 +218,6 @@ class Gatherer:
                 future.set_result(outcome)
         self._writing = False
         self._watch()
-
-
-def _away() -> TemporarilyUnavailable:
-    return TemporarilyUnavailable("database_away", "the database cannot be reached at present")
 
 
 def _count(operations: Sequence[Operation], results: Sequence[_Result]) -> None:

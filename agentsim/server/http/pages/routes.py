@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentsim.server.errors import OAuthError
-from agentsim.server.http.context import Handler, context_of, source_of
+from agentsim.server.errors import OAuthError, TemporarilyUnavailable
+from agentsim.server.http.context import Handler, context_of, source_of, told_while_away
 from agentsim.server.http.discovery import base_path
 from agentsim.server.http.pages import account, authorizing, signin
 from agentsim.server.http.pages.rendering import fault_page, stylesheet
@@ -38,12 +38,16 @@ def _paging(name: str, handler: Handler) -> Handler:
     async def endpoint(request: Request) -> Response:
         request.scope["agentsim.endpoint"] = name
         try:
-            return await handler(request)
+            with told_while_away():
+                return await handler(request)
         except OAuthError as error:
             request.scope["agentsim.error"] = error.reason
             context = context_of(request)
             if error.log_id is None:
                 context.refusals.add(name, error.reason, source_of(request))
+            if isinstance(error, TemporarilyUnavailable):
+                # Who is signed in, the database knows.
+                return fault_page(error, context.server.policy.issuer)
             visit = await visit_of(request)
             return fault_page(error, context.server.policy.issuer, visit.person, visit.csrf)
 

@@ -13,6 +13,7 @@ from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.soak import hostile
 from agentsim.experiments.soak.access_forgeries import ACCESS_ATTACKS
 from agentsim.experiments.soak.asks import Door
+from agentsim.experiments.soak.complaints import complain
 from agentsim.experiments.soak.forge import Forge
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.site import Site
@@ -57,13 +58,16 @@ def inputs(*, folder: Path, database: str | None, step: int, progress: bool) -> 
 
         forge = Forge(site.good(), ring.keys.signing)
         spoilt = hostile.spoilt_values(site.callers)
-        return [
+        tallies = [
             tried("forged tokens, at each of three doors", _presented(forge), site.present),
             tried("bodies that cannot be read", hostile.unreadable(site.callers), site.must_refuse),
             tried("credentials of nobody", hostile.impostors(), site.must_refuse),
             tried("members, queries and paths with nasty values", spoilt, site.must_stand),
             tried("bytes that are no HTTP", hostile.NO_HTTP, site.must_hang_up),
         ]
+        said = Tally(part=PART, name="what the server itself complained of")
+        complain(said, served.stop())
+        return [*tallies, said]
 
 
 def _presented(forge: Forge) -> Iterator[tuple[Door, str]]:

@@ -18,6 +18,7 @@ from agentsim.experiments.bench.expired import plant_expired
 from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.bench.requests import AgentCredentials
 from agentsim.experiments.bench.stored import look_up, newest_rows
+from agentsim.experiments.soak.complaints import complain
 from agentsim.experiments.soak.seconds import memory_of
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.stock import MARGIN, Stock
@@ -79,10 +80,16 @@ def load(
     tallies += [*traffic.tallies.values(), trees.tally]
     with served, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_drive(traffic, trees, psutil.Process(served.pid), seconds, progress))
+        said = Tally(part="load", name="what the server itself complained of")
+        complain(said, served.stop())
     answered = [*traffic.answered, *trees.answered]
     stored = look_up(served.database, before, len(answered), answered[::_SAMPLE])
     gone = planted + stored.tokens - _count(served.database)
-    tallies += [_kept(stored.tokens, len(answered), stored.sampled - stored.found), _cleaned(over, gone)]
+    tallies += [
+        said,
+        _kept(stored.tokens, len(answered), stored.sampled - stored.found),
+        _cleaned(over, gone),
+    ]
     return traffic.seconds.frame()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -61,11 +62,9 @@ class Seconds:
 
 
 def memory_of(process: psutil.Process) -> int:
-    """Resident bytes of a process and all below it."""
+    """Resident bytes of a process and all below it, as far as they are there."""
     total = 0
-    for each in (process, *process.children(recursive=True)):
-        try:
+    with suppress(psutil.NoSuchProcess):
+        for each in (process, *process.children(recursive=True)):
             total += each.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
     return total

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes
 
-from agentsim.experiments.bench.requests import FORM, JSON
+from agentsim.experiments.bench.requests import FORM, JSON, OWNER, RESOURCES, SCOPE, TOOLS
 from agentsim.experiments.soak.nasty import NASTY
 from agentsim.server.http.bodies import LONGEST_FORM, LONGEST_JSON, MOST_PARAMETERS
 from agentsim.server.http.endpoints import ENDPOINTS, Access, Endpoint
@@ -65,6 +65,18 @@ NO_HTTP = (
 )
 
 
+#: What is beside a nasty value, so that it is looked at: by endpoint, the members without which nothing else is.
+_SOUND: dict[str, dict[str, Any]] = {
+    "token": {"grant_type": "client_credentials", "scope": SCOPE},
+    "verify": {"token": "x"},
+    "introspect": {"token": "x"},
+    "revoke": {"token": "x"},
+    "token_batch": {"owner": OWNER, "requests": [{}]},
+    "register": {"client_name": "x", "allowed_tools": list(TOOLS), "resource_access": list(RESOURCES)},
+    "confirm": {"registration_token": "x"},
+}
+
+
 class Hostile(NamedTuple):
     """A request that nobody should send."""
 
@@ -93,26 +105,30 @@ def unreadable(callers: Callers) -> Iterator[Hostile]:
             yield Hostile(endpoint.method, path, {**by, "Content-Type": other}, b"token=x&a=b")
 
 
-def spoilt_values(callers: Callers) -> Iterator[Hostile]:
-    """Every member, parameter of a query and name in a path, with each nasty value; some of them are only odd."""
+def spoilt_values(callers: Callers, somebody: str) -> Iterator[Hostile]:
+    """Every member, parameter of a query and name in a path, with each nasty value; some of them are only odd.
+
+    Parameters
+    ----------
+    callers : who asks.
+    somebody : an agent that there is, and that may be changed.
+    """
+    sound = _SOUND | {"update_agent": {"client_id": somebody}}
     for endpoint in ENDPOINTS:
         by = callers[endpoint.access]
         for value in NASTY:
             written = _written(value)
             if "{" in endpoint.path:
                 yield Hostile(endpoint.method, _path(endpoint, written), {**by, "Content-Type": JSON}, b"{}")
-            path = _path(endpoint, "agent_1")
+            path = _path(endpoint, somebody)
             for name in endpoint.query:
                 yield Hostile(endpoint.method, f"{path}?{name}={_escaped(written)}", by)
             if endpoint.body is None:
                 continue
             for name in endpoint.body.model_fields:
-                content, kind = (
-                    (f"{name}={_escaped(written)}".encode(), FORM)
-                    if endpoint.is_form
-                    else (json.dumps({name: value}).encode(), JSON)
-                )
-                yield Hostile(endpoint.method, path, {**by, "Content-Type": kind}, content)
+                members = sound.get(endpoint.name, {}) | {name: value}
+                kind, content = (FORM, _form(members)) if endpoint.is_form else (JSON, json.dumps(members))
+                yield Hostile(endpoint.method, path, {**by, "Content-Type": kind}, content.encode())
 
 
 def impostors() -> Iterator[Hostile]:
@@ -135,6 +151,10 @@ def impostors() -> Iterator[Hostile]:
 def _path(endpoint: Endpoint, name: str) -> str:
     before, brace, rest = endpoint.path.partition("{")
     return f"{before}{_escaped(name)}{rest.partition('}')[2]}" if brace else endpoint.path
+
+
+def _form(members: Mapping[str, Any]) -> str:
+    return "&".join(f"{name}={_escaped(_written(value))}" for name, value in members.items())
 
 
 def _written(value: Any) -> str:

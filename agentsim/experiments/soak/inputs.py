@@ -42,7 +42,7 @@ def inputs(*, folder: Path, database: str | None, step: int, progress: bool) -> 
     """
     served = Served(folder, database)
     prepare(served.database)
-    agent, other = register_agents(served.database, 2, progress=False)
+    agent, other, somebody = register_agents(served.database, 3, progress=False)
     ring = KeyFile.ensure(served.keys, SystemClock())
     with served:
         site = Site(served, agent, other)
@@ -57,7 +57,7 @@ def inputs(*, folder: Path, database: str | None, step: int, progress: bool) -> 
             return tally
 
         forge = Forge(site.good(), ring.keys.signing)
-        spoilt = hostile.spoilt_values(site.callers)
+        spoilt = hostile.spoilt_values(site.callers, somebody.client_id)
         tallies = [
             tried("forged tokens, at each of three doors", _presented(forge), site.present),
             tried("bodies that cannot be read", hostile.unreadable(site.callers), site.must_refuse),

@@ -48,7 +48,7 @@ def full_disk(folder: Path) -> Tally:
     def limit(size: int) -> None:
         resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (size, hard))
 
-    return _endure("disk full", served, begin=lambda: limit(_FULL), end=lambda: limit(hard))
+    return endure("disk full", served, begin=lambda: limit(_FULL), end=lambda: limit(hard))
 
 
 def locked(folder: Path) -> Tally:
@@ -56,7 +56,7 @@ def locked(folder: Path) -> Tally:
     served = Served(folder, policy=POLICY)
     other = sqlite3.connect(folder / "agentsim.sqlite", isolation_level=None, timeout=_PATIENCE)
     try:
-        return _endure(
+        return endure(
             "database locked by another process",
             served,
             begin=lambda: other.execute("BEGIN IMMEDIATE"),
@@ -72,7 +72,7 @@ def away(folder: Path, database: str) -> Tally:
     relay = Relay(database)
     served = Served(folder, relay.url, policy=POLICY)
     try:
-        return _endure("database gone and back", served, begin=relay.cut, end=relay.mend)
+        return endure("database gone and back", served, begin=relay.cut, end=relay.mend)
     finally:
         relay.cut()
 
@@ -105,13 +105,14 @@ def read_only(folder: Path) -> Tally:
     return tally
 
 
-def _endure(
+def endure(
     name: str, served: Served, *, begin: Callable[[], object], end: Callable[[], object], each: bool = True
 ) -> Tally:
-    """Let an outage begin amid a load and end.
+    """Let an outage begin amid a load and end, and hold what the server has kept against what it had answered.
 
     Parameters
     ----------
+    begin, end : take the database away, and give it back.
     each : whether everything is asked once more while it lasts; not where each answer takes half a minute.
     """
     tally = Tally(part="faults", name=name, tried=1)

@@ -73,21 +73,12 @@ def programs(run_as: dict[str, Any]) -> Path:
 
 
 def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
-    """A new server with its data and its socket in ``home``, and its URL."""
+    """A server with its data and its socket in ``home``, and its URL: a new one, or one that goes on after a crash."""
     run_as = account()
     folder = programs(run_as)
-    if run_as:
-        os.chown(home, run_as["user"], run_as["group"])
     data = home / "data"
-    made = subprocess.run(
-        [folder / "initdb", "-D", data, "-U", "agentsim", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        **run_as,
-    )
-    if made.returncode:
-        raise NoPostgresError(f"initdb failed: {made.stderr.strip()}")
+    if not data.exists():
+        _make(home, data, folder, run_as)
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -98,8 +89,7 @@ def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
             **run_as,
         )
     deadline = time.monotonic() + _PATIENCE
-    # The last line of its pid file says "ready" once it takes connections.
-    while not _is_ready(data / "postmaster.pid"):
+    while not _is_ready(data / "postmaster.pid", server.pid):
         if server.poll() is not None or time.monotonic() > deadline:
             server.kill()
             raise NoPostgresError(f"PostgreSQL does not start: {(home / 'log').read_text()[-2000:]}")
@@ -107,11 +97,27 @@ def start(home: Path) -> tuple["subprocess.Popen[bytes]", str]:
     return server, f"postgresql://agentsim@/postgres?host={quote(str(home), safe='')}"
 
 
-def _is_ready(pid_file: Path) -> bool:
+def _make(home: Path, data: Path, folder: Path, run_as: dict[str, Any]) -> None:
+    if run_as:
+        os.chown(home, run_as["user"], run_as["group"])
+    made = subprocess.run(
+        [folder / "initdb", "-D", data, "-U", "agentsim", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        **run_as,
+    )
+    if made.returncode:
+        raise NoPostgresError(f"initdb failed: {made.stderr.strip()}")
+
+
+def _is_ready(pid_file: Path, pid: int) -> bool:
+    """The last line of its pid file says "ready" once it takes connections; a crash may have left another's."""
     try:
-        return pid_file.read_text().rstrip().endswith("ready")
-    except OSError:
+        first, *_, last = pid_file.read_text().split()
+    except (OSError, ValueError):
         return False
+    return (first, last) == (str(pid), "ready")
 
 
 def main() -> int:

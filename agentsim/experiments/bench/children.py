@@ -92,6 +92,10 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def close(self) -> None:
+        """Forget what it has said, once it has ended."""
+        self._log.close()
+
     def said(self) -> str:
         """All that it has written to its outputs."""
         # By place: the file's position is the child's, too.
@@ -144,6 +148,7 @@ def running(name: str, *words: str) -> Iterator[Child]:
         yield child
     finally:
         child.stop()
+        child.close()
 
 
 def free_port() -> int:

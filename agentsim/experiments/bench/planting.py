@@ -116,7 +116,7 @@ class _Planter:
         self._ids = IdGenerator(0, last=self._head.log_id)
         self._states: dict[int, GrantState] = {}
         self._stored: set[int] = set()
-        #: Grants whose last child has been planted: their state is not needed any more.
+        #: Grants without a child, or whose last one has been planted: their state is not needed any more.
         self._complete: list[int] = []
 
     def plant(self, shape: str, grants: int, probes: int, progress: bool) -> Planted:
@@ -140,6 +140,8 @@ class _Planter:
                     claims, token = self._mint(batch, number, kept[above] if number else None)
                     if last_child[number]:
                         kept[number] = claims
+                    else:
+                        self._complete.append(claims.grant_id)
                     if number in signed:
                         tokens.append(token)
                     if number and last_child[above] == number:
@@ -186,8 +188,10 @@ class _Planter:
         above = None if parent is None else parent.token_id
         grant = give(batch, entry, claims, agent, "", inheritance="restricted", parent_token_id=above)
         batch.trail.append(entry)
-        if parent is not None:
-            batch.change_grant(parent.grant_id).children += 1
+        over = None if parent is None else batch.change_grant(parent.grant_id)
+        batch.change_grant(claims.grant_id).begin(entry, over)
+        if over is not None:
+            over.note(entry)
         return claims, grant.access_token
 
     def _write(self, batch: Batch) -> None:

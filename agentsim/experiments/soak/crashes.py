@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +22,8 @@ from agentsim.experiments.soak.tally import Tally
 #: Callers that ask at the same time.
 _CALLERS = 6
 #: Seconds between the first question and the kill.
+#: Seconds within which every caller must have noticed.
+_PATIENCE = 90
 #: From so many kills on the fill is a long one: grants of its tree, and how often it is cut short.
 _LONG, _MANY, _OFTEN = 10, 100_000, 5
 _FEW = 4_000
@@ -57,10 +60,15 @@ def crashes(*, kills: int, folder: Path, database: str | None, seed: int, progre
 
 def drive(callers: Sequence[Caller], seconds: float, end: Callable[[], _Told]) -> _Told:
     """Let callers ask for a while, then let ``end`` take away whom they ask; returns what that returns."""
+    stop = Event()
     with ThreadPoolExecutor(len(callers)) as threads:
-        asking = [threads.submit(caller.ask_on) for caller in callers]
-        time.sleep(seconds)
-        said = end()
+        asking = [threads.submit(caller.ask_on, stop) for caller in callers]
+        try:
+            time.sleep(seconds)
+            said = end()
+            wait(asking, _PATIENCE)
+        finally:
+            stop.set()
         for caller in asking:
             caller.result()
     return said

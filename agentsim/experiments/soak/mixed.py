@@ -7,6 +7,8 @@ that it has asked only the last question can be in doubt when the server goes aw
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
+from threading import Event
 from typing import Any, TypeVar
 
 import httpx
@@ -70,27 +72,23 @@ class Caller:
         #: Marks, and ids of signing keys, that were answered.
         self.marks: list[int] = []
         self.keys: list[str] = []
+        #: How often the server said that it can do nothing at present.
+        self.refused = 0
         #: What was asked and never answered.
         self.doubts: list[Doubt] = []
         self._tasks = 0
 
-    def ask_on(self) -> None:
-        """Ask until the server goes away."""
-        try:
-            while True:
+    def ask_on(self, stop: Event) -> None:
+        """Ask until the server goes away, or until it is told to stop."""
+        with suppress(GoneError):
+            while not stop.is_set():
                 self._step()
-        except GoneError:
-            return
 
-    def ask_each(self) -> int:
-        """Ask everything once; how often the server was away, or said that its database was."""
-        away = 0
+    def ask_each(self) -> None:
+        """Ask everything once."""
         for name in _NAMES:
-            try:
+            with suppress(GoneError):
                 getattr(self, f"_{name}")()
-            except GoneError:
-                away += 1
-        return away
 
     def take(self) -> Tally:
         """What it was answered, and what was wrong with it, since the last call."""
@@ -270,6 +268,7 @@ class Caller:
             raise GoneError(str(exc)) from exc
         if answer.status_code == 503:
             self.doubts += filter(None, [doubt])
+            self.refused += 1
             self._check_refusal(path, answer)
             raise GoneError(answer.text)
         self._tally.operations += 1

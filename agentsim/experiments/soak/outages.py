@@ -48,7 +48,7 @@ def full_disk(folder: Path) -> Tally:
     def limit(size: int) -> None:
         resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (size, hard))
 
-    return _endure("disk full", served, begin=lambda: limit(_FULL), end=lambda: limit(hard))
+    return endure("disk full", served, begin=lambda: limit(_FULL), end=lambda: limit(hard))
 
 
 def locked(folder: Path) -> Tally:
@@ -56,12 +56,12 @@ def locked(folder: Path) -> Tally:
     served = Served(folder, policy=POLICY)
     other = sqlite3.connect(folder / "agentsim.sqlite", isolation_level=None, timeout=_PATIENCE)
     try:
-        return _endure(
+        return endure(
             "database locked by another process",
             served,
             begin=lambda: other.execute("BEGIN IMMEDIATE"),
             end=lambda: other.execute("ROLLBACK"),
-            each=False,
+            callers=1,
         )
     finally:
         other.close()
@@ -72,7 +72,7 @@ def away(folder: Path, database: str) -> Tally:
     relay = Relay(database)
     served = Served(folder, relay.url, policy=POLICY)
     try:
-        return _endure("database gone and back", served, begin=relay.cut, end=relay.mend)
+        return endure("database gone and back", served, begin=relay.cut, end=relay.mend)
     finally:
         relay.cut()
 
@@ -105,37 +105,44 @@ def read_only(folder: Path) -> Tally:
     return tally
 
 
-def _endure(
-    name: str, served: Served, *, begin: Callable[[], object], end: Callable[[], object], each: bool = True
+def endure(
+    name: str,
+    served: Served,
+    *,
+    begin: Callable[[], object],
+    end: Callable[[], object],
+    callers: int = _CALLERS,
 ) -> Tally:
-    """Let an outage begin amid a load and end.
+    """Let an outage begin amid a load and end, and hold what the server has kept against what it had answered.
 
     Parameters
     ----------
-    each : whether everything is asked once more while it lasts; not where each answer takes half a minute.
+    begin, end : take the database away, and give it back.
+    callers : who ask; one alone asks nothing more once it has been refused, since that takes its time.
     """
     tally = Tally(part="faults", name=name, tried=1)
-    callers = _callers(served)
+    asking = _callers(served, callers)
     with served:
         try:
-            # Callers stop at the first 503.
-            drive(callers, _BEFORE, begin)
-            refused = sum(caller.ask_each() for caller in callers) if each else 1
+            # They stop at the first 503.
+            drive(asking, _BEFORE, begin)
+            for caller in asking if callers > 1 else ():
+                caller.ask_each()
         finally:
             end()
-        if not refused:
+        if not all(caller.refused for caller in asking):
             tally.unasked += 1
             note(tally, "nothing failed meanwhile")
         _wait_until_well(served, tally)
-        look(served, callers, tally)
-        _work(callers, tally)
-        look(served, callers, tally)
+        look(served, asking, tally)
+        _work(asking, tally)
+        look(served, asking, tally)
         complain(tally, served.stop(), EXPECTED)
     return tally
 
 
-def _callers(served: Served) -> list[Caller]:
-    draws = np.random.default_rng(0).spawn(_CALLERS)
+def _callers(served: Served, many: int = _CALLERS) -> list[Caller]:
+    draws = np.random.default_rng(0).spawn(many)
     return [Caller(served, number, draw) for number, draw in enumerate(draws)]
 
 
@@ -162,7 +169,10 @@ def _is_well(served: Served) -> bool:
 
 def _work(callers: Sequence[Caller], tally: Tally) -> None:
     """All goes on: everything is answered again."""
-    refused = sum(caller.ask_each() for caller in callers)
+    before = sum(caller.refused for caller in callers)
+    for caller in callers:
+        caller.ask_each()
+    refused = sum(caller.refused for caller in callers) - before
     if refused:
         tally.unasked += refused
         note(tally, f"{refused} requests were refused after the end of the outage")

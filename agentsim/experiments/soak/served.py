@@ -86,6 +86,7 @@ class Served:
             child.wait()
         except BaseException:
             child.kill()
+            child.close()
             raise
         self._child = child
 
@@ -93,13 +94,13 @@ class Served:
         """``kill -9``: it finishes nothing. Returns what it had written to its outputs."""
         child, self._child = self._running, None
         child.kill()
-        return child.said()
+        return _last_words(child)
 
     def stop(self) -> str:
         """End it in good order. Returns what it has written to its outputs."""
         child, self._child = self._running, None
         child.stop()
-        return child.said()
+        return _last_words(child)
 
     def said(self) -> str:
         """What it has written to its outputs since it was started."""
@@ -109,3 +110,9 @@ class Served:
     def _running(self) -> Child:
         assert self._child is not None, "it does not run"
         return self._child
+
+
+def _last_words(child: Child) -> str:
+    said = child.said()
+    child.close()
+    return said

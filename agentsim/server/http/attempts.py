@@ -9,6 +9,7 @@ from collections.abc import Hashable
 
 from agentsim.server.clock import SECOND, Clock
 from agentsim.server.errors import TooManyRequests
+from agentsim.server.limits import SET_BACK_US
 
 #: Attempts at once, and microseconds until another one: by account, and by address, which many people may share.
 _BY_ACCOUNT = (10, 30 * SECOND)
@@ -25,6 +26,7 @@ class Attempts:
         self._clock = clock
         #: When each bucket will be full again.
         self._full_at: dict[Hashable, int] = {}
+        self._newest = 0
         self.turn = asyncio.Semaphore(_TOGETHER)
 
     def count(self, account: str, address: str | None) -> None:
@@ -36,6 +38,11 @@ class Attempts:
             ``too_many_attempts``, with the time to wait.
         """
         now = self._clock.now()
+        if now < self._newest - SET_BACK_US:
+            # The clock was wrong before: what it said then must lock nobody out.
+            self._full_at.clear()
+            self._newest = now
+        self._newest = max(self._newest, now)
         waits = [
             max(now, self._full_at.get(key, 0)) + each - now - burst * each
             for key, burst, each in _buckets(account, address)

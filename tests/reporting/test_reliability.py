@@ -129,9 +129,11 @@ def test_the_page_stands_alone_and_the_index_tells_the_verdict(facts, tmp_path):
     assert "Nothing was lost" in made.index.read_text()
 
 
-def test_what_is_no_soak_is_told_before_anything_runs(run, tmp_path):
+def test_what_is_no_soak_is_told_before_anything_runs(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").write_text("{}")
     with pytest.raises(SoakError, match="a Run and no soak"):
-        make_report("reliability", run.path, {}, tmp_path / "out")
+        make_report("reliability", tmp_path / "run", {}, tmp_path / "out")
     with pytest.raises(SoakError, match="no soak here"):
         make_report("reliability", Path("nowhere"), {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -47,6 +47,11 @@ class Held:
         )
 
     @property
+    def number(self) -> str:
+        """By which it is found in the audit trail."""
+        return str(opened(self.token.split(".")[1]).get("jti"))
+
+    @property
     def lives(self) -> bool:
         """Whether it may be presented as a living one."""
         return not self.tree.closing and self.expires_at - time() > MARGIN

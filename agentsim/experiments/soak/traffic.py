@@ -112,7 +112,7 @@ class Traffic:
             self.answered.append(answer.text("access_token"))
         if said is Outcome.ACCEPTED and not must_live:
             tally.let_in += 1
-            note(tally, f"accepted at {door}: {held.token}")
+            note(tally, f"accepted at {door}: token {held.number}")
             return True
         # An answer that waited beyond the token's end may rightly be a refusal.
         wrong = said is Outcome.ERROR or (must_live and said is Outcome.REFUSED and time() < held.expires_at)

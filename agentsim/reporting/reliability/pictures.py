@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from agentsim.experiments.soak import Drift
 from agentsim.experiments.soak.drift import LEAST_S
-from agentsim.palette import ACCENT, MAIN, OTHER, PALE, SOFT
+from agentsim.palette import ACCENT, ALARM, INK, MAIN, OTHER, PALE, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import pairs, thousands
 from agentsim.reporting.figures import Note, Picture, canvas
@@ -60,7 +60,8 @@ def asked(facts: Facts) -> Picture | Note:
         return _NO_LOAD
     counts = facts.seconds[facts.kinds].sum()
     rows = facts.over_time
-    colors = (MAIN, OTHER, ACCENT, SOFT, PALE, "#5b8a3c")
+    # What must be accepted first, the rest on top of it.
+    colors = (MAIN, OTHER, PALE, ACCENT, SOFT, ALARM)
     with canvas(2.9) as (figure, axes):
         axes.stackplot(
             rows["second"], [rows[kind] for kind in facts.kinds], labels=facts.kinds, colors=colors
@@ -87,7 +88,7 @@ def _line(axes: Axes, found: Drift | None, seconds: int) -> None:
     begin, middle = seconds / 2, 0.75 * seconds
     ends = [begin, seconds]
     heights = [found.level * (1 + found.per_hour * (end - middle) / 3600) for end in ends]
-    axes.plot(ends, heights, ":", color=SOFT, linewidth=1.6)
+    axes.plot(ends, heights, ":", color=INK, linewidth=1.6, zorder=3)
 
 
 def _finding(name: str, found: Drift | None, said: Callable[[float], str]) -> str:

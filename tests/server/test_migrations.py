@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, MetaData, Text, inspect
+from sqlalchemy.exc import DBAPIError
 
 from agentsim.server import Admin, Register, Registration, Server, Store, migrations
 from agentsim.server.databases import open_database
@@ -147,3 +148,11 @@ def test_a_revision_needs_a_message() -> None:
     )
     assert asked.returncode == 1
     assert "what it adds" in asked.stderr
+
+
+def test_a_database_that_may_not_be_written_is_refused_even_where_it_is_up_to_date(tmp_path: Path) -> None:
+    file = tmp_path / "kept.sqlite"
+    migrate(file)
+    with pytest.raises(DBAPIError, match="readonly database"):
+        migrate(f"sqlite:///file:{file}?mode=ro&uri=true")
+    migrate(file)

@@ -15,7 +15,7 @@ _SCENARIO = {
     "schema": 1,
     "name": "soak",
     "seed": 1,
-    "population": {"agents": 40},
+    "population": {"agents": 20},
     "workload": {"executor": "constant-arrival-rate", "duration": "3m"},
     "attacks": [{"kind": "token_theft", "prevalence": 0.3}],
 }

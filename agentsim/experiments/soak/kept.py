@@ -70,7 +70,7 @@ def _was_used(served: Served, grant: Grant) -> bool:
     token = parse_keyed_token("rt", grant.refresh)
     with closing(Store(served.database)) as store, store.reading() as connection:
         query = select(_TOKENS.c.refresh_consumed_at).where(_TOKENS.c.token_id == token)
-        return connection.execute(query).scalar_one() is not None
+        return connection.execute(query).scalar_one_or_none() is not None
 
 
 def are_valid(served: Served, tokens: Sequence[str]) -> list[bool]:

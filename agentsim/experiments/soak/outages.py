@@ -28,6 +28,7 @@ EXPECTED = (
     "the batch was not stored",
     "the database did not answer",
     "a fill was put off",
+    "a clean-up was put off",
     "no head was signed",
 )
 _CALLERS, _BEFORE = 4, 0.8

@@ -6,11 +6,11 @@ The file says by how many microseconds the clock differs from the machine's, and
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import time
 from pathlib import Path
 
-from agentsim.cli import main
 from agentsim.server.clock import SystemClock
 
 
@@ -32,5 +32,5 @@ def run_by(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_by(Path(sys.argv[1]))
-    main(sys.argv[2:])
+    run_by(Path(sys.argv.pop(1)))
+    runpy.run_module("agentsim.cli", run_name="__main__", alter_sys=True)

@@ -13,13 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, delete, false, inspect
 
 from agentsim.server.databases import open_database
-from agentsim.server.schema import Base
+from agentsim.server.schema import AuditChain, Base
 
 _VERSIONS = "alembic_version"
 _FOLDER = Path(__file__).parent
+_WRITES_NOTHING = delete(Base.metadata.tables[AuditChain.__tablename__]).where(false())
 
 
 class MigrationError(ValueError):
@@ -39,12 +40,16 @@ def migrate(database: Path | str) -> None:
         If the database is newer than this program, or holds tables of ours that are not what they should be.
     ValueError
         If the URL is none, or names a kind of database that is not served.
+    DBAPIError
+        If it cannot be reached, or not be written.
     """
     opened = open_database(database, "FULL")
     try:
         with opened.engine.connect() as connection, connection.begin():
             opened.lock_tables(connection)
             _upgrade(connection)
+            # Where there was nothing to bring up to date, nothing has been written yet: whether it can be shows here.
+            connection.execute(_WRITES_NOTHING)
     finally:
         opened.close()
 

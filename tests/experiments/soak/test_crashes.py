@@ -1,8 +1,9 @@
 """A served server that is killed has kept all that it had answered; one that has not is found out."""
 
-import shutil
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -61,19 +62,20 @@ def test_nothing_that_was_answered_is_lost_where_postgresql_itself_is_killed(tmp
     assert (tally.notes, tally.sound) == ([], True)
 
 
-def test_a_database_of_yesterday_is_found_out(tmp_path: Path) -> None:
+def test_a_server_that_has_forgotten_is_found_out(tmp_path: Path) -> None:
     served = Served(tmp_path, policy=POLICY)
-    callers = [Caller(served, number, rng) for number, rng in enumerate(np.random.default_rng(3).spawn(3))]
-    there, yesterday = tmp_path / "agentsim.sqlite", tmp_path / "yesterday"
+    caller = Caller(served, 0, np.random.default_rng(3))
     with served:
-        drive(callers, 1.0, served.stop)
-        shutil.copy(there, yesterday)
-        served.start()
-        drive(callers, 1.0, served.stop)
-        shutil.copy(yesterday, there)
+        drive([caller], 2.0, served.stop)
+        with closing(sqlite3.connect(tmp_path / "agentsim.sqlite")) as database:
+            database.execute("DELETE FROM revocations")
+            database.execute(
+                "DELETE FROM issued_tokens WHERE token_id = (SELECT max(token_id) FROM issued_tokens)"
+            )
+            database.commit()
         served.start()
         found = Tally(part="kills", name="")
-        look(served, callers, found)
+        look(served, [caller], found)
     assert found.let_in
     assert {"a token that was answered has no row"} <= set(found.notes)
 

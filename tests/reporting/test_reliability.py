@@ -44,6 +44,7 @@ def seconds(per_hour: float = 0.0) -> pd.DataFrame:
             "verified": 150,
             "revoked": 20,
             "errors": 0,
+            "dropped": 0,
             "p50_ms": 3.0 + at % 3 / 10,
             "p99_ms": 10.0 + at % 7 / 10,
             "rss_mb": 120.0 * (1 + per_hour * at / 3_600),

@@ -22,7 +22,7 @@ from agentsim.run.files import replacing, sha256
 NAME, LOAD = "soak.json", "load.parquet"
 _LARGEST, _LARGEST_LOAD = 16 * MEGABYTE, 64 * MEGABYTE
 #: What each row must tell; there is a column for each kind of request beside these.
-_COLUMNS = {"second", "errors", "p50_ms", "p99_ms", "rss_mb"}
+_COLUMNS = {"second", "errors", "dropped", "p50_ms", "p99_ms", "rss_mb"}
 
 Part = Literal["load", "kills", "faults", "inputs"]
 PARTS: tuple[Part, ...] = ("load", "kills", "faults", "inputs")

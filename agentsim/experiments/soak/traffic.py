@@ -20,6 +20,8 @@ from agentsim.experiments.soak.tally import Tally, note
 
 #: Requests a second, and connections that carry them.
 RATE, CONNECTIONS = 250.0, 8
+#: Seconds after its moment until which a request waits for its connection; then it is dropped, and counted.
+_LATEST = 1.0
 #: What is asked, in parts of all. What must be refused is presented at every door in turn.
 MIX = {
     "verified": 0.28,
@@ -76,11 +78,16 @@ class Traffic:
         try:
             for meant in range(number, round(seconds * RATE), CONNECTIONS):
                 due = meant / RATE
-                await asyncio.sleep(max(0.0, begin + due - perf_counter()))
+                late = perf_counter() - begin - due
+                if late > _LATEST:
+                    self.seconds.drop(int(due))
+                    continue
+                await asyncio.sleep(max(0.0, -late))
                 (kind,) = self._draw.choices(list(MIX), list(MIX.values()))
                 held = self._picks[kind]()
                 if held is None:
-                    # Only where the server has stopped giving tokens, which is counted there.
+                    # All that were answered have run out while the machine did something else.
+                    self.seconds.drop(int(due))
                     continue
                 error = await self._ask(line, kind, held)
                 self.seconds.add(int(due), kind, 1e3 * (perf_counter() - begin - due), error=error)

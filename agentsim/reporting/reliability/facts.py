@@ -12,7 +12,7 @@ from agentsim.experiments.soak import Drift, Soak, drift
 #: By part, as tallies name it: what one trial of it is called.
 TRIALS = {"load": "operation", "kills": "kill", "faults": "fault", "bad inputs": "bad input"}
 #: Columns of the seconds that are no kind of request.
-_OTHERS = ("second", "errors", "p50_ms", "p99_ms", "rss_mb")
+_OTHERS = ("second", "errors", "dropped", "p50_ms", "p99_ms", "rss_mb")
 
 
 class Facts:

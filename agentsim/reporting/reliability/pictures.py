@@ -75,10 +75,16 @@ def asked(facts: Facts) -> Picture | Note:
     errors = int(facts.seconds["errors"].sum())
     finding = (
         f"{words.plural(int(counts.sum()), 'request')} under load, "
-        f"{words.plural(errors, 'answer')} that had to be another"
+        f"{words.plural(errors, 'answer')} that had to be another" + _dropped(facts)
     )
     alt = f"Requests a second by kind, one on top of the other; in all {'; '.join(pairs(facts.kinds, told))}."
     return Picture(figure, finding, alt, rows[["second", *facts.kinds]])
+
+
+def _dropped(facts: Facts) -> str:
+    """What the generator could not send in time, where there is any."""
+    count = int(facts.seconds["dropped"].sum())
+    return f"; {words.count(count)} more were dropped, no connection being free in time" if count else ""
 
 
 def _line(axes: Axes, found: Drift | None, seconds: int) -> None:

@@ -125,7 +125,8 @@ def method(facts: Facts) -> list[str]:
         "Lost: an answered operation that is not there afterwards, or half of one that is. Let in: a token, credentials or a body that had to be refused, and was not. An error: a "
         "status of 500, no answer, or a refusal of what had to be granted.",
         "Under load, access tokens live for seconds: trees are issued, exchanged, refreshed, revoked or left to expire all along, what must be refused is presented at verification, introspection and "
-        "exchange in turn, and the clean-up removes trees that become long enough over meanwhile. An answer's time counts from the moment at which its request was meant to begin.",
+        "exchange in turn, and the clean-up removes trees that become long enough over meanwhile. An answer's time counts from the moment at which its request was meant to begin; a request whose "
+        "connection is not free within a second of it is dropped, and counted.",
         f"Flat: over the second half of the load, growth of more than {MARGIN:.0%} of the median an hour is ruled out (interval of 95 % of Theil and Sen's slope through medians of equal "
         f"stretches). Grows: the whole interval is above none, and reaches beyond that. Unclear: neither can be told. Halves shorter than {LEAST_S} seconds are not judged.",
         "Memory is what the server's processes have resident, sampled each second.",

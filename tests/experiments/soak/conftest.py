@@ -35,6 +35,7 @@ def seconds(count: int = 900) -> pd.DataFrame:
             "verified": 150,
             "revoked": 20,
             "errors": 0,
+            "dropped": 0,
             "p50_ms": 3.0 + at % 3,
             "p99_ms": 10.0 + at % 7,
             "rss_mb": 120.0 + (at % 5) / 10,

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "simulation": {"server", "settings", *FOUNDATIONS},
     "lineage": {"palette", *FOUNDATIONS},
     "risk": {"server", "settings", *FOUNDATIONS},
-    "experiments": {"server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
+    "experiments": {"audit", "server", "settings", "simulation", "lineage", "risk", *FOUNDATIONS},
     "reporting": {"palette", "lineage", "risk", "experiments", *FOUNDATIONS},
     "cli": {
         "audit",

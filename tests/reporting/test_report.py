@@ -137,12 +137,13 @@ def test_a_half_finished_run_is_told(shelf, copy, tmp_path):
 
 
 def test_a_run_with_a_flipped_byte_is_told_before_a_number_of_it_is_shown(shelf, copy, tmp_path):
+    shelf("tiny", PUBLISH)
     file = next((copy.path / "tokens").iterdir())
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     with pytest.raises(RunError, match=f"tokens/{file.name}: .*; make it again: agentsim simulate") as told:
-        make_report("story", copy.path, {}, tmp_path)
+        make_report("tiny", copy.path, {}, tmp_path / "out")
     assert "\n" not in str(told.value)
 
 

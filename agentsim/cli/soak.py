@@ -88,6 +88,10 @@ def _print(done: Soak, drifts: dict[str, Drift | None]) -> None:
                 f"{name}: {found.level:,.4g} {unit} over the second half, {100 * found.per_hour:+.1f} % an hour "
                 f"({100 * found.low:+.1f} to {100 * found.high:+.1f}): {found.verdict}"
             )
+    if done.dropped:
+        typer.echo(
+            f"Dropped, the machine being too busy: {100 * done.dropped:.1f} % of the requests under load."
+        )
     for tally in done.manifest.tallies:
         for sentence in tally.notes:
             typer.echo(f"{tally.name}: {sentence}")

@@ -95,6 +95,14 @@ def test_memory_that_grows_is_told(facts):
     assert "grows from" in reliability.memory(found).finding
 
 
+def test_where_requests_were_dropped_p99_is_not_judged(facts):
+    found = facts(LOAD, frame=seconds().assign(dropped=20))
+    assert "10.5% of the requests under load were dropped" in reliability.verdict(found)
+    assert reliability.tone(found) == "watch"
+    assert "cut off" in reliability.waits(found).finding
+    assert reliability.numbers(found)[2].note == "memory flat; p99 cut off by dropped requests"
+
+
 def test_every_picture_has_words_and_numbers(facts):
     found = facts(LOAD, frame=seconds())
     for name in PICTURES:

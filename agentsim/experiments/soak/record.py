@@ -111,6 +111,12 @@ class Soak:
             raise SoakError(f"{file}: columns are missing; {_again(self.manifest)}")
         return frame
 
+    @property
+    def dropped(self) -> float:
+        """The share of the requests that could not be sent in time: beyond a few, waits are cut off and say little."""
+        asked = self.load.drop(columns=[name for name in _COLUMNS if name != "dropped"]).to_numpy().sum()
+        return float(self.load["dropped"].sum() / asked) if asked else 0.0
+
 
 def is_soak(path: Path) -> bool:
     """Whether a directory holds a soak, readable or not."""

@@ -11,6 +11,8 @@ from agentsim.experiments.soak import Drift, Soak, drift
 
 #: By part, as tallies name it: what one trial of it is called.
 TRIALS = {"load": "operation", "kills": "kill", "faults": "fault", "bad inputs": "bad input"}
+#: Of the requests, at most, for waits to be judged: more would move a p99.
+_MOST_DROPPED = 0.01
 #: Columns of the seconds that are no kind of request.
 _OTHERS = ("second", "errors", "dropped", "p50_ms", "p99_ms", "rss_mb")
 
@@ -43,8 +45,13 @@ class Facts:
 
     @cached_property
     def waits(self) -> Drift | None:
-        """How p99 moved."""
-        return self._drift("p99_ms")
+        """How p99 moved; None, too, where dropped requests cut it off."""
+        return None if self.overloaded else self._drift("p99_ms")
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether so many requests were dropped that waits say nothing of the rest."""
+        return self.soak.dropped > _MOST_DROPPED
 
     @property
     def grows(self) -> list[str]:

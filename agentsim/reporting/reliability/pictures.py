@@ -32,7 +32,11 @@ def waits(facts: Facts) -> Picture | Note:
         axes.set_xlabel("seconds of load")
         axes.legend(ncols=2)
     most = words.duration(1e3 * float(seconds["p99_ms"].max()))
-    finding = _finding("p99", facts.waits, lambda level: words.duration(1e3 * level))
+    finding = (
+        f"p99 is cut off: {words.percent(facts.soak.dropped)} of the requests were dropped"
+        if facts.overloaded
+        else _finding("p99", facts.waits, lambda level: words.duration(1e3 * level))
+    )
     alt = f"Curves of the p99 and the p50 of each second over {words.count(len(seconds))} seconds of load; the worst second's p99 is {most}. {finding}."
     return Picture(figure, finding, alt, facts.over_time[["second", "p50_ms", "p99_ms", "errors"]])
 

@@ -18,7 +18,7 @@ def tone(facts: Facts) -> Literal["good", "watch", "bad"]:
     """Whether it stood all that."""
     if facts.lost or facts.let_in:
         return "bad"
-    return "watch" if facts.unasked or facts.grows else "good"
+    return "watch" if facts.unasked or facts.grows or facts.overloaded else "good"
 
 
 def verdict(facts: Facts) -> str:
@@ -36,7 +36,12 @@ def verdict(facts: Facts) -> str:
         "Nothing was lost, nobody was let in, and no error came that nothing had asked for"
     )
     grown = f"; {' and '.join(facts.grows)} grew" if facts.grows else ""
-    return f"{found}, in {_listed(facts)}{grown}."
+    late = (
+        f"; {words.percent(facts.soak.dropped)} of the requests under load were dropped, the machine being too busy"
+        if facts.overloaded
+        else ""
+    )
+    return f"{found}, in {_listed(facts)}{grown}{late}."
 
 
 def numbers(facts: Facts) -> list[Number]:
@@ -47,7 +52,7 @@ def numbers(facts: Facts) -> list[Number]:
         last = Number(
             value=words.duration(1e3 * level),
             label="p99 of a second under load, the median",
-            note=f"memory {_moved(facts.memory)}; p99 {_moved(facts.waits)}",
+            note=f"memory {_moved(facts.memory)}; p99 {'cut off by dropped requests' if facts.overloaded else _moved(facts.waits)}",
         )
     else:
         last = Number(value=words.count(facts.unasked), label="errors that nothing had asked for")
@@ -142,6 +147,8 @@ def limits(facts: Facts) -> list[str]:
         "None in so many trials is no proof of none: of n trials without a fault, the rate of faults may still be as high as 3/n (95 %).",
         "Load, server and database share one machine: times are of that machine and of whatever else it did.",
         "What was tried was thought of by those who wrote the server. Attackers may think of something else.",
+        "A server keeps what it has read and checked, each kind up to a bound, and pages of an SQLite database up to 256 MB: memory grows until these are full, and a soak that ends "
+        "before tells nothing of what comes after.",
         "A kill ends the server's process, not the machine: what a disk has promised to keep and does not is not seen.",
         "Stretches of a curve resemble their neighbours, so the intervals of slopes are rather too narrow, and what grows over days cannot be seen in minutes.",
     ]

@@ -46,6 +46,8 @@ _ACTIVITIES = {
     "grant_reauthorized": _UPDATE,
     "policy_changed": _UPDATE,
     "key_rotated": _UPDATE,
+    "audit_truncated": _DELETE,
+    "cleaned_up": _DELETE,
 }
 #: What OCSF has no word for.
 _UNMAPPED = (

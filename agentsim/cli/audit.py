@@ -130,11 +130,13 @@ def truncate(
     """Remove audit rows that are old, up to a signed head before the date; what is left verifies from there on.
 
     The whole trail is verified first, and nothing goes where anything is wrong. The head is signed once more: it says
-    that the rows up to it were removed on purpose. A server may go on writing meanwhile.
+    that the rows up to it were removed on purpose. An audit row of the kind `audit_truncated` says how many go. A server
+    may go on writing meanwhile.
     """
     from agentsim.audit.retention import truncate as remove
     from agentsim.audit.trails import open_database_trail
     from agentsim.audit.verifying import verify as check
+    from agentsim.server import Admin, Server
 
     moment = _moment(before)
     ring = _key_ring(keys)
@@ -143,7 +145,9 @@ def truncate(
     with open_store(db) as store:
         with open_database_trail(store) as trail:
             report = check(trail, believed, progress=progress())
-        done = remove(store, report, ring, moment, now, progress=progress())
+        server = Server(store, keyring=ring, writer=store.claim_writer())
+        by = Admin("admin", everywhere=True)
+        done = remove(server, report, moment, now, by, progress=progress())
     removed = sum(each.removed for each in done)
     if as_json:
         chains = [

@@ -10,6 +10,7 @@ import typer
 
 from agentsim.cli.admin import open_store
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.serve import DATABASE, Database, keep_time
 
 #: Rows of one transaction, and seconds between two: a server that writes meanwhile has its turn.
@@ -59,4 +60,4 @@ def clean(
 
         print_figures({f"{name}_removed": count for name, count in sorted(removed.items())})
     else:
-        typer.echo("Nothing is long enough over.")
+        say("Nothing is long enough over.")

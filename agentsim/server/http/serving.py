@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,8 @@ class Settings:
     ``key_file`` is None where the keys are in the environment.
     """
 
-    database: str
+    #: A URL, with its password.
+    database: str = field(repr=False)
     policy: Policy
     key_file: Path | None
     admin_token_hash: bytes

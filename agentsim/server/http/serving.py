@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
+from agentsim.server.http.heads import BoundedHeads
 from agentsim.server.http.logs import log_as_json
 from agentsim.server.http.reload import PolicySource
 from agentsim.server.keyfile import KeyFile
@@ -89,6 +90,7 @@ def serve(settings: Settings, bound: socket.socket) -> None:
         partial(application, settings),
         factory=True,
         workers=settings.workers,
+        http=BoundedHeads,
         access_log=False,
         log_config=None,
         log_level="warning",

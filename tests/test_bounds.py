@@ -128,7 +128,7 @@ def test_files_of_keys_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(load_keys(file)) == 1
     assert KeyFile(file).keys.signing
     for place in ("audit.verifying", "server.keyfile"):
-        monkeypatch.setattr(f"agentsim.{place}._LARGEST", len(keys) - 1)
+        monkeypatch.setattr(f"agentsim.{place}._LARGEST", len(keys) // 2)
     with pytest.raises(KeysError, match="larger than any file of keys"):
         load_keys(file)
     with pytest.raises(KeyFileError):

@@ -79,7 +79,7 @@ def test_a_run_of_an_evil_name_is_inspected(call: Callable[..., str], tmp_path: 
         "status": "complete",
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    for words in (("inspect", folder), ("inspect", folder, "--check"), ("report", "scale", "--run", folder)):
+    for words in (("inspect", folder), ("inspect", folder, "--check")):
         told = call(*words)
         assert "\\x1b[2J" in told
         assert_harmless(told)
@@ -131,7 +131,6 @@ def test_an_agent_of_an_evil_name_is_listed(call: Callable[..., str], tmp_path: 
 @pytest.mark.parametrize(
     "url",
     [
-        f"postgresql://me:{PASSWORD}@127.0.0.1:1/x",
         f"postgresql://me:odd/{PASSWORD}@127.0.0.1:1/x",
         f"postgresql://me:odd@{PASSWORD}@127.0.0.1:1/x",
         f"postgresql://me:odd:{PASSWORD}@127.0.0.1:1/x",
@@ -143,30 +142,35 @@ def test_an_agent_of_an_evil_name_is_listed(call: Callable[..., str], tmp_path: 
         f"mysql://me:{PASSWORD}@127.0.0.1/x",
         f"postgresql:me:{PASSWORD}@127.0.0.1",
         f"host=127.0.0.1 port=1 password='{PASSWORD} x' dbname=x",
-        f"sqlite:///none/x?password={PASSWORD}",
     ],
 )
+@pytest.mark.parametrize("command", ["audit verify", "bench core --agents 5"])
+def test_a_databases_password_is_never_told(call: Callable[..., str], command: str, url: str) -> None:
+    told = call(*command.split(), "--db", url)
+    assert "--db" in told
+    assert PASSWORD not in told
+
+
 @pytest.mark.parametrize(
     "command",
     [
-        "audit verify",
         "audit export -o x.jsonl",
         "clean",
         "admin agents",
         "account disable ana",
         "serve --port 0",
         "bench cleanup --rows 100",
-        "bench core --agents 5",
         "bench budgets --trees 5",
     ],
 )
-def test_a_databases_password_is_never_told(
-    call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, url: str
+def test_no_command_tells_it(
+    call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = call(*command.split(), "--db", url)
-    assert "--db" in told
-    assert PASSWORD not in told
+    for odd in ("", "odd@"):
+        told = call(*command.split(), "--db", f"postgresql://me:{odd}{PASSWORD}@127.0.0.1:1/x")
+        assert "--db" in told
+        assert PASSWORD not in told
 
 
 def test_what_may_be_shown_of_a_url_is_shown() -> None:

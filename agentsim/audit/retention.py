@@ -85,8 +85,8 @@ def truncate(
         total = 0 if base is None else _count(server.store, base)
         if base is None or not total:
             continue
-        told = {"chain": base.chain, "last": base.log_id, "rows": total, "length": base.length}
-        server.ask(NoteTruncation(by=by, **told), Noted)
+        note = NoteTruncation(by=by, chain=base.chain, last=base.log_id, rows=total, length=base.length)
+        server.ask(note, Noted)
         removed = _remove(server.store, base, total, progress=progress)
         done.append(Truncated(base.chain, base.log_id, removed, base.length))
     return done

@@ -27,6 +27,7 @@ from agentsim.cli import (  # noqa: I001
     bench_cascade,
     bench_cleanup,
     bench_core,
+    bench_judging,
     bench_scale,
     bench_scoring,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "bench_cascade",
     "bench_cleanup",
     "bench_core",
+    "bench_judging",
     "bench_scale",
     "bench_scoring",
     "calibrate",

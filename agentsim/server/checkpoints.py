@@ -162,13 +162,16 @@ class Notary:
         Raises
         ------
         ConflictError, SQLAlchemyError
-            If another worker was faster, or the database is away: the next step does it.
+            If the database is away, or another worker stood in the way: the next step does it.
         """
         now = self._clock.now()
         with self._store.reading() as connection:
             heads = [Head(*row) for row in connection.execute(_HEADS)]
             newest = {row.chain: row for row in connection.execute(_NEWEST)}
-        heads = [own, *(head for head in heads if head.chain != self._chain)]
+        # In the order of chains, so that two workers never wait for each other.
+        heads = sorted(
+            [own, *(head for head in heads if head.chain != self._chain)], key=lambda head: head.chain
+        )
         keys = self._keyring.keys
         made: list[dict[str, Any]] = []
         renewed: list[dict[str, Any]] = []
@@ -181,8 +184,7 @@ class Notary:
         if made or renewed:
             # Lost with what it signs, if at all: commits are in order.
             with self._store.transaction(hurried=True) as connection:
-                for row in made:
-                    connection.execute(CHECKPOINTS.insert(), row)
+                self._store.put_checkpoints(connection, made)
                 for row in renewed:
                     connection.execute(RENEW, row)
         return len(made) + len(renewed)

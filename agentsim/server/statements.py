@@ -116,6 +116,7 @@ class Statements:
                 (CODES, CODES.c.code_id),
             )
         }
+        self.put_checkpoint = database.insert_new(CHECKPOINTS)
         self.put_tasks = database.upsert(ENDED_TASKS, "revocation_id")
         self.end_tokens = (
             update(TOKENS)

@@ -308,6 +308,11 @@ class Store:
         row = {"revocation_id": revocation_id, "tasks": orjson.dumps(list(tasks)).decode()}
         connection.execute(self._statements.put_tasks, row)
 
+    def put_checkpoints(self, connection: Connection, rows: list[Row]) -> None:
+        """Write down signed heads, unless another worker has meanwhile signed the same ones."""
+        for row in rows:
+            connection.execute(self._statements.put_checkpoint, row)
+
     def write_trail(self, connection: Connection, trail: Trail) -> None:
         """Write audit rows and move their chain's head.
 

@@ -1,5 +1,7 @@
 """Checkpoints: heads of audit chains, signed, and never taken for a token."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jwt
@@ -138,6 +140,36 @@ def test_the_chain_of_a_writer_that_has_ended_is_signed_by_another(make_world: A
     assert step(world) == 1
     assert [row["length"] for row in world.rows(AuditCheckpoint, chain=7)] == [70, 71]
     with world.server.store.transaction() as connection:
+        connection.execute(CHAINS.delete().where(CHAINS.c.chain == 7))
+
+
+@pytest.mark.on_both
+def test_whoever_was_slower_with_the_chain_of_another_has_still_signed_its_own(
+    make_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    agent = world.agent()
+    step(world)
+    left = {"chain": 7, "log_id": 70, "row_hash": b"7" * 32, "length": 70}
+    store: Store = world.server.store
+    with store.transaction() as connection:
+        connection.execute(CHAINS.insert(), left)
+    world.root(agent)
+    other = Notary(store, world.server.keyring, world.policy.issuer, world.clock, chain=7)
+    reading = store.reading
+
+    @contextmanager
+    def overtaken() -> Iterator[Any]:
+        with reading() as connection:
+            yield connection
+        monkeypatch.undo()
+        assert other.step(Head(**left)) == 1
+
+    monkeypatch.setattr(store, "reading", overtaken)
+    step(world, closing=True)
+    signed = [(row["chain"], row["length"]) for row in world.rows(AuditCheckpoint)]
+    assert sorted(signed) == sorted([(7, 70), (world.server.chain, 2), (world.server.chain, 3)])
+    with store.transaction() as connection:
         connection.execute(CHAINS.delete().where(CHAINS.c.chain == 7))
 
 

@@ -77,6 +77,10 @@ class Database(ABC):
         }
         return insert.on_conflict_do_update(index_elements=[key], set_=changed, where=where)
 
+    def insert_new(self, target: Table) -> Any:
+        """A statement that inserts a row unless its key is there."""
+        return self._insert_into(target).on_conflict_do_nothing()
+
     @abstractmethod
     def _insert_into(self, target: Table) -> Any:
         """The dialect's own INSERT."""

@@ -48,8 +48,5 @@ class Upkeep:
     def _sign(self, *, closing: bool) -> None:
         try:
             self._notary.step(self._server.head(), closing=closing)
-        except ConflictError:
-            # Workers that end together sign the same head; one of them was first.
-            _log.info("another worker signed this head")
-        except SQLAlchemyError as exc:
+        except (SQLAlchemyError, ConflictError) as exc:
             _log.error("no head was signed: %s", str(exc).partition("\n")[0])

@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from bs4 import BeautifulSoup
 
@@ -51,29 +52,34 @@ SMALL = {
 }
 
 
-def renamed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Every text as another one that means harm, alike ones alike."""
-    for name in columns:
-        texts = frame[name].astype(object)
-        known = {
-            text: f"{HOSTILE[place % len(HOSTILE)]} {place}"
-            for place, text in enumerate(sorted(texts.dropna().unique()))
-        }
-        frame[name] = [None if pd.isna(text) else known[text] for text in texts]
-    return frame
+def rename(run: Run) -> None:
+    """Let every text be another one that means harm, alike ones alike."""
+    known: dict[str, str] = {}
+    for table, columns in NAMES.items():
+        for file in run.files(table):
+            rows = pq.read_table(file)
+            for column in columns:
+                place, kind = rows.schema.get_field_index(column), rows.schema.field(column).type
+                texts = [
+                    text and known.setdefault(text, f"{HOSTILE[len(known) % len(HOSTILE)]} {len(known)}")
+                    for text in rows[column].to_pylist()
+                ]
+                rows = rows.set_column(
+                    place, rows.schema.field(place), pa.array(texts, pa.string()).cast(kind)
+                )
+            pq.write_table(rows, file)
 
 
 @pytest.fixture
-def evil(run, rewrite, tmp_path) -> Run:
+def evil(run, tmp_path) -> Run:
     folder = tmp_path / "<b data-planted>\x1b[2J\x9b31m"
     shutil.copytree(run.path, folder)
     copy = Run(folder)
     copy.manifest.name = HOSTILE[0]
     copy.manifest.reproduce = f"agentsim simulate {' '.join(HOSTILE)}"
     save_manifest(copy)
-    for table, columns in NAMES.items():
-        copy = rewrite(copy, table, lambda frame, columns=columns: renamed(frame, columns))
-    return copy
+    rename(copy)
+    return Run(folder)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -97,11 +103,10 @@ def test_whatever_a_run_calls_things_is_text_in_its_report(run, evil, tmp_path, 
 
 
 def assert_harmless(text: str, *, page: bool = True) -> None:
-    assert not page or faults(text) == []
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+    assert not page or (faults(text) == [] and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text))
     soup = BeautifulSoup(text, "html.parser")
     assert soup.select("[data-planted]") == []
-    assert [
-        link["href"] for link in soup.select("a[href]") if "planted" in link["href"].partition("#")[0]
-    ] == []
+    # File names have letters alone; a link that says more leads elsewhere.
+    links = [link["href"] for link in soup.select("a[href]")]
+    assert [link for link in links if "planted()" in link or "planted.example" in link] == []
     assert "49" not in soup.text.partition("$\\frac{planted}$")[2][:20]

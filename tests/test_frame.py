@@ -169,6 +169,7 @@ def test_make_lists_its_targets():
         "demo",
         "test",
         "lint",
+        "audit",
         "lab",
         "clean",
     }

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from agentsim.reporting import make_report
 from agentsim.reporting.catalogue import NOTEBOOKS
 from agentsim.reporting.page import faults
+from agentsim.reporting.summary import MEDIA_TYPE
 from agentsim.run import Run, save_manifest
 
 #: Each by what it would slip into: markup, a style, a script, a link, Markdown, a terminal, a formula, another line.
@@ -96,7 +97,7 @@ def test_whatever_a_run_calls_things_is_text_in_its_report(run, evil, tmp_path, 
                     "text/html",
                     "text/plain",
                     "image/png",
-                    "application/vnd.agentsim.summary+json",
+                    MEDIA_TYPE,
                 ), kind
                 if kind == "text/html":
                     assert_harmless("".join(text), page=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.runs import RUNS
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _print(frame: pd.DataFrame, folder: Path) -> None:
         tuple(_written(value) for value in row) for row in shown[list(_COLUMNS.values())].to_numpy().tolist()
     ]
     print_table(tuple(_COLUMNS), rows)
-    typer.echo(
+    say(
         f"\n{int(frame['attacks'].iloc[0])} attacks, {int(frame['honest_tasks'].iloc[0]):,} honest tasks. honoured: "
         "attackers' operations that were answered with success, all and of the median attack;\n"
         "grants, resources: what hangs below the grants that they used, mean of an attack; after: seconds from an attack's first "

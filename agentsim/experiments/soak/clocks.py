@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agentsim.experiments.soak import shifted
 from agentsim.experiments.soak.complaints import complain
 from agentsim.experiments.soak.crashes import drive
 from agentsim.experiments.soak.kept import are_valid, look
@@ -31,7 +32,7 @@ def set_back(folder: Path, database: str | None) -> Tally:
     tally = Tally(part="faults", name="clock set back, and back again before a start", tried=2)
     clock = folder / "clock"
     set_clock(clock, 2 * _HOUR)
-    program = ("-m", "agentsim.experiments.soak.shifted", str(clock))
+    program = ("-P", shifted.__file__, str(clock))
     served = Served(folder, database, policy=POLICY, program=program)
     draws = np.random.default_rng(0).spawn(_CALLERS)
     callers = [Caller(served, number, draw) for number, draw in enumerate(draws)]

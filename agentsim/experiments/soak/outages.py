@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 
 from agentsim.experiments.bench.errors import BenchError
+from agentsim.experiments.soak import unprivileged
 from agentsim.experiments.soak.complaints import complain
 from agentsim.experiments.soak.crashes import drive
 from agentsim.experiments.soak.kept import look
@@ -81,7 +82,7 @@ def away(folder: Path, database: str) -> Tally:
 def read_only(folder: Path) -> Tally:
     """The database's file may not be written: the server says so in one line and does not serve; then it may."""
     tally = Tally(part="faults", name="database read-only", tried=1)
-    served = Served(folder, policy=POLICY, program=("-m", "agentsim.experiments.soak.unprivileged"))
+    served = Served(folder, policy=POLICY, program=("-P", unprivileged.__file__))
     callers = _callers(served)
     with served:
         drive(callers, _BEFORE, served.kill)

@@ -1,5 +1,6 @@
-"""``agentsim`` by a clock of its own: ``-m`` this module, a file, and the words of the command.
+"""``agentsim`` by a clock of its own: this file instead of ``-m agentsim.cli``, a file, and the words of the command.
 
+Not by its name: the package around it would be imported, which takes longer than to serve.
 The file says by how many microseconds the clock differs from the machine's, and is looked at whenever the time is told.
 """
 

@@ -19,7 +19,7 @@ class Tally:
     lost : answered operations that were not there afterwards, and halves of operations that were.
     let_in : what was accepted though it had to be refused.
     unasked : errors that nothing had asked for.
-    notes : what went wrong, one sentence each, the first few.
+    notes : what went wrong, one sentence each, the first few different ones.
     """
 
     part: str
@@ -47,6 +47,6 @@ class Tally:
 
 
 def note(tally: Tally, sentence: str) -> None:
-    """Keep a sentence about what went wrong, unless there are enough."""
-    if len(tally.notes) < _MOST_NOTES:
+    """Keep a sentence about what went wrong, once, unless there are enough."""
+    if sentence not in tally.notes and len(tally.notes) < _MOST_NOTES:
         tally.notes.append(sentence)

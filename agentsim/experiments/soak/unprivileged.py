@@ -1,4 +1,4 @@
-"""``agentsim`` as somebody for whom permissions of files count, even where root starts it: ``-m`` this module."""
+"""``agentsim`` as somebody for whom permissions of files count, even where root starts it: this file instead of ``-m agentsim.cli``."""
 
 from __future__ import annotations
 

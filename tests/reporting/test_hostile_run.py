@@ -42,14 +42,10 @@ NAMES = {
     "exposures": ("resource",),
 }
 KINDS = [name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"]
+#: What is played anew has names of its own.
 SMALL = {
-    "scale": {"tree_grants": "20", "exposure_agents": "60"},
-    "anomaly": {
-        "alert_budget": "3000",
-        "companion_agents": "200",
-        "contain_agents": "200",
-        "contain_points": "2",
-    },
+    "scale": {"tree_grants": "20", "exposure_agents": "0"},
+    "anomaly": {"alert_budget": "3000", "companion_agents": "200", "contain_agents": "0"},
 }
 
 

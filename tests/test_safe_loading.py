@@ -39,6 +39,10 @@ CALLS = {
 #: Where one stands all the same, and why.
 REASONS = {
     (
+        "agentsim/experiments/soak/shifted.py",
+        "runpy",
+    ): "runs the command by its own fixed name, with a clock of its own",
+    (
         "agentsim/simulation/roles/__init__.py",
         "yaml.load",
     ): "with the C loader of the safe kind; the files are the package's",

@@ -92,7 +92,7 @@ def test_a_place_that_is_taken_is_told_before_anything_is_done(cli, tmp_path, co
         (("--only", "luck"), "luck"),
         (("--seconds", 0), "seconds"),
         (("--db", "sqlite:///x"), "PostgreSQL"),
-        (("--db", "nonsense"), "not a URL"),
+        (("--db", "nonsense"), "named by a URL"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(cli, tmp_path, arguments, told):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.runs import RUNS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def soak(
     except KeyboardInterrupt:
         if not as_json:
             _table(soaking.tallies)
-            typer.echo("\nThis is what was done so far; nothing was written.")
+            say("\nThis is what was done so far; nothing was written.")
         raise
     drifts = _drifts(done)
     if as_json:
@@ -80,22 +81,20 @@ def _drifts(done: Soak) -> dict[str, Drift | None]:
 
 def _print(done: Soak, drifts: dict[str, Drift | None]) -> None:
     _table(done.manifest.tallies)
-    typer.echo("")
+    say("")
     for name, unit in (("memory", "MB"), ("p99", "ms")):
         found = drifts[name]
         if found is not None:
-            typer.echo(
+            say(
                 f"{name}: {found.level:,.4g} {unit} over the second half, {100 * found.per_hour:+.1f} % an hour "
                 f"({100 * found.low:+.1f} to {100 * found.high:+.1f}): {found.verdict}"
             )
     if done.dropped:
-        typer.echo(
-            f"Dropped, the machine being too busy: {100 * done.dropped:.1f} % of the requests under load."
-        )
+        say(f"Dropped, the machine being too busy: {100 * done.dropped:.1f} % of the requests under load.")
     for tally in done.manifest.tallies:
         for sentence in tally.notes:
-            typer.echo(f"{tally.name}: {sentence}")
-    typer.echo(f"Nothing went wrong: {'yes' if done.manifest.sound else 'NO'}. Record: {done.path}")
+            say(f"{tally.name}: {sentence}")
+    say(f"Nothing went wrong: {'yes' if done.manifest.sound else 'NO'}. Record: {done.path}")
 
 
 def _table(tallies: Sequence[Tally]) -> None:

@@ -15,6 +15,8 @@ DEMO := data/runs/demo
 export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
+# The suite starts hundreds of processes; without compiled modules each compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,9 +35,10 @@ demo: $(STAMP) ## simulate the demo scenario and make its reports
 	@echo
 	@echo "The reports are ready. Open $(CURDIR)/reports/index.html in a browser."
 
-# loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only.
+# loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only. The order is ours: the
+# files with most tests are not those that take longest.
 test: $(STAMP) ## run the whole test suite
-	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check style, unsafe use, format, types and that the libraries fit together
 	$(BIN)/ruff check .

@@ -34,7 +34,11 @@ def test_each_step_of_judging_a_run_is_told_with_how_much_it_was(run):
     stages = bench_judging(run, train(run, name="usual"))
     assert [(each.stage, each.kind) for each in stages] == [
         ("read", ""),
-        *((stage, kind) for kind in ("grant", "tree", "agent") for stage in ("features", "evidence", "scores")),
+        *(
+            (stage, kind)
+            for kind in ("grant", "tree", "agent")
+            for stage in ("features", "evidence", "scores")
+        ),
     ]
     grants = run.sql("SELECT count(DISTINCT grant_id) AS n FROM tokens")["n"].item()
     assert {each.entities for each in stages if each.kind in ("", "grant")} == {grants}
@@ -49,7 +53,9 @@ def test_the_command_says_what_a_million_may_take(run, tmp_path, capsys):
 
 
 def test_verifications_are_measured_with_and_without_a_model(capsys):
-    out = told(capsys, "scoring", str(DEMO), "--sizes", "1,8", "--seconds", "0.05", "--agents", "200", "--json")
+    out = told(
+        capsys, "scoring", str(DEMO), "--sizes", "1,8", "--seconds", "0.05", "--agents", "200", "--json"
+    )
     figures = json.loads(out)["figures"]
     assert [each["batch_size"] for each in figures] == [1, 8]
     assert all(each["without_us"] > 0 and each["with_us"] > 0 for each in figures)

@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint lab clean
+.PHONY: help install demo test lint audit lab clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -45,6 +45,10 @@ lint: $(STAMP) ## check style, unsafe use, format, types and that the libraries 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+# Not a part of lint, whose answer is the same for the same tree, with a network and without.
+audit: $(STAMP) ## ask a service for known vulnerabilities of the pinned libraries
+	$(BIN)/python .ci/audit.py
 
 lab: $(STAMP) ## open JupyterLab on the notebooks
 	$(BIN)/agentsim lab

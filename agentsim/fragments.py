@@ -6,10 +6,15 @@ that is handed in is text: it is escaped, and kept on one line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _LEFT, _RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top"
+
+
+#: Control characters that HTML has no place for; a terminal that shows a page's source would obey them.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Code(str):
@@ -63,6 +68,11 @@ def one_line(value: object) -> str:
         return f"{value:,}"
     text = "–" if value is None else str(value)
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def without_controls(page: str) -> str:
+    """A whole page, in which control characters are blanks."""
+    return _CONTROLS.sub(" ", page)
 
 
 def _is_number(value: object) -> bool:

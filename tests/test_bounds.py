@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 import yaml
 
+from agentsim.audit.verifying import KeysError, load_keys
 from agentsim.cli import main
+from agentsim.experiments.containment.folder import ContainmentError
+from agentsim.experiments.containment.folder import Folder as ContainmentFolder
+from agentsim.experiments.sweep.cells import Cell
 from agentsim.experiments.sweep.folder import SweepError, SweepFolder
 from agentsim.inputs import read_bounded
 from agentsim.reporting.finished import Unreadable, find_reports
 from agentsim.risk.modelcard import ModelError
 from agentsim.risk.modelfile import load_fitted
 from agentsim.run import Run, RunError
+from agentsim.server import KeyFile, KeyFileError, SigningKey
+from agentsim.server.keyring import Keys
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = {
@@ -94,6 +100,39 @@ def test_a_manifest_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | {"name": "x" * 1_000}))
     with pytest.raises(RunError, match="cannot be read: longer than 1000 bytes"):
         Run(tmp_path)
+
+
+def test_what_is_noted_of_a_sweep_or_a_containment_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sweep", "containment"):
+        monkeypatch.setattr(f"agentsim.experiments.{module}.folder._LARGEST", 1_000)
+    name = "0123456789-r0"
+    for file in ("sweep.json", f"{name}.json", "containment.json"):
+        (tmp_path / file).write_text(json.dumps({"name": "x" * 1_000}))
+    folder = SweepFolder(tmp_path)
+    with pytest.raises(SweepError, match="longer than 1000 bytes"):
+        folder.sweep()
+    cell = Cell(cell=name, values={}, point=0, replication=0, seed=1, scenario="x")
+    with pytest.raises(SweepError, match="longer than 1000 bytes"):
+        folder.status(cell)
+    with pytest.raises(ContainmentError, match="longer than 1000 bytes"):
+        ContainmentFolder(tmp_path).plan()
+
+
+def test_files_of_keys_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys(SigningKey.generate()).as_json()
+    file = tmp_path / "keys.json"
+    file.write_bytes(keys)
+    file.chmod(0o600)
+    assert len(load_keys(file)) == 1
+    assert KeyFile(file).keys.signing
+    for place in ("audit.verifying", "server.keyfile"):
+        monkeypatch.setattr(f"agentsim.{place}._LARGEST", len(keys) // 2)
+    with pytest.raises(KeysError, match="larger than any file of keys"):
+        load_keys(file)
+    with pytest.raises(KeyFileError):
+        KeyFile(file)
 
 
 def test_a_sweep_plays_no_cell_outside_its_folder(tmp_path: Path) -> None:

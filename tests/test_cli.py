@@ -422,9 +422,13 @@ def test_thresholds_that_cannot_be_used_are_told_before_anything_is_played(cli, 
 def test_containment_is_compared_and_kept(cli, scenario, tmp_path):
     words = ["contain", scenario, "--points", 2, "--agents", 200, "--action", "step_up", "-o", "compared"]
     told = json.loads(cli(*words, "--json").out)
-    assert [point["threshold"] for point in told["points"]] == [None, 3.0, 5.0]
+    none, *thresholds = [point["threshold"] for point in told["points"]]
+    assert none is None
+    (default,) = [point["threshold"] for point in told["points"] if point["is_default"]]
+    assert default in thresholds
+    assert len(set(thresholds) & {1.0, 5.0}) == 1
     assert (tmp_path / "compared/results.parquet").exists()
     table = cli(*words)
     assert "attacks" in table.out
-    assert re.search(r"^3\.00 \*", table.out, re.MULTILINE)
+    assert re.search(rf"^{default:.2f} \*", table.out, re.MULTILINE)
     assert_refused(cli("contain", scenario, "--action", "shout"), "shout", "revoke_tree")

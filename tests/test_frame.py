@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATIONS = {"run", "tables", "errors", "inputs", "fragments"}
+FOUNDATIONS = {"run", "tables", "errors", "inputs", "fragments", "ocsf"}
 #: What each room may import of agentsim, itself aside.
 MAY_IMPORT = {
     "__init__": {"run"},
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "tables": set(),
     "palette": set(),
     "fragments": set(),
+    "ocsf": set(),
     "run": {"tables", "errors", "inputs", "fragments"},
     "server": set(),
     "settings": {"server", "errors", "inputs"},
@@ -172,6 +173,7 @@ def test_make_lists_its_targets():
         "demo",
         "test",
         "lint",
+        "audit",
         "lab",
         "clean",
     }

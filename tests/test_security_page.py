@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from agentsim.audit import verifying
+from agentsim.experiments.containment import folder as containments
+from agentsim.experiments.sweep import folder as sweeps
+from agentsim.reporting import finished
 from agentsim.risk import model, modelcard, modelfile
 from agentsim.run import manifest
-from agentsim.server import assertions, tokens
-from agentsim.server.http import bodies
+from agentsim.server import assertions, keyfile, tokens
+from agentsim.server.http import bodies, heads
 from agentsim.settings import yamlfile
 from agentsim.simulation import trace_format
 from agentsim.simulation.otlp import reading
@@ -40,9 +44,12 @@ def test_each_named_module_is_there(path: str) -> None:
 def test_the_bounds_are_those_of_the_code() -> None:
     mebi, gibi = 1 << 20, 1 << 30
     assert (tokens.LONGEST_TOKEN, assertions.LONGEST_ASSERTION) == (16_384, 8_192)
-    assert (bodies.LONGEST_FORM, bodies.LONGEST_JSON) == (128 * 1024, 8 * mebi)
+    assert heads.LONGEST_HEAD == 64 * 1024
+    assert (bodies.LONGEST_FORM, bodies.LONGEST_JSON, bodies.MOST_PARAMETERS) == (128 * 1024, 8 * mebi, 200)
+    assert (keyfile._LARGEST, verifying._LARGEST) == (mebi, mebi)
     assert (yamlfile.LARGEST, yamlfile.MOST_VALUES, yamlfile.DEEPEST) == (2 * mebi, 500_000, 100)
     assert (trace_format.MOST_ROWS, trace_format.MOST_TEXT) == (20_000_000, 4 * gibi)
     assert (reading.LONGEST_LINE, reading.LONGEST_FILE) == (256 * mebi, 16 * gibi)
-    assert manifest._LARGEST == 64 * mebi
+    assert manifest._LARGEST == sweeps._LARGEST == containments._LARGEST == 64 * mebi
+    assert finished._LARGEST == 256 * mebi
     assert (modelcard._LARGEST, model._LARGEST, modelfile.MOST_UNPACKED) == (16 * mebi, 512 * mebi, 2 * gibi)

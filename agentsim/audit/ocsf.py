@@ -1,19 +1,13 @@
-"""An audit row as an OCSF event: API Activity (6003) or, where a person signs in, Authentication (3002).
-
-Open Cybersecurity Schema Framework 1.7.0, schema.ocsf.io.
-"""
+"""An audit row as an OCSF event: API Activity (6003) or, where a person signs in, Authentication (3002)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
+from agentsim.ocsf import METADATA
 from agentsim.server.credentials import client_name
 
-SCHEMA_VERSION = "1.7.0"
-# Looked up once: it is read from files each time.
-_PRODUCT = {"name": "agentsim", "vendor_name": "agentsim", "version": version("agentsim")}
 _API, _AUTHENTICATION = (
     (6, "Application Activity", 6003, "API Activity"),
     (
@@ -46,6 +40,8 @@ _ACTIVITIES = {
     "grant_reauthorized": _UPDATE,
     "policy_changed": _UPDATE,
     "key_rotated": _UPDATE,
+    "audit_truncated": _DELETE,
+    "cleaned_up": _DELETE,
 }
 #: What OCSF has no word for.
 _UNMAPPED = (
@@ -86,8 +82,7 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": "Success" if granted else "Failure",
         "message": f"{row['event_type']} {row['status']}",
         "metadata": {
-            "version": SCHEMA_VERSION,
-            "product": _PRODUCT,
+            **METADATA,
             "uid": row["log_id"],
             "log_name": "task_audit_log",
         },

@@ -1,7 +1,8 @@
 """Retention: rows that are old enough go, up to a signed head, and what is left still verifies from there on.
 
-The head is signed once more, and says now that what was before it was removed on purpose. Only then do rows go, in
-small transactions: cut short at any moment, the trail verifies, and the same command goes on.
+The head is signed once more, and says now that what was before it was removed on purpose; then an audit row says by
+whose wish, and how much goes. Only then do rows go, in small transactions: cut short at any moment, the trail verifies,
+and the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from agentsim.audit.report import Report
 from agentsim.errors import UserError
-from agentsim.server import KeyRing, Store
+from agentsim.server import Admin, KeyRing, Noted, NoteTruncation, Server, Store
 from agentsim.server.audit import Head
 from agentsim.server.checkpoints import RENEW, as_row, of_head, read, renewal
 from agentsim.server.clock import SECOND
@@ -54,15 +55,16 @@ class Truncated:
 
 
 def truncate(
-    store: Store, report: Report, keyring: KeyRing, before: int, now: int, *, progress: bool = False
+    server: Server, report: Report, before: int, now: int, by: Admin, *, progress: bool = False
 ) -> Sequence[Truncated]:
     """Remove audit rows that are older than a moment, chain by chain, up to the last signed head before it.
 
     Parameters
     ----------
+    server : whose database it is; its key signs, and its chain tells of it.
     report : what verification found of the trail just now.
-    keyring : whose key signs.
     before, now : microseconds.
+    by : whose wish it is.
 
     Returns
     -------
@@ -79,11 +81,14 @@ def truncate(
         )
     done = []
     for chain in report.chains:
-        base = _sign_base(store, chain.chain, chain.proven, keyring, before, now)
-        if base is not None:
-            removed = _remove(store, base, progress=progress)
-            if removed:
-                done.append(Truncated(base.chain, base.log_id, removed, base.length))
+        base = _sign_base(server.store, chain.chain, chain.proven, server.keyring, before, now)
+        total = 0 if base is None else _count(server.store, base)
+        if base is None or not total:
+            continue
+        note = NoteTruncation(by=by, chain=base.chain, last=base.log_id, rows=total, length=base.length)
+        server.ask(note, Noted)
+        removed = _remove(server.store, base, total, progress=progress)
+        done.append(Truncated(base.chain, base.log_id, removed, base.length))
     return done
 
 
@@ -107,9 +112,12 @@ def _sign_base(store: Store, chain: int, proven: int, keyring: KeyRing, before: 
     return head
 
 
-def _remove(store: Store, base: Head, *, progress: bool) -> int:
+def _count(store: Store, base: Head) -> int:
     with store.reading() as connection:
-        total = connection.execute(_COUNT, {"of": base.chain, "last": base.log_id}).scalar_one()
+        return int(connection.execute(_COUNT, {"of": base.chain, "last": base.log_id}).scalar_one())
+
+
+def _remove(store: Store, base: Head, total: int, *, progress: bool) -> int:
     removed, after = 0, -1
     with tqdm(total=total, unit="row", unit_scale=True, desc="truncate", disable=not progress) as bar:
         while removed < total:

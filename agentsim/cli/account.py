@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 from agentsim.cli.serve import DATABASE, Database, make_folder, open_database, sqlite_file
 from agentsim.errors import UserError
 
@@ -39,7 +40,7 @@ def add(
     """Make an account; the password is asked for twice, unseen."""
     password = _password(password_stdin)
     _change(db, lambda accounts: accounts.add(name, password, owner))
-    typer.echo(f"{name} may sign in.")
+    say(f"{name} may sign in.")
 
 
 @account.command()
@@ -47,21 +48,21 @@ def password(name: Name, password_stdin: FromInput = False, db: Database = DATAB
     """Give an account another password; whoever is signed in there is not any more."""
     new = _password(password_stdin)
     _change(db, lambda accounts: accounts.set_password(name, new))
-    typer.echo(f"{name} has another password.")
+    say(f"{name} has another password.")
 
 
 @account.command()
 def disable(name: Name, db: Database = DATABASE) -> None:
     """Let nobody sign in to an account any more. What agents were granted goes on until it is withdrawn or revoked."""
     _change(db, lambda accounts: accounts.disable(name))
-    typer.echo(f"{name} is disabled. To end its grants, revoke the principal user:{name}.")
+    say(f"{name} is disabled. To end its grants, revoke the principal user:{name}.")
 
 
 @account.command()
 def enable(name: Name, db: Database = DATABASE) -> None:
     """Let a person sign in again."""
     _change(db, lambda accounts: accounts.enable(name))
-    typer.echo(f"{name} may sign in again.")
+    say(f"{name} may sign in again.")
 
 
 @account.command(name="list")

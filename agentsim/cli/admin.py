@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json
-from agentsim.cli.serve import DATABASE, Database, open_database, sqlite_file, without_password
+from agentsim.cli.plain import say
+from agentsim.cli.serve import DATABASE, Database, open_database, sqlite_file
+from agentsim.cli.urls import without_password
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def reauthorize(
     if as_json:
         print_json({"grant_id": str(grant), "status": "reauthorized", "log_id": str(noted.log_id)})
     else:
-        typer.echo(f"Grant {grant} may be used again.")
+        say(f"Grant {grant} may be used again.")
 
 
 def _look(db: str, ask: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
@@ -196,4 +198,4 @@ def _show(page: Mapping[str, Any], name: str, columns: Sequence[str], further: s
 
     print_rows(columns, page[name])
     if page["next"] is not None:
-        typer.echo(f"\nThere may be more: go on with {further} {page['next']}")
+        say(f"\nThere may be more: go on with {further} {page['next']}")

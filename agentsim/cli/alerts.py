@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,12 +66,12 @@ def alerts(
         return
     _print(open_.head(top))
     hidden = len(found) - len(open_)
-    typer.echo(
+    say(
         f"\n{len(open_):,} alerts{f', {hidden:,} more suppressed' if hidden else ''}"
         f"{f', all written to {out}' if out else ''}"
     )
     for note in notes:
-        typer.echo(f"Note: {note}")
+        say(f"Note: {note}")
 
 
 def _figures(found: pd.DataFrame, open_: pd.DataFrame, notes: tuple[str, ...], top: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agentsim.cli.plain import say
 from agentsim.errors import UserError
 
 #: Faults of the disk that a user can mend, wherever they come up.
@@ -72,7 +73,7 @@ def _status(arguments: list[str] | None) -> int:
 
 def _complain(message: str, command: str | None = None) -> int:
     hint = f" (see '{command} --help')" if command else ""
-    print(f"agentsim: {message}{hint}", file=sys.stderr)  # noqa: T201
+    say(f"agentsim: {message}{hint}", err=True)
     return 2
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 
 
 @app.command(epilog="Example: `agentsim attacks runaway_fanout`")
@@ -42,7 +43,7 @@ def _print_one(kind: str, *, as_json: bool) -> None:
         print_json(told)
         return
     print_figures({name: _text(value) for name, value in told.items() if value and name != "signals"})
-    typer.echo("\nWhat the token server sees of it:\n")
+    say("\nWhat the token server sees of it:\n")
     print_rows(
         ("signal", "meaning"), [{"signal": name, "meaning": text} for name, text in told["signals"].items()]
     )
@@ -80,10 +81,10 @@ def _print_catalogue() -> None:
     told = _everything()
     print_rows(("kind", "does", "tags", "signals"), map(_texts, told["attacks"]))
     if told["installed"]:
-        typer.echo(f"\nInstalled beside them: {_text(told['installed'])}")
-    typer.echo("\nWhat a token server cannot see, and which of these may come of it:\n")
+        say(f"\nInstalled beside them: {_text(told['installed'])}")
+    say("\nWhat a token server cannot see, and which of these may come of it:\n")
     print_rows(("tags", "name", "reason", "effects"), map(_texts, told["unseen"]))
-    typer.echo("\nWhat it could see and is not played here:\n")
+    say("\nWhat it could see and is not played here:\n")
     print_rows(
         ("kind", "reason"), [{"kind": kind, "reason": why} for kind, why in told["not_played"].items()]
     )

@@ -14,6 +14,7 @@ import typer
 
 from agentsim.cli.admin import open_store
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.serve import DATABASE, KEYS, Database
 from agentsim.errors import UserError
 
@@ -109,7 +110,7 @@ def export(
     if as_json:
         print_json({"file": str(out), "rows": rows})
     else:
-        typer.echo(f"{rows:,} rows written to {out}")
+        say(f"{rows:,} rows written to {out}")
 
 
 @audit.command(epilog="Example: `agentsim audit truncate --before 2026-01-01`")
@@ -130,11 +131,13 @@ def truncate(
     """Remove audit rows that are old, up to a signed head before the date; what is left verifies from there on.
 
     The whole trail is verified first, and nothing goes where anything is wrong. The head is signed once more: it says
-    that the rows up to it were removed on purpose. A server may go on writing meanwhile.
+    that the rows up to it were removed on purpose. An audit row of the kind `audit_truncated` says how many go. A server
+    may go on writing meanwhile.
     """
     from agentsim.audit.retention import truncate as remove
     from agentsim.audit.trails import open_database_trail
     from agentsim.audit.verifying import verify as check
+    from agentsim.server import Admin, Server
 
     moment = _moment(before)
     ring = _key_ring(keys)
@@ -143,7 +146,9 @@ def truncate(
     with open_store(db) as store:
         with open_database_trail(store) as trail:
             report = check(trail, believed, progress=progress())
-        done = remove(store, report, ring, moment, now, progress=progress())
+        server = Server(store, keyring=ring, writer=store.claim_writer())
+        by = Admin("admin", everywhere=True)
+        done = remove(server, report, moment, now, by, progress=progress())
     removed = sum(each.removed for each in done)
     if as_json:
         chains = [
@@ -153,10 +158,10 @@ def truncate(
         print_json({"removed": removed, "chains": chains})
     elif done:
         for each in done:
-            typer.echo(f"Chain {each.chain}: {each.removed:,} rows removed, up to {each.last}.")
-        typer.echo("What is left verifies from there on: `agentsim audit verify`")
+            say(f"Chain {each.chain}: {each.removed:,} rows removed, up to {each.last}.")
+        say("What is left verifies from there on: `agentsim audit verify`")
     else:
-        typer.echo("Nothing was removed: no signed head is older than that.")
+        say("Nothing was removed: no signed head is older than that.")
 
 
 @contextmanager
@@ -241,27 +246,23 @@ def _tell(report: Report) -> None:
             for chain in report.chains
         ],
     )
-    typer.echo()
+    say()
     for chain in report.chains:
         for fault in chain.faults:
             where = f"row {fault.log_id} of chain {fault.chain}" if fault.log_id else f"chain {fault.chain}"
-            typer.echo(f"{fault.kind}: {where}: {fault.message}")
+            say(f"{fault.kind}: {where}: {fault.message}")
         if chain.found > len(chain.faults):
-            typer.echo(f"and {chain.found - len(chain.faults):,} more in chain {chain.chain}")
+            say(f"and {chain.found - len(chain.faults):,} more in chain {chain.chain}")
         if chain.found:
             proven = f"row {chain.proven_to}" if chain.proven_to else "none"
-            typer.echo(f"The last row of chain {chain.chain} that is still proven: {proven}")
+            say(f"The last row of chain {chain.chain} that is still proven: {proven}")
     unsigned = sum(chain.unsigned for chain in report.chains)
     if not report.found:
-        typer.echo(
-            f"Every row follows from the one before it; {unsigned:,} of them have not been signed for yet."
-        )
+        say(f"Every row follows from the one before it; {unsigned:,} of them have not been signed for yet.")
     if report.simulated and not report.vouched:
-        typer.echo("The keys come from the Run's seed: whoever knows it can sign as well.")
+        say("The keys come from the Run's seed: whoever knows it can sign as well.")
     elif not report.vouched:
-        typer.echo(
-            "Every key was believed that signed anything: with --key only those that you kept elsewhere are."
-        )
+        say("Every key was believed that signed anything: with --key only those that you kept elsewhere are.")
 
 
 def _id(value: int | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ def http(
         print_json(asdict(result) | {"complete": complete})
     else:
         _present({"agents": agents, "connections": connections, "rounds": rounds}, result.figures)
-        typer.echo(f"\n{_verdict(result.stored)}")
+        say(f"\n{_verdict(result.stored)}")
     if not complete:
         raise typer.Exit(1)
 
@@ -104,7 +105,7 @@ def budgets(
         print_figures({"trees": result.trees, "grants": result.grants, "writers": result.writers})
         rows = [(name, *asdict(figures).values()) for name, figures in result.figures.items()]
         print_table(_BUDGET_HEADER, rows)
-        typer.echo(f"\nCarve-out makes {result.ratio:.2f} of the calls a second that shared-pool makes.")
+        say(f"\nCarve-out makes {result.ratio:.2f} of the calls a second that shared-pool makes.")
     if result.figures["carve-out"].overspent_roots:
         raise typer.Exit(1)
 
@@ -183,10 +184,8 @@ def _present_isolation(result: IsolationResult) -> None:
     # What agents may do costs people something, too: this is what the rest adds.
     _, allowed, flood = result.phases.values()
     added = flood.p99_ms / allowed.p99_ms
-    typer.echo(
-        f"\nBeside agents at ten times their limit, p99 is {added:.2f} of that beside agents at their limit."
-    )
-    typer.echo(f"People are kept from agents: {'yes' if result.isolated else 'NO'}")
+    say(f"\nBeside agents at ten times their limit, p99 is {added:.2f} of that beside agents at their limit.")
+    say(f"People are kept from agents: {'yes' if result.isolated else 'NO'}")
 
 
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:

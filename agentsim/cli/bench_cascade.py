@@ -9,6 +9,7 @@ import typer
 
 from agentsim.cli.app import Json, print_json, progress
 from agentsim.cli.bench import bench
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,8 +108,8 @@ def _present(grants: int, found: Mapping[str, Cascade]) -> None:
     )
     sound = all(each.sound for each in found.values())
     quick = all(each.quick for each in found.values())
-    typer.echo(f"\nNothing below was valid after the call, and no row is missing: {_yes(sound)}")
-    typer.echo(
+    say(f"\nNothing below was valid after the call, and no row is missing: {_yes(sound)}")
+    say(
         f"Refused within {MOST_REFUSED_MS:.0f} ms, filled in within {MOST_FILL_S:.0f} s, p99 beside it at most "
         f"{MOST_RATIO:.0f} times the usual: {_yes(quick)}"
     )

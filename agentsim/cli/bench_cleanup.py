@@ -9,6 +9,7 @@ import typer
 
 from agentsim.cli.app import Json, print_json, progress
 from agentsim.cli.bench import bench
+from agentsim.cli.plain import say
 
 _HEADER = ("Asked", "requests", "p50 ms", "p99 ms", "most ms")
 
@@ -53,8 +54,8 @@ def cleanup(
         print_table(
             _HEADER, ((name, each.requests, each.p50_ms, each.p99_ms, each.most_ms) for name, each in waits)
         )
-        typer.echo(f"\nAll that was over has gone, and nothing else: {'yes' if found.sound else 'NO'}")
+        say(f"\nAll that was over has gone, and nothing else: {'yes' if found.sound else 'NO'}")
         within = "yes" if found.ratio <= MOST_RATIO else "NO"
-        typer.echo(f"p99 beside it is {found.ratio:.2f} of the usual (at most {MOST_RATIO:.0f}): {within}")
+        say(f"p99 beside it is {found.ratio:.2f} of the usual (at most {MOST_RATIO:.0f}): {within}")
     if not found.sound:
         raise typer.Exit(1)

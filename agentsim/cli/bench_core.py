@@ -9,6 +9,7 @@ import typer
 
 from agentsim.cli.app import Json, print_json, progress
 from agentsim.cli.bench import bench, whole_numbers
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from agentsim.experiments.bench import CoreResult
@@ -80,10 +81,10 @@ def _present(result: CoreResult) -> None:
     ]
     print_table(_HEADER, rows)
     if result.judged:
-        typer.echo()
+        say()
     for database, times in result.judged.items():
         within = "yes" if times <= MOST_TIMES else "NO"
-        typer.echo(
+        say(
             f"{database}: grants in batches of {JUDGED:,} take {times:.2f} times the floor "
             f"(at most {MOST_TIMES}; aim: {AIM:g}): {within}"
         )

@@ -10,6 +10,7 @@ import typer
 
 from agentsim.cli.app import Json, print_json, progress
 from agentsim.cli.bench import bench
+from agentsim.cli.plain import say
 
 _HEADER = ("step", "of", "entities", "seconds", "CPU s")
 
@@ -39,7 +40,7 @@ def judging(
     )
     of = {(each.stage, each.kind): each.seconds for each in stages}
     features, scores = of["read", ""] + of["features", "grant"], of["scores", "grant"]
-    typer.echo(
+    say(
         f"\nGrants: read and features {features:.1f} s (at most {FEATURES_S:.0f} for a million), "
         f"scores {scores:.1f} s (at most {SCORES_S:.0f})"
     )

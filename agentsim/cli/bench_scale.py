@@ -10,6 +10,7 @@ import typer
 
 from agentsim.cli.app import Json, print_json, progress
 from agentsim.cli.bench import bench, whole_numbers
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from agentsim.experiments.bench import ScaleResult
@@ -101,7 +102,7 @@ def _present(result: ScaleResult) -> None:
     )
     plays = result.time.measurements
     few = "; so few leave wide intervals, --repeat adds some" if plays < 5 else ""
-    typer.echo(f"\nFitted to {plays} plays{few}.")
+    say(f"\nFitted to {plays} plays{few}.")
     largest = result.points[-1].played.agents
     ratios = (
         ("An agent costs", result.wall_ratio),
@@ -109,11 +110,11 @@ def _present(result: ScaleResult) -> None:
         ("In wall time, batches equally full,", result.even_ratio),
     )
     for what, ratio in ratios:
-        typer.echo(
+        say(
             f"{what} {ratio:.2f} times as much at {largest:,} as at {result.judged_by:,} "
             f"(at most {MOST_RATIO}): {_yes(ratio <= MOST_RATIO)}"
         )
-    typer.echo(
+    say(
         f"Exponent of wall time at most {MOST_EXPONENT}: {_yes(result.time.exponent <= MOST_EXPONENT)}; "
         f"batches equally full: {_yes(result.even.exponent <= MOST_EXPONENT)}"
     )
@@ -137,7 +138,7 @@ def _present_stages(result: ScaleResult) -> None:
         for what in ("sign", "check", "insert")
     ]
     print_table(header, stages + floors)
-    typer.echo("Tokens are signed where they are issued or refreshed, and checked in load.")
+    say("Tokens are signed where they are issued or refreshed, and checked in load.")
 
 
 def _each(seconds: float, agents: int) -> float:

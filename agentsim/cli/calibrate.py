@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from agentsim.simulation.calibration import Calibration
@@ -59,7 +60,7 @@ def calibrate(
         print_json({"scenario": str(out), **result.as_dict()})
         return
     _print(result)
-    typer.echo(f"\nNext: agentsim simulate {out}")
+    say(f"\nNext: agentsim simulate {out}")
 
 
 def _print(result: Calibration) -> None:
@@ -70,7 +71,7 @@ def _print(result: Calibration) -> None:
     print_table(_DISTANCES, _distances(result))
     for title, sentences in (("Note", result.notes), ("Not in the traces", result.not_told)):
         if sentences:
-            typer.echo("\n" + "\n".join(f"{title}: {sentence}" for sentence in sentences))
+            say("\n" + "\n".join(f"{title}: {sentence}" for sentence in sentences))
 
 
 def _fits(result: Calibration) -> Iterator[tuple[Any, ...]]:

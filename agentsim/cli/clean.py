@@ -10,6 +10,7 @@ import typer
 
 from agentsim.cli.admin import open_store
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.serve import DATABASE, Database, keep_time
 
 #: Rows of one transaction, and seconds between two: a server that writes meanwhile has its turn.
@@ -31,11 +32,12 @@ def clean(
 
     Whole lineage trees whose every grant has expired, with their states, budgets and marks; used assertions, sessions and
     codes that have expired. No later answer changes, but that what has gone is not known any more. Marks on tasks and
-    audit rows stay: for those there is `agentsim audit truncate`. `agentsim serve` does the same by itself.
+    audit rows stay: for those there is `agentsim audit truncate`. What went is told in the audit trail, by rows of the kind
+    `cleaned_up`. `agentsim serve` does the same by itself.
     """
     from tqdm.auto import tqdm
 
-    from agentsim.server import Server
+    from agentsim.server import Admin, Server
 
     keep_us = keep_time(keep)
     removed: Counter[str] = Counter()
@@ -46,7 +48,7 @@ def clean(
         server = Server(store, writer=store.claim_writer())
         more = True
         while more:
-            step = server.clean(keep_us, _TOGETHER)
+            step = server.clean(keep_us, _TOGETHER, by=Admin("admin", everywhere=True))
             removed.update(step.removed)
             bar.update(step.total)
             more = step.more
@@ -58,4 +60,4 @@ def clean(
 
         print_figures({f"{name}_removed": count for name, count in sorted(removed.items())})
     else:
-        typer.echo("Nothing is long enough over.")
+        say("Nothing is long enough over.")

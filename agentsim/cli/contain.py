@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.runs import RUNS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _COLUMNS = {
 }
 
 
-@app.command(epilog="Example: `agentsim contain data/scenarios/demo.yaml --action step_up`")
+@app.command(epilog="Example: `agentsim contain data/scenarios/demo.yaml --action revoke_tree`")
 def contain(
     scenario: Annotated[
         Path, typer.Argument(help="The scenario, a YAML file with attacks.", metavar="SCENARIO")
@@ -44,7 +45,7 @@ def contain(
         typer.Option(
             metavar="ACTION", help="What is done: step_up, revoke_task, revoke_tree or disable_agent."
         ),
-    ] = "revoke_tree",
+    ] = "step_up",
     agents: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of agents, instead of the scenario's.")
     ] = None,
@@ -72,7 +73,8 @@ def contain(
     """Compare how far attackers get, and how much honest work is killed, by the threshold from which on is acted.
 
     Plays the scenario once with nobody who acts and once for each threshold, with the same seed, so that everybody intends the
-    same. What is usual is learned from a Run of another seed in which nobody attacks.
+    same. What is usual is learned from a Run of another seed in which nobody attacks, and the default threshold is the one that one
+    honest task in a thousand of a third seed reaches.
     """
     from agentsim.experiments.containment import contain as compare
     from agentsim.experiments.containment import plan
@@ -115,12 +117,12 @@ def _print(frame: pd.DataFrame, folder: Path) -> None:
         tuple(_written(value) for value in row) for row in shown[list(_COLUMNS.values())].to_numpy().tolist()
     ]
     print_table(tuple(_COLUMNS), rows)
-    typer.echo(
+    say(
         f"\n{int(frame['attacks'].iloc[0])} attacks, {int(frame['honest_tasks'].iloc[0]):,} honest tasks. honoured: "
         "attackers' operations that were answered with success, all and of the median attack;\n"
         "grants, resources: what hangs below the grants that they used, mean of an attack; after: seconds from an attack's first "
         "operation until something\nwas done, median; killed: honest tasks that were held or ended, or got no grant. A score is "
-        "-log10 of the share of honest tasks; * the default.\n"
+        "-log10 of the share of honest tasks; * the default: one honest task in a thousand of another seed raises an alert there.\n"
         f"Runs and results: {folder}"
     )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from agentsim.cli.plain import say
 from agentsim.cli.terminal import print_table
 
 if TYPE_CHECKING:
@@ -27,9 +26,9 @@ _RECALL = {
 
 def print_drill(told: Drill, folder: Path) -> None:
     """Print what a drill tells."""
-    typer.echo(told.verdict)
+    say(told.verdict)
     if len(told.giveaways):
-        typer.echo("\nThe simulator gives these away, by features that are no signal of theirs:")
+        say("\nThe simulator gives these away, by features that are no signal of theirs:")
     _table(told.giveaways, {"Attack": "attack", "of": "kind", "by": "feature", "ROC-AUC": "roc_auc"})
     _table(
         told.detectors,
@@ -47,10 +46,10 @@ def print_drill(told: Drill, folder: Path) -> None:
     best = told.detectors["detector"].iloc[0]
     _table(told.kinds[told.kinds["detector"] == best].sort_values("recall"), {"Attack": "attack", **_RECALL})
     if len(told.below):
-        typer.echo("\nFewer than 80 % are found of:")
+        say("\nFewer than 80 % are found of:")
     print_table(("Attack", "why"), told.below[["attack", "why"]].itertuples(index=False, name=None))
     if len(told.sweep):
-        typer.echo("\nRecall % of the default model by stealth:")
+        say("\nRecall % of the default model by stealth:")
         by_stealth = 100 * told.sweep.pivot_table(index="attack", columns="stealth", values="recall")
         rows = [(str(kind), *(f"{value:.0f}" for value in row)) for kind, *row in by_stealth.itertuples()]
         print_table(("Attack", *(f"{stealth:g}" for stealth in by_stealth.columns)), rows)
@@ -67,7 +66,7 @@ def print_drill(told: Drill, folder: Path) -> None:
                 "false/1,000": "false_alarms_per_1000",
             },
         )
-    typer.echo(
+    say(
         "\nrecall: mean over kinds of attack, each counting the same; from, to: 95 %. PR-AUC, base rate: each attack by its "
         "highest score\namong honest grants, trees and agents. false/1,000: alerts outside of attacked trees for each thousand "
         "honest tasks, on the\nsealed Runs; the threshold was chosen where nobody attacks. What learned from labels never "

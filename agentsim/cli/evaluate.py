@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ def _print(found: HeldOut) -> None:
 
     for suite, rows in found.figures.groupby("suite", sort=False):
         about = rows.iloc[0]
-        typer.echo(
+        say(
             f"\n{suite}: {about['scored']:,.0f} attacked runs scored, {about['attacks']:,.0f} attacks succeeded "
             f"(base rate {about['base_rate']:.3f}; within agent {about['within_base_rate']:.3f})"
         )
@@ -109,7 +110,7 @@ def _print(found: HeldOut) -> None:
             ],
         )
     if found.figures["suite"].nunique() > 1:
-        typer.echo("\nOver the suites, ROC-AUC within agent")
+        say("\nOver the suites, ROC-AUC within agent")
         print_table(
             ("detector", "learns", "mean", "worst"),
             [
@@ -118,7 +119,7 @@ def _print(found: HeldOut) -> None:
             ],
         )
     for warning in found.warnings:
-        typer.echo(f"\nNote: {warning}")
+        say(f"\nNote: {warning}")
 
 
 def _figure(row: pd.Series[Any], name: str, with_interval: bool) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.runs import RUNS
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _print(compared: pd.DataFrame) -> None:
     # Where nothing was honoured there is no time to tell.
     rows = shown[list(_COLUMNS.values())].astype(object).where(shown.notna(), "-").to_numpy().tolist()
     print_table(tuple(_COLUMNS), [tuple(row) for row in rows])
-    typer.echo(
+    say(
         "\nhonoured: calls let through after a mark; per 1,000 revocations with its 95 % interval; exposed: revocations "
         "with any;\np50, p99, most: seconds from the mark to the last of them. Polls depend on time and resource servers, "
         "not on calls."

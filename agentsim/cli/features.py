@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 
 # Whatever takes long to import is imported by the command that needs it: help answers at once.
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def features(
             for name, row in quantiles.items()
         ],
     )
-    typer.echo(f"\n{len(table):,} {kind}s" + (f", written to {out}" if out else ""))
+    say(f"\n{len(table):,} {kind}s" + (f", written to {out}" if out else ""))
 
 
 def _tell(kind: str, as_json: bool) -> None:
@@ -98,9 +99,7 @@ def _check(path: Path, as_json: bool) -> None:
     else:
         for each in found:
             told = ", ".join(f"{name} ({count:,})" for name, count in each.differing.items())
-            typer.echo(
-                f"{each.entities:,} {each.kind}s: " + (f"differ in {told}" if told else "all features agree")
-            )
+            say(f"{each.entities:,} {each.kind}s: " + (f"differ in {told}" if told else "all features agree"))
     if any(each.differing for each in found):
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 
 if TYPE_CHECKING:
     from agentsim.risk.modelcard import ModelCard
@@ -43,7 +44,7 @@ def train(
         print_json({"model": str(out), **card.model_dump(mode="json", by_alias=True)})
         return
     _print_head(card)
-    typer.echo(f"\nNext: agentsim model show {out}")
+    say(f"\nNext: agentsim model show {out}")
 
 
 @model.command(epilog="Example: `agentsim model show models/acme`")
@@ -83,15 +84,15 @@ def _print_head(card: ModelCard) -> None:
         figures |= {"sha256": card.estimators.sha256, "bytes": card.estimators.bytes}
     print_figures(figures)
     if card.warnings:
-        typer.echo("\n" + "\n".join(f"Warning: {warning}" for warning in card.warnings))
+        say("\n" + "\n".join(f"Warning: {warning}" for warning in card.warnings))
 
 
 def _print_parts(card: ModelCard) -> None:
     from agentsim.cli.terminal import print_rows
 
-    typer.echo("\nTrained on\n")
+    say("\nTrained on\n")
     print_rows(("name", "kind", "seed", "digest", "reproduce"), [run.model_dump() for run in card.training])
-    typer.echo("\nDetectors\n")
+    say("\nDetectors\n")
     print_rows(
         ("of", "detector", "estimator", "parameters"),
         [
@@ -101,17 +102,17 @@ def _print_parts(card: ModelCard) -> None:
             for estimator in _estimators(each.estimators)
         ],
     )
-    typer.echo("\nFeatures\n")
+    say("\nFeatures\n")
     print_rows(
         ("feature", "family", "unit", "meaning"),
         [{"feature": name, **entry.model_dump()} for name, entry in card.features.items()],
     )
-    typer.echo("\nVersions\n")
+    say("\nVersions\n")
     print_rows(
         ("library", "version"), [{"library": name, "version": text} for name, text in card.versions.items()]
     )
-    typer.echo(f"\nUse: {card.intended_use}")
-    typer.echo("\n".join(f"Limit: {limit}" for limit in card.limits))
+    say(f"\nUse: {card.intended_use}")
+    say("\n".join(f"Limit: {limit}" for limit in card.limits))
 
 
 def _estimators(estimators: dict[str, dict[str, object]]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ def _list(*, as_json: bool) -> None:
     for entry in reports:
         fields = entry.parameters.model_fields
         several = " Takes several --run." if entry.runs == "several" else ""
-        typer.echo(f"{entry.name}: {entry.question}{several}")
+        say(f"{entry.name}: {entry.question}{several}")
         for line in parameter_lines(entry.parameters):
-            typer.echo(f"  -p {line:42} {fields[line.partition(':')[0]].description}")
+            say(f"  -p {line:42} {fields[line.partition(':')[0]].description}")
 
 
 def _make_all(runs: Sequence[Path], out: Path, *, page: bool, as_json: bool) -> None:
@@ -120,11 +121,11 @@ def _make_all(runs: Sequence[Path], out: Path, *, page: bool, as_json: bool) -> 
             paths = make_report(name, run, {}, out, page=page, progress=progress())
         except (ReportError, RunError) as exc:
             failed[f"{name} of {run}"] = str(exc)
-            typer.echo(f"agentsim: {exc}", err=True)
+            say(f"agentsim: {exc}", err=True)
         else:
             made.append(str(paths.html or paths.notebook))
             if not as_json:
-                typer.echo(made[-1])
+                say(made[-1])
     if as_json:
         print_json({"made": made, "failed": failed})
     if failed:
@@ -146,7 +147,7 @@ def _tell(paths: ReportPaths, *, as_json: bool) -> None:
         return
     for name, path in named.items():
         if path is not None:
-            typer.echo(f"{name.capitalize():9} {path}")
+            say(f"{name.capitalize():9} {path}")
 
 
 @app.command(epilog="Example: `agentsim lab --no-browser`")

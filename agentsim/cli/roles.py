@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.plain import say
 
 _COLUMNS = ("name", "tools", "calls", "lasts", "fanout", "children", "does")
 
@@ -38,4 +39,4 @@ def roles(
     elif as_json:
         print_json({name: role_data(name)})
     else:
-        typer.echo(role_yaml(name), nl=False)
+        say(role_yaml(name), nl=False)

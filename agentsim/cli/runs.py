@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, Thresholds, app, print_json, progress
+from agentsim.cli.plain import say
 
 # Whatever takes long to import is imported by the command that needs it: help answers at once.
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def inspect(
 
         print_summary(figures)
         if check:
-            typer.echo("\n" + "\n".join([*map(str, violations), _verdict(len(violations))]))
+            say("\n" + "\n".join([*map(str, violations), _verdict(len(violations))]))
     if violations:
         raise typer.Exit(1)
 
@@ -167,11 +168,11 @@ def tell_tenants(run: Run) -> None:
     manifest = run.manifest
     played, failed = len(manifest.tenants) - manifest.reused, len(manifest.failed)
     if manifest.reused or failed:
-        typer.echo(f"tenants: computed {played}, reused {manifest.reused}, failed {failed}", err=True)
+        say(f"tenants: computed {played}, reused {manifest.reused}, failed {failed}", err=True)
     for tenant, failure in manifest.failed.items():
-        typer.echo(f"tenant {tenant} failed in stage {failure}", err=True)
+        say(f"tenant {tenant} failed in stage {failure}", err=True)
     if failed:
-        typer.echo(f"Tracebacks are in {run.path / 'manifest.json'}; the same command tries again.", err=True)
+        say(f"Tracebacks are in {run.path / 'manifest.json'}; the same command tries again.", err=True)
         raise typer.Exit(1)
 
 
@@ -193,7 +194,7 @@ def present(run: Run, as_json: bool, following: str) -> None:
 
     told = (*_SHORT, *(name for name in _LEFT_OUT if figures[name]))
     print_figures({name: figures[name] for name in told})
-    typer.echo(f"\nNext: {following} {shlex.quote(str(run.path))}")
+    say(f"\nNext: {following} {shlex.quote(str(run.path))}")
 
 
 def _figures(run: Run) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Thresholds, app
+from agentsim.cli.plain import say
+from agentsim.cli.urls import without_password
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def _announce(settings: Settings, address: str, admin_token: str | None, thresho
         lines.append(f"Thresholds {thresholds}")
     if admin_token is not None:
         lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
-    typer.echo("\n".join(lines))
+    say("\n".join(lines))
 
 
 def open_database(url: str, prepare: Callable[[str], None]) -> Store:
@@ -306,8 +308,3 @@ def _check_issuer(issuer: str | None, host: str) -> None:
         raise UserError(
             f"--issuer {issuer}: must be an https URL without query and fragment, such as https://auth.example"
         )
-
-
-def without_password(url: str) -> str:
-    """A URL that may be shown."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

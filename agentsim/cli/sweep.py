@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.runs import RUNS
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def sweep(
     else:
         _print(frame, loaded)
         for name, error in frame.loc[frame["status"] == "failed", ["cell", "error"]].itertuples(index=False):
-            typer.echo(f"failed: {name}: {error} (see {folder / f'{name}.json'})", err=True)
-        typer.echo(f"\nResults: {folder / 'results.parquet'}\n{tally}")
+            say(f"failed: {name}: {error} (see {folder / f'{name}.json'})", err=True)
+        say(f"\nResults: {folder / 'results.parquet'}\n{tally}")
     if tally.failed:
         raise typer.Exit(1)
 
@@ -100,7 +101,7 @@ def _print(frame: pd.DataFrame, loaded: Sweep) -> None:
             for mean, high in zip(compared[name], compared[f"{name}_high"], strict=True)
         ]
     print_table(tuple(shown.columns), [tuple(row) for row in shown.to_numpy().tolist()])
-    typer.echo("\nMeans over the runs of each point, with half the width of their 95 % interval.")
+    say("\nMeans over the runs of each point, with half the width of their 95 % interval.")
 
 
 def _with_interval(mean: float, high: float) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from agentsim.cli.plain import harmless
+
 
 def print_figures(figures: Mapping[str, Any]) -> None:
     """Print names and values in two columns."""
@@ -17,7 +19,7 @@ def print_figures(figures: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in figures.items():
         # A seed is a name that is made of digits, not an amount.
-        table.add_row(_words(name), str(value) if name == "seed" else _number(value))
+        table.add_row(_words(name), harmless(value) if name == "seed" else _number(value))
     _print(table)
 
 
@@ -46,7 +48,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Non
     table = Table(*map(_words, columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
         cells = (row.get(name) for name in columns)
-        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+        table.add_row(*("" if cell is None else harmless(cell) for cell in cells))
     _print(table)
 
 
@@ -70,10 +72,10 @@ def _print(what: RenderableType) -> None:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return harmless(name).replace("_", " ")
 
 
 def _number(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else harmless(value)

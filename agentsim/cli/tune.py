@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.plain import say
 from agentsim.cli.tuned import print_comparison, print_tuned
 
 if TYPE_CHECKING:
@@ -140,9 +141,7 @@ def tune(
         return
     print_tuned(tuned)
     if out is not None:
-        typer.echo(
-            f"\nWritten: {out}, for the model {tuned.model_path}; to be used until {tuned.file.expires}"
-        )
+        say(f"\nWritten: {out}, for the model {tuned.model_path}; to be used until {tuned.file.expires}")
 
 
 def _compare(files: tuple[Path, Path], run: Path, as_json: bool) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from agentsim.cli.plain import say
 from agentsim.cli.terminal import print_figures, print_rows, print_table
 
 if TYPE_CHECKING:
@@ -46,9 +45,7 @@ def print_tuned(tuned: Tuned) -> None:
     )
     print_table(_FOUND, _found(tuned.report))
     if len(tuned.report.recall) > 1:
-        typer.echo(
-            "\nfrom, to: 95 %, Wilson; then medians until the first alert, over the attacks that were found."
-        )
+        say("\nfrom, to: 95 %, Wilson; then medians until the first alert, over the attacks that were found.")
     _warn(tuned.warnings)
 
 
@@ -66,7 +63,7 @@ def print_comparison(compared: Comparison) -> None:
     )
     for title, rows in (("Gained, the highest", compared.gained), ("Lost, the highest", compared.lost)):
         if len(rows):
-            typer.echo(f"\n{title}:")
+            say(f"\n{title}:")
             print_rows(_ALERTS, _told(rows))
     _warn(compared.warnings)
 
@@ -115,4 +112,4 @@ def _score(value: float | None) -> str:
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        typer.echo(f"\nNote: {warning[:1].upper()}{warning[1:]}.")
+        say(f"\nNote: {warning[:1].upper()}{warning[1:]}.")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from agentsim.fragments import without_controls
 from agentsim.reporting.catalogue import NOTEBOOKS
 from agentsim.reporting.finished import GENERATOR, Finished, find_reports
 from agentsim.reporting.scripts import content_policy, read_script
@@ -43,7 +44,7 @@ def rebuild_index(out: Path) -> Path:
     temporary = target.with_name(".index.html.tmp")
     try:
         # JSON may hold halves of signs, which no file can.
-        temporary.write_text(text, encoding="utf-8", errors="replace")
+        temporary.write_text(without_controls(text), encoding="utf-8", errors="replace")
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -27,6 +27,8 @@ from traitlets import default
 import agentsim
 from agentsim.reporting.errors import ReportError
 
+#: What a served process may find in its environment, and a report has no use for: what it shows is handed on.
+_SECRETS = frozenset(("AGENTSIM_ADMIN_TOKEN", "AGENTSIM_KEYS", "PGPASSWORD"))
 #: Seconds that a kernel may take to start; a busy machine with a cold cache needs some.
 _START_TIMEOUT = 120
 
@@ -122,7 +124,7 @@ def _environment(profile: Path) -> dict[str, str]:
     package = str(Path(agentsim.__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _SECRETS},
         "PYTHONPATH": os.pathsep.join([package, *([inherited] if inherited else [])]),
         "IPYTHONDIR": str(profile),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup, Tag
 from nbconvert.exporters import HTMLExporter
 from traitlets.config import Config
 
+from agentsim.fragments import without_controls
 from agentsim.reporting.contents import PLACE, with_contents
 from agentsim.reporting.errors import ReportError
 from agentsim.reporting.finished import GENERATOR
@@ -68,7 +69,7 @@ def to_page(notebook: nbformat.NotebookNode, title: str) -> str:
         "contents": PLACE,
     }
     text, _ = exporter.from_notebook_node(notebook, resources=resources)
-    page = with_contents(text)
+    page = without_controls(with_contents(text))
     problems = faults(page)
     if problems:
         raise ReportError(f"the page is not fit to be sent: {'; '.join(problems)}")

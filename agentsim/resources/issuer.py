@@ -1,6 +1,7 @@
 """The token server as a resource server meets it: metadata, keys, and requests that may fail."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +17,9 @@ from agentsim.server.segments import is_compact
 
 #: Microseconds between two fetches of the keys: unknown ones must not make anybody a flood.
 _FLOOR = 10 * SECOND
-#: Microseconds that metadata and keys are kept.
+#: Microseconds that metadata are kept, and keys at most: where the token server does not say, or cannot be asked.
 _KEPT = 3600 * SECOND
+_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b")
 _TIMEOUT = 5.0
 #: Longer answers are not read.
 _LONGEST = 16 * 1024 * 1024
@@ -48,6 +50,8 @@ class Issuer:
         self._http = http or httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
         self._metadata: Mapping[str, Any] = {}
         self._metadata_at = self._keys_at = -_KEPT
+        #: When the keys are to be fetched anew: one that was retired is none of them then.
+        self._keys_due = -_KEPT
         self._keys: dict[str, VerifyingKey] = {}
         self._turn = asyncio.Lock()
 
@@ -108,14 +112,13 @@ class Issuer:
 
     async def json(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         """A JSON answer. Raises Refusal where there is none."""
-        try:
-            answer: dict[str, Any] = orjson.loads(await self.text(method, url, **options))
-        except orjson.JSONDecodeError:
-            raise unavailable("malformed_answer", "the token server's answer cannot be read") from None
-        return answer
+        return _object(await self.text(method, url, **options))
 
     async def text(self, method: str, url: str, **options: Any) -> bytes:
         """The body of an answer that is granted. Raises Refusal where it is not: nobody is let in meanwhile."""
+        return (await self._ask(method, url, **options)).content
+
+    async def _ask(self, method: str, url: str, **options: Any) -> httpx.Response:
         try:
             answer = await self._http.request(method, url, **options)
         except httpx.HTTPError:
@@ -127,19 +130,45 @@ class Issuer:
             )
         if answer.status_code != 200 or len(answer.content) > _LONGEST:
             raise unavailable("refused", "the token server does not answer this resource server")
-        return answer.content
+        return answer
 
     async def _key(self, kid: str) -> VerifyingKey:
         now = self.clock.now()
-        if kid not in self._keys or now - self._keys_at > _KEPT:
+        if kid not in self._keys or now >= self._keys_due:
             async with self._turn:
-                if now - self._keys_at > _FLOOR:
-                    found = await self.json("GET", await self.endpoint("jwks_uri"))
-                    keys = [VerifyingKey.from_jwk(jwk) for jwk in found.get("keys", ())]
-                    self._keys, self._keys_at = {key.kid: key for key in keys}, now
+                is_due = kid not in self._keys or now >= self._keys_due
+                if is_due and now - self._keys_at > _FLOOR:
+                    await self._renew_keys(kid, now)
         if kid not in self._keys:
             raise invalid("unknown_key", "the token is not signed by a key of the token server")
         return self._keys[kid]
+
+    async def _renew_keys(self, kid: str, now: int) -> None:
+        try:
+            answer = await self._ask("GET", await self.endpoint("jwks_uri"))
+        except Refusal:
+            # What is known holds for a while, as it does where the token server names no age.
+            if kid not in self._keys or now - self._keys_at > _KEPT:
+                raise
+            self._keys_due = now + _FLOOR
+            return
+        keys = [VerifyingKey.from_jwk(jwk) for jwk in _object(answer.content).get("keys", ())]
+        self._keys, self._keys_at = {key.kid: key for key in keys}, now
+        self._keys_due = now + max(_FLOOR, min(_age(answer), _KEPT))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise unavailable("malformed_answer", "the token server's answer cannot be read") from None
+    return answer
+
+
+def _age(answer: httpx.Response) -> int:
+    """How long an answer may be kept, microseconds, by its own word (RFC 9111 section 5.2.2.1)."""
+    told = _MAX_AGE.search(answer.headers.get("cache-control", ""))
+    return _KEPT if told is None else int(told[1]) * SECOND
 
 
 def _seconds(answer: httpx.Response) -> int:

@@ -1,14 +1,13 @@
-"""An alert as OCSF's Detection Finding (class 2004; Open Cybersecurity Schema Framework 1.7.0, schema.ocsf.io)."""
+"""An alert as OCSF's Detection Finding (class 2004)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
-#: The newest schema that is widely taken in; ``anomaly_analyses`` came with 1.5.0, ``is_alert`` with 1.4.0.
-SCHEMA_VERSION = "1.7.0"
+from agentsim.ocsf import METADATA
+
 _CATEGORY, _CLASS, _CREATE = 2, 2004, 1
 #: Severity by how far the score is above the threshold. Scores are powers of ten of rarity: one more is ten times as rare.
 _SEVERITIES = ((2.0, 5, "Critical"), (1.0, 4, "High"), (0.0, 3, "Medium"), (-math.inf, 2, "Low"))
@@ -56,10 +55,7 @@ def finding(alert: Mapping[str, Any]) -> dict[str, Any]:
         "status": "Suppressed" if suppressed else "New",
         "is_alert": not suppressed,
         "message": _title(alert),
-        "metadata": {
-            "version": SCHEMA_VERSION,
-            "product": {"name": "agentsim", "vendor_name": "agentsim", "version": version("agentsim")},
-        },
+        "metadata": dict(METADATA),
         "finding_info": {
             "uid": alert["alert_id"],
             "title": _title(alert),

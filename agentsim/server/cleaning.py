@@ -4,7 +4,8 @@ A tree goes whole, once its root's absolute expiry has passed for a time of rete
 goes from its youngest token up, in bounded steps, so that what a crash leaves of it is a smaller tree of the same kind.
 With a grant go its state, its budget and the mark that named it; marks on agents and principals go once every token that
 is older has gone. Marks on tasks stay: they end what will carry the same name, too. Audit rows are another matter
-(:mod:`agentsim.audit`).
+(:mod:`agentsim.audit`); each step that removes anything adds one, in the same transaction, which says by whose wish and
+how much.
 
 While a mark is being filled in, or a budget's rest is to flow back, no tree goes: both still read it.
 """
@@ -15,8 +16,9 @@ from functools import cached_property
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, exists, func, select, text
 
+from agentsim.server.audit import Entry, Head, Trail
 from agentsim.server.clock import SECOND
-from agentsim.server.ids import first_id
+from agentsim.server.ids import IdGenerator, first_id
 from agentsim.server.marks import MarkIndex
 from agentsim.server.schema import SessionRow
 from agentsim.server.statements import (
@@ -76,8 +78,9 @@ class Cleaned:
 class Cleaner:
     """Removes what is over from one database, a bounded step at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ids: IdGenerator) -> None:
         self._store = store
+        self._ids = ids
         #: Marks up to this id have been looked at while no older token was left.
         self._looked = 0
 
@@ -102,32 +105,56 @@ class Cleaner:
             self._store.place < bindparam("last_place"),
         )
 
-    def step(self, marks: MarkIndex, keep_us: int, limit: int, now: int) -> Cleaned:
+    def step(
+        self, head: Head, marks: MarkIndex, keep_us: int, limit: int, now: int, by: str
+    ) -> tuple[Cleaned, Head]:
         """One transaction that removes at most about ``limit`` rows of each kind.
 
         Parameters
         ----------
+        head : of the audit chain that tells of it.
         marks : all that the database holds. Those that go, go here as well.
         keep_us : how long a tree is kept after its end, at least :data:`LEAST_KEEP_US`.
+        by : whose wish it is.
+
+        Returns
+        -------
+        What has gone, and the audit chain's new head.
         """
-        done = Cleaned()
+        done, trail, looked = Cleaned(), Trail(head, self._ids), self._looked
+        try:
+            gone = self._remove_all(done, trail, marks, max(keep_us, LEAST_KEEP_US), limit, now, by)
+        except Exception:
+            # What was rolled back is to be looked at again.
+            self._looked = looked
+            raise
+        for kind, key, revocation_id in gone:
+            marks.forget(kind, key, revocation_id)
+        return done, trail.head
+
+    def _remove_all(
+        self, done: Cleaned, trail: Trail, marks: MarkIndex, keep_us: int, limit: int, now: int, by: str
+    ) -> list[tuple[str, int, int]]:
+        """The transaction of a step; returns the marks that went as kind, key and id."""
         # A step that a power cut undoes is done again.
         with self._store.transaction(hurried=True) as connection:
             # Another worker's clean-up, and any fill, holds the same lock.
             if not self._store.try_fill(connection):
-                return done
+                return []
             self._remove_expired(connection, done, limit, now - _SLACK_US)
             left = limit - done.total
             if left > 0 and not self._is_being_read(connection, now):
-                gone = self._remove_trees(connection, done, marks, now - max(keep_us, LEAST_KEEP_US), left)
+                gone = self._remove_trees(connection, done, marks, now - keep_us, left)
                 gone += self._remove_passed_marks(connection, done, now - LEAST_KEEP_US, left)
             else:
                 gone = []
             # Codes were kept for the sake of grants that have gone now.
             done.more = done.more or done.total >= limit or TOKENS.name in done.removed
-        for kind, key, revocation_id in gone:
-            marks.forget(kind, key, revocation_id)
-        return done
+            if done.total:
+                told = {"by": by, "keep_seconds": keep_us // SECOND, "removed": done.removed}
+                trail.append(Entry(event_type="cleaned_up", timestamp=now, details=told))
+                self._store.write_trail(connection, trail)
+        return gone
 
     def _is_being_read(self, connection: Connection, now: int) -> bool:
         if self._store.next_pending(connection) is not None:
@@ -224,4 +251,5 @@ _EXPIRED = dict(_expired())
 
 def _count(done: Cleaned, name: str, removed: int) -> None:
     if removed:
-        done.removed[name] = done.removed.get(name, 0) + removed
+        # SQLAlchemy's names are no plain text, and JSON's must be.
+        done.removed[str(name)] = done.removed.get(name, 0) + removed

@@ -88,7 +88,7 @@ class Server:
         self._marks = MarkIndex()
         self._marks_read = 0
         self._filler = Filler(self.store, self._ids)
-        self._cleaner = Cleaner(self.store)
+        self._cleaner = Cleaner(self.store, self._ids)
         self._buckets = Buckets(sharers)
         #: The clients that it has met lately.
         self.acquaintances = Acquaintances()
@@ -149,20 +149,28 @@ class Server:
         with self._lock:
             return self._filler.pending(self._clock.now() if at is None else at)
 
-    def clean(self, keep_us: int, limit: int = 1_000, at: int | None = None) -> Cleaned:
+    def clean(
+        self, keep_us: int, limit: int = 1_000, at: int | None = None, by: Admin | None = None
+    ) -> Cleaned:
         """Remove what is long over: one bounded transaction; call again while it says that there may be more.
+
+        Where anything goes, an audit row says by whose wish and how much.
 
         Parameters
         ----------
         keep_us : how long a tree is kept after the absolute expiry of its root, an hour at least.
         limit : how many rows go at most, about.
+        by : whose wish it is; None: the server's own.
         """
         with self._lock:
             began = perf_counter_ns()
             now = self._clock.now() if at is None else at
             with self.store.reading() as connection:
                 self._read_marks(connection, exclusive=False)
-            cleaned = self._undisturbed(lambda: self._cleaner.step(self._marks, keep_us, limit, now))
+            wish = "server" if by is None else by.owner[:80]
+            cleaned, self._head = self._undisturbed(
+                lambda: self._cleaner.step(self._take_head(), self._marks, keep_us, limit, now, wish)
+            )
             self._spend("clean", began)
         return cleaned
 

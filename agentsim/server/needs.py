@@ -20,6 +20,7 @@ from agentsim.server.operations import (
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
+    NoteTruncation,
     Operation,
     ReadAgent,
     Reauthorize,
@@ -72,7 +73,9 @@ def collect(
             _collect_token(codec, token, needs, with_agent=with_agent, tasks=history)
         case RecordExecution(token=token):
             _collect_token(codec, token, needs)
-        case Register() | NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn():
+        case Register():
+            pass
+        case NoteRefusal() | NoteKeyRotation() | NotePolicy() | NoteSignIn() | NoteTruncation():
             pass
         case AskConsent() | Deny():
             _add(needs.clients, parse_client_name(operation.client_id))

@@ -3,7 +3,13 @@
 from agentsim.server.answers import Noted
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
-from agentsim.server.operations import NoteKeyRotation, NotePolicy, NoteRefusal, NoteSignIn
+from agentsim.server.operations import (
+    NoteKeyRotation,
+    NotePolicy,
+    NoteRefusal,
+    NoteSignIn,
+    NoteTruncation,
+)
 
 
 def note_refusal(batch: Batch, request: NoteRefusal, entry: Entry) -> Noted:
@@ -30,4 +36,17 @@ def note_policy(batch: Batch, request: NotePolicy, entry: Entry) -> Noted:
 def note_key_rotation(batch: Batch, request: NoteKeyRotation, entry: Entry) -> Noted:
     """Another key signs from now on."""
     entry.details = {"by": request.by.owner[:80], "kid": request.kid[:80], "alg": request.alg[:80]}
+    return Noted(log_id=0)
+
+
+def note_truncation(batch: Batch, request: NoteTruncation, entry: Entry) -> Noted:
+    """Old audit rows are about to go."""
+    entry.details = {
+        "by": request.by.owner[:80],
+        "chain": request.chain,
+        # Too long for JSON's numbers.
+        "last": str(request.last),
+        "rows": request.rows,
+        "length": request.length,
+    }
     return Noted(log_id=0)

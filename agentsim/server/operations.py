@@ -373,6 +373,18 @@ class NotePolicy:
     source_ip: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class NoteTruncation:
+    """Keep that old rows of an audit chain go: how many, up to which, and how many there have been up to there."""
+
+    by: Admin
+    chain: int
+    last: int
+    rows: int
+    length: int
+    source_ip: str | None = None
+
+
 #: Any of the operations.
 Operation = (
     Register
@@ -393,6 +405,7 @@ Operation = (
     | NoteKeyRotation
     | NotePolicy
     | NoteSignIn
+    | NoteTruncation
     | AskConsent
     | Authorize
     | Deny

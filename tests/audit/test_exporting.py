@@ -1,6 +1,7 @@
 """Exports: each row a line, as OCSF or as it is, and the file whole or not there."""
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,32 @@ def test_what_fails_in_the_middle_leaves_the_file_that_was_there(office: Any, tm
         export(trail, path)
     assert path.read_text() == "before"
     assert list(tmp_path.glob(".*tmp")) == []
+
+
+def test_rows_are_written_while_they_are_read(office: Any, tmp_path: Path) -> None:
+    class Page(list[Any]):
+        """A page of which it shows whether it is still held."""
+
+    class Long:
+        total = 50 * 300
+
+        def __init__(self, rows: list[Any]) -> None:
+            self.rows_once, self.held = rows, 0
+
+        def rows(self) -> Any:
+            pages: list[weakref.ref[Page]] = []
+            for _ in range(50):
+                page = Page(self.rows_once)
+                pages.append(weakref.ref(page))
+                yield page
+                del page
+                self.held = max(self.held, sum(each() is not None for each in pages))
+
+    with open_database_trail(office.store) as trail:
+        (rows,) = trail.rows()
+    long: Any = Long(rows)
+    assert export(long, tmp_path / "trail.jsonl") == 50 * 300
+    assert long.held <= 1
 
 
 def test_details_that_somebody_has_broken_are_told_as_they_lie(office: Any, tmp_path: Path) -> None:

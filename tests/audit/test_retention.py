@@ -1,5 +1,6 @@
 """Retention: old rows go up to a signed head, and what is left verifies from there on."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,13 +8,17 @@ import pytest
 
 from agentsim.audit import retention
 from agentsim.audit.retention import RetentionError, truncate
-from agentsim.server import KeyRing, SigningKey
+from agentsim.server import Admin, KeyRing, Server, SigningKey
 from agentsim.server.clock import SECOND
+
+#: The chain of whoever truncates.
+CLERK = 9
 
 
 def cut(office: Any, before: int, key: SigningKey | None = None) -> Any:
-    ring = KeyRing(key or office.key)
-    return truncate(office.store, office.verify(office.key), ring, before, office.clock.now())
+    keyring = KeyRing(key or office.key)
+    server = Server(office.store, clock=office.clock, keyring=keyring, writer=CLERK)
+    return truncate(server, office.verify(office.key), before, office.clock.now(), Admin("ana"))
 
 
 def moment(office: Any, place: int) -> int:
@@ -32,18 +37,54 @@ def test_rows_go_up_to_the_last_signed_head_before_a_moment(make_office: Callabl
     assert office.rows() == rows[100:]
     report = office.verify(office.key)
     assert report.found == 0
-    assert [(chain.rows, chain.truncated, chain.proven) for chain in report.chains] == [(50, 100, 150)] * 2
+    assert [(chain.rows, chain.truncated, chain.proven) for chain in report.chains[:2]] == [
+        (50, 100, 150)
+    ] * 2
     # Again, later, and what is written afterwards.
     office.write(20)
     office.sign()
     cut(office, rows[149]["timestamp"] + 10_000 * SECOND)
-    (first, _) = office.verify(office.key).chains
+    first = office.verify(office.key).chains[0]
     assert (first.found, first.rows, first.truncated, first.proven) == (0, 0, 170, 170)
 
 
 def test_nothing_goes_that_no_signed_head_follows(office: Any) -> None:
     rows = office.rows()
     assert list(cut(office, rows[99]["timestamp"])) == []
+    assert office.rows() == rows
+    assert office.rows(CLERK) == []
+
+
+def test_the_trail_says_who_cut_off_how_much_and_when(make_office: Callable[[], Any]) -> None:
+    office = make_office()
+    for _ in range(2):
+        office.write(50)
+        office.sign()
+    rows = office.rows()
+    cut(office, rows[70]["timestamp"])
+    (row,) = office.rows(CLERK)
+    assert (row["event_type"], row["status"], row["timestamp"]) == (
+        "audit_truncated",
+        "granted",
+        office.clock.now(),
+    )
+    told = {"by": "ana", "chain": 0, "last": str(rows[49]["log_id"]), "rows": 50, "length": 50}
+    assert json.loads(row["details"]) == told
+    assert office.verify(office.key).found == 0
+    # Nothing more to remove, and nothing more to say.
+    cut(office, rows[70]["timestamp"])
+    assert office.rows(CLERK) == [row]
+
+
+def test_nothing_goes_before_the_trail_says_so(office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = office.rows()
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(Server, "execute", fail)
+    with pytest.raises(RuntimeError):
+        cut(office, rows[250]["timestamp"])
     assert office.rows() == rows
 
 
@@ -66,17 +107,19 @@ def test_what_was_cut_short_verifies_and_goes_on(office: Any, monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             cut(office, rows[250]["timestamp"])
     assert len(office.rows()) == 270
-    (found,) = office.verify(office.key).chains
+    found = office.verify(office.key).chains[0]
     assert (found.found, found.truncated, found.rows) == (0, 200, 100)
     cut(office, rows[250]["timestamp"])
     assert office.rows() == rows[200:]
     assert office.verify(office.key).found == 0
+    # Each time the trail said how much was about to go.
+    assert [json.loads(row["details"])["rows"] for row in office.rows(CLERK)] == [200, 170]
 
 
 def test_a_beginning_that_somebody_else_removed_is_found(office: Any) -> None:
     rows = office.rows()
     office.remove(*(row["log_id"] for row in rows[:200]))
-    (found,) = office.verify(office.key).chains
+    found = office.verify(office.key).chains[0]
     assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[200]["log_id"], "removed")]
 
 
@@ -84,7 +127,7 @@ def test_nobody_else_can_say_that_a_beginning_was_removed_on_purpose(office: Any
     rows = office.rows()
     stranger = SigningKey.from_seed(b"stranger")
     cut(office, rows[250]["timestamp"], stranger)
-    (found,) = office.verify(office.key).chains
+    found = office.verify(office.key).chains[0]
     assert {fault.kind for fault in found.faults} >= {"checkpoint"}
     assert found.truncated == 0
 
@@ -95,7 +138,7 @@ def test_a_server_goes_on_writing_to_a_chain_that_was_truncated_to_its_head(offi
     assert office.rows() == []
     office.write(10)
     office.sign()
-    (found,) = office.verify(office.key).chains
+    found = office.verify(office.key).chains[0]
     assert (found.found, found.rows, found.proven) == (0, 10, 310)
 
 
@@ -103,6 +146,6 @@ def test_rows_after_the_truncation_are_still_held_against_each_other(office: Any
     rows = office.rows()
     cut(office, rows[150]["timestamp"])
     office.remove(rows[100]["log_id"])
-    (found,) = office.verify(office.key).chains
+    found = office.verify(office.key).chains[0]
     assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[101]["log_id"], "removed")]
     assert found.proven_to == rows[99]["log_id"]

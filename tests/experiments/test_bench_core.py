@@ -113,7 +113,7 @@ def test_postgresql_is_measured_in_schemas_that_are_gone_afterwards(postgres, ca
     [
         ("postgresql://nobody@127.0.0.1:1/none", "--db: "),
         ("sqlite:///x.db", "SQLite is always measured"),
-        ("no url", "not a URL"),
+        ("no url", "named by a URL"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_told_in_one_line(url, complaint):

@@ -25,6 +25,8 @@ from agentsim.resources import (
     StatusLists,
 )
 from agentsim.server.clock import SECOND
+from agentsim.server.keyring import Keys
+from agentsim.server.keys import SigningKey
 
 FILES = "https://files.example/api"
 ELSEWHERE = "https://elsewhere.example"
@@ -244,6 +246,45 @@ def test_keys_may_be_rotated(make_site: Any) -> None:
         site.clock.advance(11 * SECOND)
         assert api.get(root(site, agent)).status_code == 200, mode
         api.close()
+
+
+def test_a_key_that_is_retired_meanwhile_is_believed_for_a_minute(make_site: Any) -> None:
+    site = make_site(**POLICY)
+    api = Api(site, starlette_app, "offline")
+    stolen = site.server.keyring.keys.signing
+    good = root(site, site.agent())
+    assert api.get(good).status_code == 200
+    site.server.keyring.keys = Keys(SigningKey.generate("ES256"))
+    forged = forged_by(stolen, site, good)
+    site.clock.advance(59 * SECOND)
+    assert api.get(forged).status_code == 200
+    site.clock.advance(2 * SECOND)
+    assert told(api.get(forged)) == (401, "unknown_key")
+    api.close()
+
+
+def test_known_keys_are_believed_for_an_hour_while_the_server_is_away(make_site: Any) -> None:
+    site = make_site(**POLICY)
+    api = Api(site, starlette_app, "offline")
+    key = site.server.keyring.keys.signing
+    token = root(site, site.agent())
+    assert api.get(token).status_code == 200
+    api.down = True
+    site.clock.advance(3_590 * SECOND)
+    assert api.get(forged_by(key, site, token)).status_code == 200
+    site.clock.advance(20 * SECOND)
+    assert told(api.get(forged_by(key, site, token))) == (503, "unreachable")
+    api.down = False
+    assert api.get(forged_by(key, site, token)).status_code == 200
+    api.close()
+
+
+def forged_by(key: Any, site: Any, token: str) -> str:
+    """The token as whoever has the key would make it now: it lives for another ten minutes."""
+    payload = jwt.decode(token, options={"verify_signature": False})
+    now = site.clock.now() // SECOND
+    payload |= {"iat": now, "exp": now + 600}
+    return jwt.encode(payload, key.private, key.alg, {"typ": "at+jwt", "kid": key.kid})
 
 
 def test_a_feed_that_is_too_old_lets_nobody_in(make_site: Any) -> None:

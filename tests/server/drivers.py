@@ -38,7 +38,7 @@ from agentsim.server.store import rows_of, table
 
 ADMIN = Admin("admin", everywhere=True)
 #: What is written down without having been asked for.
-UNASKED = ("token_ended", "budget_returned")
+UNASKED = ("token_ended", "budget_returned", "cleaned_up")
 Answer = dict[str, Any]
 
 

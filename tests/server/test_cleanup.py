@@ -1,5 +1,6 @@
 """Clean-up: what is long over goes, in steps, and no later answer is another one for it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsim.server import Issue, IssueChild, OAuthError, Refresh, Revoke, TokenGrant, Verification, Verify
+from agentsim.server import (
+    Admin,
+    Issue,
+    IssueChild,
+    OAuthError,
+    Refresh,
+    Revoke,
+    TokenGrant,
+    Verification,
+    Verify,
+)
 from agentsim.server.clock import SECOND
 from agentsim.server.schema import (
     AuthorizationCode,
@@ -68,6 +79,47 @@ def test_a_tree_goes_whole_with_all_that_belongs_to_it_and_the_living_stay(make_
     assert world.why_not(living) is None
     assert world.why_not(ended) == "revoked"
     assert clean(world) == {}
+
+
+@on_both
+def test_the_trail_says_by_whose_wish_how_much_went(make_world: Any) -> None:
+    world = make_world()
+    world.chain(world.agent(), 3)
+    before = len(world.audit())
+    assert clean(world) == {}
+    assert len(world.audit()) == before
+    die(world)
+    removed = clean(world, 4)
+    rows = world.audit()[before:]
+    assert {row["event_type"] for row in rows} == {"cleaned_up"}
+    told = [json.loads(row["details"]) for row in rows]
+    assert {(each["by"], each["keep_seconds"]) for each in told} == {("server", KEEP // SECOND)}
+    assert {name: sum(each["removed"].get(name, 0) for each in told) for name in removed} == removed
+    # And whoever asked for it is named.
+    world.root(world.agent())
+    die(world)
+    world.server.clean(KEEP, by=Admin("ana"))
+    assert json.loads(world.audit()[-1]["details"])["by"] == "ana"
+
+
+def test_what_the_trail_cannot_tell_does_not_go(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = world.agent()
+    world.revoke(world.root(agent))
+    world.ask(Revoke(by=world.admin, client_id=agent.client_id), object)
+    world.fill()
+    die(world)
+    before = [world.rows(model) for model in (IssuedToken, RevocationMark)]
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.server.store), "write_trail", _fail)
+        with pytest.raises(RuntimeError):
+            clean(world)
+    assert [world.rows(model) for model in (IssuedToken, RevocationMark)] == before
+    assert clean(world)["issued_tokens"] == 1
+    assert world.rows(IssuedToken) == []
+
+
+def _fail(*_: Any) -> None:
+    raise RuntimeError("the disk is full")
 
 
 @on_both
@@ -257,7 +309,10 @@ class Twins:
             self.compare(
                 self.ask(lambda agents, grants: self.operation(kind, number, agents, grants)), number
             )
-        cleaned.server.clean(KEEP, limit)
+        # Where anything goes, an audit row takes an id, too.
+        if cleaned.server.clean(KEEP, limit).total:
+            for world in self.worlds:
+                world.clock.advance(1000)
         assert kept.clock.now() == cleaned.clock.now()
 
     def operation(self, kind: str, number: int, agents: list[Any], grants: list[TokenGrant]) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from agentsim.experiments.bench.errors import BenchError
+from agentsim.server.databases import parse_url
 
 
 @contextmanager
@@ -30,9 +31,9 @@ def new_schemas(database: str, count: int) -> Iterator[list[str]]:
         If it is no URL of a PostgreSQL, cannot be reached, or lets nobody create schemas.
     """
     try:
-        url = make_url(database)
-    except (ArgumentError, ValueError):
-        raise BenchError("--db: not a URL, as postgresql://host/name") from None
+        url = parse_url(database)
+    except ValueError as exc:
+        raise BenchError(f"--db: {exc}") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise BenchError(f"--db: a PostgreSQL is named here, not {url.drivername}; SQLite is always measured")
     url = url.set(drivername="postgresql+psycopg")

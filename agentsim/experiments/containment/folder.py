@@ -2,6 +2,7 @@
 
 DIR/containment.json      what is compared
 DIR/reference/            the Run that is learned from
+DIR/calibration/          the Run that the default threshold is chosen on
 DIR/none/                 the Run in which nobody acts
 DIR/3.00/                 the Run of a threshold
 DIR/results.parquet       one row for each point; results.csv holds the same
@@ -75,6 +76,11 @@ class Folder:
     def reference(self) -> Path:
         """Where the Run is that is learned from."""
         return self.path / "reference"
+
+    @property
+    def calibration(self) -> Path:
+        """Where the Run is that the default threshold is chosen on."""
+        return self.path / "calibration"
 
     def write(self, frame: pd.DataFrame) -> None:
         """Keep the results."""

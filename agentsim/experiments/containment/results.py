@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def results(folder: Path | str) -> pd.DataFrame:
     -------
     One row for each point, the one in which nobody acts first (its ``threshold`` is NaN), and the columns
 
-    - ``threshold``, ``is_default``
+    - ``threshold``, ``is_default``: at that one, one honest task in a thousand of another seed raises an alert
     - ``attacks``: those that anything was honoured of when nobody acted, and ``contained``: those about which something was done
     - ``honoured``: attackers' operations that the server answered with success; ``honoured_mean``, ``honoured_median`` of an
       attack; ``honoured_share``: of what was honoured when nobody acted
@@ -42,22 +42,21 @@ def results(folder: Path | str) -> pd.DataFrame:
     return Folder(folder).read()
 
 
-def measure(folder: Folder) -> pd.DataFrame:
+def measure(folder: Folder, thresholds: Sequence[float], default: float) -> pd.DataFrame:
     """Work the figures out from the Runs of all points."""
-    return pd.DataFrame(list(_rows(folder)))
+    return pd.DataFrame(list(_rows(folder, thresholds, default)))
 
 
-def _rows(folder: Folder) -> Iterator[dict[str, Any]]:
-    plan = folder.plan()
+def _rows(folder: Folder, thresholds: Sequence[float], default: float) -> Iterator[dict[str, Any]]:
     unhindered = Run(folder.run(None))
     attacks, tasks = attacks_of(unhindered), tasks_of(unhindered)
     # What was never honoured has nothing that could be contained.
     counted = attacks[attacks["honoured"] > 0]
-    for threshold in (None, *plan.thresholds):
+    for threshold in (None, *thresholds):
         run = Run(folder.run(threshold))
         yield {
             "threshold": np.nan if threshold is None else threshold,
-            "is_default": threshold == plan.default,
+            "is_default": threshold == default,
             **_attackers(attacks_of(run).reindex(counted.index), int(counted["honoured"].sum())),
             **losses(tasks_of(run), tasks),
             **_alerts(run),

@@ -23,6 +23,9 @@ from agentsim.simulation.scenario import parse_scenario
 class Learned(Protocol):
     """What is usual, learned from a Run that nobody attacked; scores are -log10 of a share of honest tasks."""
 
+    def threshold(self, honest: Run) -> float:
+        """The lowest at which no more than one honest task in a thousand of another Run raises an alert."""
+
     def watch(self, threshold: float, action: Acting) -> Watch:
         """What does ``action`` about whatever scores at least this."""
 
@@ -62,7 +65,7 @@ def contain(
     place.begin(plan)
     lanes = jobs or os.cpu_count() or 1
     command = _command(plan, place.path, source)
-    with tqdm(total=len(plan.thresholds) + 2, unit="run", disable=not progress, desc="contain") as bar:
+    with tqdm(total=plan.points + 3, unit="run", disable=not progress, desc="contain") as bar:
 
         def play(played: Scenario, path: Path, watch: Watch | None = None) -> Run:
             run = simulate(played, path, jobs=lanes, watch=watch, command=command)
@@ -72,10 +75,12 @@ def contain(
             return run
 
         learned = learns(play(plan.reference, place.reference))
+        default = learned.threshold(play(plan.calibration, place.calibration))
+        thresholds = plan.thresholds(default)
         play(scenario, place.run(None))
-        for threshold in plan.thresholds:
+        for threshold in thresholds:
             play(scenario, place.run(threshold), learned.watch(threshold, plan.action))
-    frame = measure(place)
+    frame = measure(place, thresholds, default)
     place.write(frame)
     return frame
 
@@ -101,5 +106,5 @@ def _command(plan: Plan, folder: Path, source: Path | str | None) -> Sequence[st
     return [
         *("agentsim", "contain", str(source or f"{scenario.name}.yaml")),
         *("--agents", str(scenario.population.agents), "--seed", str(scenario.seed)),
-        *("--points", str(len(plan.thresholds)), "--action", plan.action, "--out", str(folder)),
+        *("--points", str(plan.points), "--action", plan.action, "--out", str(folder)),
     ]

@@ -92,11 +92,12 @@ class SweepFolder:
     def record(self, cell: Cell) -> Record | None:
         """What has become of a cell; None where nothing is known yet of what it is now."""
         try:
-            text = (self.path / f"{cell.cell}.json").read_text(encoding="utf-8")
-            record = Record.model_validate_json(text)
+            record = Record.model_validate_json(read_bounded(self.path / f"{cell.cell}.json", _LARGEST))
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             # One of another version is as good as none: it is made again from the Run.
             return None
+        except OSError as exc:
+            raise SweepError(f"{self.path / cell.cell}.json: cannot be read: {exc.strerror}") from exc
         return record if record.scenario == cell.scenario else None
 
     def status(self, cell: Cell) -> Status:

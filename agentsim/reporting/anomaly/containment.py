@@ -72,7 +72,7 @@ def _standing(frame: pd.DataFrame, agents: int) -> str:
     killed = float(point["honest_killed_share"])
     reached = "reached" if stopped >= _STOPPED and killed < _KILLED else "not reached"
     return (
-        f"The default, from a score of {point['threshold']:g} on (one false alarm in a thousand honest tasks), ends the tree. "
+        f"The default, from a score of {point['threshold']:g} on (where one honest task in a thousand of another seed raises an alert), holds a grant until it is authorised anew, and nobody comes to do so. "
         f"The median attack has {words.number(before)} operations honoured when nobody acts and {words.number(after)} then: "
         f"{words.percent(stopped)} no longer are. {words.plural(int(point['honest_killed']), 'honest task')} of "
         f"{words.count(point['honest_tasks'])} {'is' if point['honest_killed'] == 1 else 'are'} killed "

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from agentsim.palette import ACCENT
 from agentsim.reporting import words
 from agentsim.reporting.charts import dots
 from agentsim.reporting.figures import Note, Picture, canvas
 from agentsim.reporting.lineage.tables import Lineage
+
+_QUARTERS = {
+    "low": "lowest quarter below (%)",
+    "median": "median (%)",
+    "high": "highest quarter above (%)",
+}
 
 
 def narrowing(facts: Lineage) -> list[Picture | Note]:
@@ -28,33 +35,17 @@ def kept(facts: Lineage) -> Picture | Note:
         for grants, same in zip(table["grants"], table["same"], strict=True)
     ]
     labels = [str(depth) for depth in table["depth"]]
-    with canvas(0.9 + 0.36 * max(2, len(labels))) as (figure, axes):
-        dots(axes, labels, _estimates(table), notes)
-        axes.set_xlim(0, 100)
-        axes.set_xlabel(
-            "share of the parent's scope that the child holds (%)\nmean, and the middle half of the grants"
-        )
-        axes.set_ylabel("depth of the child")
+    across = "share of the parent's scope that the child holds (%)"
+    figure = _dots(table, labels, notes, across, "depth of the child")
     mean, same = float(children["kept"].mean()), float(children["kept"].ge(1).mean())
     finding = (
         f"A child gets {words.percent(mean)} of its parent's scope on average; "
         f"{words.percent(same)} of the children hold as much as their parent"
     )
-    told = [
-        f"depth {label}: {words.percent(mean / 100)}"
-        for label, mean in zip(labels, table["mean"], strict=True)
-    ]
-    alt = f"Dots of the share of its parent's scope that a child holds. {'; '.join(told)}. {finding}."
-    shown = table.assign(same=100 * table["same"]).rename(
-        columns={
-            "grants": "delegated grants",
-            "mean": "kept (%, mean)",
-            "low": "lowest quarter below (%)",
-            "median": "median (%)",
-            "high": "highest quarter above (%)",
-            "same": "same as parent (%)",
-        }
-    )
+    told = _means(table, [f"depth {label}" for label in labels])
+    alt = f"Dots of the share of its parent's scope that a child holds. {told}. {finding}."
+    named = {"grants": "delegated grants", "mean": "kept (%, mean)", "same": "same as parent (%)"}
+    shown = table.assign(same=100 * table["same"]).rename(columns=_QUARTERS | named)
     return Picture(figure, finding, alt, shown)
 
 
@@ -71,27 +62,14 @@ def used(facts: Lineage) -> Picture | Note:
         f"{words.plural(count, 'grant')}, {words.percent(never)} never used"
         for count, never in zip(table["grants"], table["never"], strict=True)
     ]
-    with canvas(0.9 + 0.36 * max(2, len(labels))) as (figure, axes):
-        dots(axes, labels, _estimates(table), notes, ACCENT, "s")
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("share of its scope that a grant used (%)\nmean, and the middle half of the grants")
-        axes.set_ylabel("depth of the grant")
+    across = "share of its scope that a grant used (%)"
+    figure = _dots(table, labels, notes, across, "depth of the grant", ACCENT, "s")
     unused = 1 - float(grants["used"].sum() / grants["held"].sum())
     finding = f"{words.percent(unused)} of all that was granted was never used"
-    told = [
-        f"{label}: {words.percent(mean / 100)} used"
-        for label, mean in zip(labels, table["mean"], strict=True)
-    ]
-    alt = f"Dots of the share of its scope that a grant used, by depth. {'; '.join(told)}. {finding}."
-    shown = table.assign(never=100 * table["never"]).rename(
-        columns={
-            "mean": "used (%, mean)",
-            "low": "lowest quarter below (%)",
-            "median": "median (%)",
-            "high": "highest quarter above (%)",
-            "never": "never used at all (%)",
-        }
-    )
+    told = _means(table, labels, " used")
+    alt = f"Dots of the share of its scope that a grant used, by depth. {told}. {finding}."
+    named = {"mean": "used (%, mean)", "never": "never used at all (%)"}
+    shown = table.assign(never=100 * table["never"]).rename(columns=_QUARTERS | named)
     return Picture(figure, finding, alt, shown)
 
 
@@ -109,5 +87,20 @@ def _spread(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     ).reset_index()
 
 
-def _estimates(table: pd.DataFrame) -> list[tuple[float, float, float]]:
-    return list(table[["mean", "low", "high"]].itertuples(index=False, name=None))
+def _dots(
+    table: pd.DataFrame, labels: list[str], notes: list[str], across: str, down: str, *style: str
+) -> Figure:
+    """Mean and middle half of a share by depth; ``style`` is a colour and a mark."""
+    estimates = list(table[["mean", "low", "high"]].itertuples(index=False, name=None))
+    with canvas(0.9 + 0.36 * max(2, len(labels))) as (figure, axes):
+        dots(axes, labels, estimates, notes, *style)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel(f"{across}\nmean, and the middle half of the grants")
+        axes.set_ylabel(down)
+    return figure
+
+
+def _means(table: pd.DataFrame, labels: list[str], of: str = "") -> str:
+    """The same in words."""
+    pairs = zip(labels, table["mean"], strict=True)
+    return "; ".join(f"{label}: {words.percent(mean / 100)}{of}" for label, mean in pairs)

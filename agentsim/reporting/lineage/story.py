@@ -6,6 +6,7 @@ from typing import Literal
 
 from agentsim.reporting import words
 from agentsim.reporting.lineage.tables import Lineage
+from agentsim.reporting.origin import made_with, origin
 from agentsim.reporting.summary import Number
 
 
@@ -64,22 +65,19 @@ def numbers(facts: Lineage) -> list[Number]:
 
 def method(facts: Lineage) -> list[str]:
     """How the numbers were come by."""
-    manifest = facts.run.manifest
-    about = (
-        f"The run simulates a scenario with seed {manifest.seed}: who delegates to whom, how much, and who attacks is drawn from it, the token server is real."
-        if manifest.kind == "simulation"
-        else f"The run replays recorded traces ({manifest.source.get('traces', 'unknown')}) against the real token server: who delegated to whom is recorded, what each was granted follows from what it used."
-    )
-    made = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
     return [
-        about,
+        origin(
+            facts.run,
+            drawn="who delegates to whom, how much, and who attacks is",
+            recorded="who delegated to whom is recorded, what each was granted follows from what it used",
+        ),
         "A tree is a root grant and all that was delegated from it, at any depth. Two trees have the same shape if one can be laid on the other, whoever is in them.",
         "A child keeps a member of its parent's scope if it holds it whole: file_read:github is given up where only file_read:github/docs is passed on.",
         "A member of a scope counts as used once a verification under it was let through.",
         "A revocation ends the grants that carry its mark and were not ended before. Uses after it are verifications, refreshes and requests for a child; their order is that of the audit log.",
         "Tasks that were completed end their grants, too. They are no revocations and are left out of those figures.",
         "Attacks are shown where the run's labels name them. Labels are answers: nothing that judges ever reads them.",
-        f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
+        made_with(facts.run),
     ]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from agentsim.lineage.bars import COMPLETED
 from agentsim.reporting import words
+from agentsim.reporting.origin import made_with, origin
 from agentsim.reporting.scale.costs import bend
 from agentsim.reporting.scale.tables import Scale
 from agentsim.reporting.summary import Number
@@ -105,21 +106,18 @@ def what_it_did(scale: Scale) -> pd.DataFrame:
 
 def method(scale: Scale) -> list[str]:
     """How the numbers were come by."""
-    manifest = scale.run.manifest
-    about = (
-        f"The run simulates a scenario with seed {manifest.seed}: agents, their tasks, refusals and attackers are drawn from it, the token server is real."
-        if manifest.kind == "simulation"
-        else f"The run replays recorded traces ({manifest.source.get('traces', 'unknown')}) against the real token server: one verification for each tool call."
-    )
-    made = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
     return [
-        about,
+        origin(
+            scale.run,
+            drawn="agents, their tasks, refusals and attackers are",
+            recorded="one verification for each tool call",
+        ),
         "Operations reach the server in batches, in causal order, window by window of simulated time; each batch is one database transaction.",
         "Wall time is measured around the server's own stages. What simulating the agents took is left out of every number per agent or operation.",
-        _about_latencies(manifest.source),
+        _about_latencies(scale.run.manifest.source),
         "Early and late cost compare the first and the last quarter of the operations, each with what the same operations and batches cost on average in this run (a least-squares fit over all windows).",
         "That ends are kept is checked by order: no decision on a grant may be granted once a revocation or the completion of its task has ended the grant or one above it.",
-        f"Made with {made}" + (f", commit {manifest.commit[:12]}." if manifest.commit else "."),
+        made_with(scale.run),
     ]
 
 

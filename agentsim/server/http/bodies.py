@@ -101,14 +101,28 @@ def query_of(request: Request) -> Mapping[str, str]:
     Raises
     ------
     InvalidRequest
-        If one is given twice, or is no text that a database could hold.
+        If there are too many, one is given twice, or is no text that a database could hold.
     """
-    names = [name for name, _ in request.query_params.multi_items()]
+    names = [name for name, _ in pairs_of_query(request)]
     if not all(is_text(value) for value in request.query_params.values()):
         raise InvalidRequest("malformed_query", "a parameter holds characters that no name has")
     if len(names) != len(set(names)):
         raise InvalidRequest("repeated_parameter", "a parameter is given twice")
     return dict(request.query_params)
+
+
+def pairs_of_query(request: Request) -> list[tuple[str, str]]:
+    """Names and values of a query, as often as each is given.
+
+    Raises
+    ------
+    InvalidRequest
+        If there are too many.
+    """
+    pairs = request.query_params.multi_items()
+    if len(pairs) > MOST_PARAMETERS:
+        raise InvalidRequest("malformed_query", f"a query has at most {MOST_PARAMETERS} parameters")
+    return pairs
 
 
 def _check_type(request: Request, wanted: str) -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from agentsim.server.clock import SystemClock
 from agentsim.server.core import Server
+from agentsim.server.http.heads import BoundedHeads
 from agentsim.server.http.logs import log_as_json
 from agentsim.server.http.reload import PolicySource
 from agentsim.server.keyfile import KeyFile
@@ -43,7 +44,8 @@ class Settings:
     ``key_file`` is None where the keys are in the environment.
     """
 
-    database: str
+    #: A URL, with its password.
+    database: str = field(repr=False)
     policy: Policy
     key_file: Path | None
     admin_token_hash: bytes
@@ -88,6 +90,7 @@ def serve(settings: Settings, bound: socket.socket) -> None:
         partial(application, settings),
         factory=True,
         workers=settings.workers,
+        http=BoundedHeads,
         access_log=False,
         log_config=None,
         log_level="warning",

@@ -23,12 +23,16 @@ pytestmark = pytest.mark.usefixtures("found_by_workers")
 class Hosts:
     """Finds uses from outside the organisation very strange, and one honest task in twenty a little."""
 
-    threshold: float = 9.0
+    above: float = 9.0
     action: Any = "step_up"
 
     @property
     def digest(self) -> str:
-        return f"{self.threshold} {self.action}"
+        return f"{self.above} {self.action}"
+
+    def threshold(self, honest: Run) -> float:
+        assert honest.manifest.seed != scenario().seed
+        return 3.0
 
     def watch(self, threshold: float, action: Any) -> "Hosts":
         return Hosts(threshold, action)
@@ -41,7 +45,7 @@ class Hosts:
         score = (
             4.0 if host.startswith("203.0.113.") else 2.0 if crc32(use.task_id.encode()) % 20 == 0 else 0.0
         )
-        if score < self.threshold:
+        if score < self.above:
             return Assessment(True, "normal", "low", score)
         return Assessment(False, "unusual", "high", score, ("its host",), self.action)
 
@@ -78,9 +82,9 @@ def compared(folder: Path) -> pd.DataFrame:
 
 
 def test_thresholds_lie_between_one_in_ten_and_one_in_a_hundred_thousand_and_hold_the_default() -> None:
-    assert plan(scenario(), points=3).thresholds == (1.0, 3.0, 5.0)
-    assert len(set(plan(scenario(), points=12).thresholds)) == 12
-    assert 3.0 in plan(scenario(), points=12).thresholds
+    assert plan(scenario(), points=3).thresholds(3.4) == (1.0, 3.4, 5.0)
+    assert plan(scenario(), points=3).thresholds(6.1) == (1.0, 3.0, 6.1)
+    assert len(set(plan(scenario(), points=12).thresholds(3.4))) == 12
 
 
 def test_a_good_threshold_stops_attackers_and_nobody_else(compared: pd.DataFrame) -> None:
@@ -120,12 +124,14 @@ def test_each_run_says_under_which_thresholds_it_was_played(folder: Path) -> Non
     runs = {path.name: Run(path).manifest for path in folder.iterdir() if path.is_dir()}
     assert {name: manifest.thresholds for name, manifest in runs.items()} == {
         "reference": None,
+        "calibration": None,
         "none": None,
         "1.00": "1.0 step_up",
         "3.00": "3.0 step_up",
         "5.00": "5.0 step_up",
     }
-    assert runs["reference"].seed != runs["none"].seed == runs["3.00"].seed
+    assert runs["none"].seed == runs["3.00"].seed
+    assert len({runs[name].seed for name in ("reference", "calibration", "none")}) == 3
 
 
 def test_results_are_there_for_programs(folder: Path, compared: pd.DataFrame) -> None:

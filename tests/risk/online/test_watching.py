@@ -44,6 +44,27 @@ def test_a_watched_server_honours_less_of_what_attackers_want(scenario, learned,
     assert honoured(watched) < 0.7 * honoured(unwatched)
 
 
+def test_one_honest_task_in_a_thousand_raises_an_alert_at_the_threshold(scenario, learned, tmp_path):
+    honest = simulate(scenario.without_attacks().with_seed(6), tmp_path / "run", jobs=1)
+    threshold = learned.threshold(honest)
+    scored = learned.model.score(honest)
+    allowed = int((scored["kind"] == "grant").sum() / 1000)
+    assert (scored["score"] >= threshold).sum() <= allowed
+    # What is used is judged at once by other scores, which may be the highest.
+    lower = learned.watch(threshold, "revoke_tree"), learned.watch(threshold - 0.02, "revoke_tree")
+    quiet, loud = (
+        simulate(scenario.without_attacks().with_seed(6), tmp_path / name, jobs=1, watch=watch)
+        for name, watch in zip(("quiet", "loud"), lower, strict=True)
+    )
+    assert alarms(quiet) <= allowed < alarms(loud)
+
+
+def alarms(run):
+    return run.sql("SELECT count(DISTINCT grant_id) AS n FROM audit WHERE contains(details, '\"risk\":{')")[
+        "n"
+    ][0]
+
+
 def rows(run):
     order = run.frame("audit").sort_values("log_id").index
     table = run.read("audit").take(order.to_numpy()).to_pylist()
@@ -52,7 +73,7 @@ def rows(run):
 
 def test_the_trail_of_a_run_names_who_is_to_be_stopped_each_once(learned, unwatched):
     rules = Rules(Cut({"agent": 1.5}), {"disable_agent": 1.5})
-    following = Following(learned.fitted, rules)
+    following = Following(learned.model.fitted, rules)
     following.take(rows(unwatched))
     last = unwatched.manifest.end
     actions = following.due(last)

@@ -11,7 +11,7 @@ from agentsim.server.admission import is_text
 from agentsim.server.answers import Consent, Noted
 from agentsim.server.clock import SECOND
 from agentsim.server.errors import InvalidRequest, OAuthError
-from agentsim.server.http.bodies import REPEATABLE, checked, read_form
+from agentsim.server.http.bodies import REPEATABLE, checked, pairs_of_query, read_form
 from agentsim.server.http.context import context_of, source_of
 from agentsim.server.http.discovery import base_path
 from agentsim.server.http.grant_requests import terms_of
@@ -88,7 +88,7 @@ async def decide(request: Request) -> Response:
 def _query(request: Request) -> dict[str, Any]:
     """The parameters; only those of RFC 8707 may come again."""
     found: dict[str, Any] = {}
-    for name, value in request.query_params.multi_items():
+    for name, value in pairs_of_query(request):
         if name in REPEATABLE:
             found.setdefault(name, []).append(value)
         elif name in found:

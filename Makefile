@@ -37,6 +37,8 @@ demo: $(STAMP) ## simulate the demo scenario and make its reports
 
 # loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only. The order is ours: the
 # files with most tests are not those that take longest.
+# Each process of the suite has a core; threads of its own would only wait for those of the others.
+test: export OMP_NUM_THREADS := 1
 test: $(STAMP) ## run the whole test suite
 	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 

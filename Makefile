@@ -16,6 +16,8 @@ SOAK := data/runs/soak
 export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
+# The suite starts hundreds of processes; without compiled modules each compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,9 +40,12 @@ soak: $(STAMP) ## serve for a quarter of an hour under load, kill, spoil and att
 	$(BIN)/agentsim soak --out $(SOAK); status=$$?; test $$status -le 1 || exit $$status; \
 	    $(BIN)/agentsim report reliability --run $(SOAK) && exit $$status
 
-# loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only.
+# loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only. The order is ours: the
+# files with most tests are not those that take longest.
+# Each process of the suite has a core; threads of its own would only wait for those of the others.
+test: export OMP_NUM_THREADS := 1
 test: $(STAMP) ## run the whole test suite
-	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check style, unsafe use, format, types and that the libraries fit together
 	$(BIN)/ruff check .

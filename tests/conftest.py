@@ -1,5 +1,6 @@
 """What all rooms' tests share: served token servers, a PostgreSQL, a headless Chromium."""
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -43,6 +44,12 @@ settings.register_profile(
 )
 settings.register_profile("soak", deadline=None, print_blob=True, max_examples=1_000)
 settings.load_profile("usual")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: whoever is given one last works on alone while the others have nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
 
 ROOT = Path(__file__).parents[1]
 ADMIN_TOKEN = "the-administrators-token-of-these-tests"
@@ -212,6 +219,27 @@ def postgres() -> Iterator[str]:
     else:
         _, errors = server.communicate()
         pytest.skip(f"no PostgreSQL: {errors.strip()}")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Fills a folder that several files read, once for all test processes: the first to ask does it, others wait for it."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = common / name
+        with (common / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "filled").exists():
+                # What somebody else has begun and not finished is no beginning.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                (folder / "filled").touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture

@@ -383,7 +383,8 @@ def notebooks_served(process: subprocess.Popen, log: Path) -> set[str]:
 
 def test_a_report_is_written_and_its_files_are_told(cli, scenario):
     cli("simulate", scenario, "--out", "runs/a")
-    outcome = cli("report", "scale", "--run", "runs/a", "--out", "told")
+    few = ["-p", "tree_grants=20", "-p", "exposure_agents=60"]
+    outcome = cli("report", "scale", "--run", "runs/a", "--out", "told", *few)
     assert (outcome.status, outcome.err) == (0, "")
     told = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
     assert set(told) == {"Report", "Notebook", "Index"}

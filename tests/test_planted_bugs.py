@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 #: How a test fails that found something, by the beginning of what is reported of it.
 FINDINGS = ("AssertionError", "assert ", "Failed: DID NOT RAISE")

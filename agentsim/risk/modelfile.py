@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import skops.io
 from scipy import sparse
 
 from agentsim.inputs import MEGABYTE
@@ -60,6 +59,9 @@ MOST_UNPACKED = 2 * 1024 * MEGABYTE
 
 def dump_fitted(fitted: Fitted) -> bytes:
     """The bytes of what was learned."""
+    # Here, not above: it asks every library for its types, half a second of each process that needs no model's file.
+    import skops.io
+
     return _canonical(skops.io.dumps(fitted))
 
 
@@ -71,6 +73,8 @@ def load_fitted(data: bytes) -> Fitted:
     ModelError
         If these are no such bytes; nothing of a type that is not trusted is made.
     """
+    import skops.io
+
     try:
         _check_unpacked(data)
         foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))

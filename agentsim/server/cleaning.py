@@ -12,6 +12,7 @@ While a mark is being filled in, or a budget's rest is to flow back, no tree goe
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, exists, func, select, text
 
@@ -80,9 +81,13 @@ class Cleaner:
     def __init__(self, store: Store, ids: IdGenerator) -> None:
         self._store = store
         self._ids = ids
-        by_key = self._store.among
-        self._by_key = {
-            source: delete(source).where(by_key(key))
+        #: Marks up to this id have been looked at while no older token was left.
+        self._looked = 0
+
+    @cached_property
+    def _by_key(self) -> dict[Table, Delete]:
+        return {
+            source: delete(source).where(self._store.among(key))
             for source, key in (
                 (TOKENS, TOKENS.c.token_id),
                 (STATES, STATES.c.grant_id),
@@ -90,14 +95,15 @@ class Cleaner:
                 (ENDED_TASKS, ENDED_TASKS.c.revocation_id),
             )
         }
+
+    @cached_property
+    def _marks(self) -> Delete:
         # The newest keeps its place: SQLite would give the same place to the next mark, which a feed had passed by then.
-        self._marks = delete(MARKS).where(
-            by_key(MARKS.c.revocation_id),
+        return delete(MARKS).where(
+            self._store.among(MARKS.c.revocation_id),
             MARKS.c.closure == "closed",
-            store.place < bindparam("last_place"),
+            self._store.place < bindparam("last_place"),
         )
-        #: Marks up to this id have been looked at while no older token was left.
-        self._looked = 0
 
     def step(
         self, head: Head, marks: MarkIndex, keep_us: int, limit: int, now: int, by: str

@@ -1,5 +1,6 @@
 """The statements that the store needs: made once, since making one costs as much as a small batch's rows."""
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, func, select, text, update
@@ -90,9 +91,9 @@ SPEND = (
 
 
 class Statements:
-    """The statements that depend on the database."""
+    """The statements that depend on the kind of database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: type[Database]) -> None:
         place = database.place
         self.marks_after = (
             select(MARKS, place.label("place")).where(place > bindparam("after")).order_by(place)
@@ -135,3 +136,9 @@ class Statements:
         put_head = database.upsert(CHAINS, "chain", where=CHAINS.c.length == bindparam("before"))
         # Of an INSERT the count is not kept unless asked for.
         self.put_head = put_head.execution_options(preserve_rowcount=True)
+
+
+@lru_cache
+def statements_of(database: type[Database]) -> Statements:
+    """The statements of a kind of database: the same for every database of that kind."""
+    return Statements(database)

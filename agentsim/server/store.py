@@ -45,7 +45,7 @@ from agentsim.server.statements import (
     SPEND,
     STATES,
     TOKENS,
-    Statements,
+    statements_of,
     table,
 )
 
@@ -77,7 +77,7 @@ class Store:
         self._database = open_database(database, synchronous)
         self._database.create_tables()
         self.engine = self._database.engine
-        self._statements = Statements(self._database)
+        self._statements = statements_of(type(self._database))
         self._connection = self.engine.connect()
         self._lock = Lock()
 

@@ -12,6 +12,8 @@ from agentsim.risk import read_attacks
 from agentsim.run import Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
 
+pytestmark = pytest.mark.long
+
 AGENTS = 500
 KINDS = {"scope_escalation", "token_theft", "refresh_replay", "task_hijack"}
 

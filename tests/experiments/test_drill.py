@@ -18,6 +18,8 @@ from agentsim.risk import Attacks, Case
 from agentsim.run import Run
 from agentsim.simulation import Scenario
 
+pytestmark = pytest.mark.long
+
 KINDS = ("scope_escalation", "token_theft")
 
 

@@ -22,6 +22,8 @@ from agentsim.reporting.tuning import tables
 from agentsim.risk import ThresholdPolicy
 from agentsim.risk.thresholds import load_thresholds
 
+pytestmark = pytest.mark.long
+
 #: Seconds that anything here may take on a busy machine; what is ready sooner is not waited for.
 PATIENCE = 240
 ROOT = Path(agentsim.__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ import pytest
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from agentsim.reporting import notebooks, rebuild_index
+from agentsim.reporting import NOTEBOOKS, make_report, notebooks, rebuild_index
 from agentsim.run import FileEntry, Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
 
@@ -87,8 +87,70 @@ def shelf(tmp_path, monkeypatch) -> Callable[..., Path]:
     return put
 
 
+#: So that a page takes seconds.
+SMALL = {
+    "scale": {"tree_grants": "20", "exposure_agents": "60"},
+    "lineage": {"most_rows": "4"},
+    "compare": {"companion_agents": "100"},
+    "anomaly": {
+        "alert_budget": "3000",
+        "companion_agents": "200",
+        "contain_agents": "200",
+        "contain_points": "2",
+    },
+}
+
+
 @pytest.fixture(scope="session")
-def hostile(chromium_path, tmp_path_factory):
+def small() -> dict[str, dict[str, str]]:
+    """Small parameters of each notebook."""
+    return SMALL
+
+
+def play_attacked(folder: Path) -> Run:
+    kinds = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
+    scenario = Scenario.model_validate(
+        {
+            "schema": 1,
+            "name": "small",
+            "seed": 7,
+            "population": {"agents": 200},
+            "workload": {"executor": "constant-arrival-rate", "duration": "15m"},
+            "window": "10s",
+            "attacks": [{"kind": kind, "prevalence": 0.05, "stealth": 0.3} for kind in kinds],
+        }
+    )
+    return simulate(scenario, folder / "small")
+
+
+@pytest.fixture(scope="session")
+def reports(shared) -> dict[tuple[str, str], Path]:
+    """Every kind of page, executed once: on a simulated Run, on recorded traces, on both where it wants several.
+
+    Beside each page lies its notebook.
+    """
+
+    def fill(folder: Path) -> None:
+        runs = {"simulated": play_attacked(folder), "recorded": replay_hostile(folder)}
+        beside = {"replayed": str(runs["recorded"].path)}
+        pages = {}
+        for name in (name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"):
+            if NOTEBOOKS[name].runs == "several":
+                made = make_report(name, [run.path for run in runs.values()], SMALL[name], folder / "out")
+                pages[f"{name} both"] = made.html.name
+                continue
+            for which, run in runs.items():
+                more = beside if (name, which) == ("anomaly", "simulated") else {}
+                made = make_report(name, run.path, SMALL[name] | more, folder / "out")
+                pages[f"{name} {which}"] = made.html.name
+        (folder / "pages.json").write_text(json.dumps(pages))
+
+    folder = shared("reports", fill)
+    pages = json.loads((folder / "pages.json").read_text())
+    return {tuple(key.split()): folder / "out" / page for key, page in pages.items()}
+
+
+def replay_hostile(folder: Path) -> Run:
     """A Run whose agents, tasks, tools and folder have names that mean harm."""
     random = np.random.default_rng(5)
     # The importer refuses what turns text around.
@@ -122,7 +184,6 @@ def hostile(chromium_path, tmp_path_factory):
                     "attack_attempted": number % 3 > 0,
                 }
             )
-    folder = tmp_path_factory.mktemp("traces")
     pd.DataFrame(rows).to_parquet(folder / "made.parquet")
     return replay(folder / "made.parquet", folder / HOSTILE[0].replace("/", "\\"))
 

@@ -5,50 +5,31 @@ from pathlib import Path
 
 import pytest
 
-from agentsim.reporting import make_report
 from agentsim.reporting.catalogue import NOTEBOOKS
 
 KINDS = [name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"]
-#: So that a page takes seconds; kinds that only read a small Run need nothing.
-SMALL = {
-    "scale": {"tree_grants": "20", "exposure_agents": "60"},
-    "anomaly": {
-        "alert_budget": "3000",
-        "companion_agents": "200",
-        "contain_agents": "200",
-        "contain_points": "2",
-    },
-}
 #: Where pictures of all pages go, for those who want to look at them.
 PICTURES = os.environ.get("AGENTSIM_PICTURES")
 
 CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex='0']"
 
 
-@pytest.fixture(scope="session")
-def reports(chromium_path, run, hostile, tmp_path_factory):
-    """A folder with a report of each kind on both Runs, and one on both where a kind wants several."""
-    out = tmp_path_factory.mktemp("reports")
-    made = {}
-    for name in KINDS:
-        if NOTEBOOKS[name].runs == "several":
-            made[name, "both"] = make_report(name, [run.path, hostile.path], SMALL.get(name, {}), out)
-            continue
-        for which, about in (("simulated", run), ("hostile", hostile)):
-            made[name, which] = make_report(name, about.path, SMALL.get(name, {}), out)
-    return {key: paths.html for key, paths in made.items()}
-
-
 ALL = [
-    *((name, which) for name in KINDS for which in ("simulated", "hostile") if NOTEBOOKS[name].runs == "one"),
+    *(
+        (name, which)
+        for name in KINDS
+        for which in ("simulated", "recorded")
+        if NOTEBOOKS[name].runs == "one"
+    ),
     *((name, "both") for name in KINDS if NOTEBOOKS[name].runs == "several"),
     ("index", ""),
 ]
 
 
 @pytest.fixture(params=ALL, ids="-".join)
-def file(request, reports, index) -> Path:
-    return index if request.param[0] == "index" else reports[request.param]
+def file(request, index) -> Path:
+    # The index wants a browser, and what is many seconds' work only where there is one.
+    return index if request.param[0] == "index" else request.getfixturevalue("reports")[request.param]
 
 
 @pytest.mark.parametrize("width", [1280, 390])

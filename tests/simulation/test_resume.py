@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from agentsim.lineage import check
 from agentsim.run import Run, RunError
 from agentsim.simulation import load_scenario, simulate, tenantwork
 
+pytestmark = pytest.mark.long
+
 #: How often a run is killed; ``AGENTSIM_KILLS=10`` for more.
 KILLS = int(os.environ.get("AGENTSIM_KILLS", "3"))
 TENANTS = 6
@@ -22,12 +25,19 @@ TENANTS = 6
 
 @pytest.fixture(scope="module")
 def small(scenario):
-    return scenario(population={"agents": 600}, tenants=TENANTS)
+    return scenario(population={"agents": 300}, tenants=TENANTS)
 
 
 @pytest.fixture(scope="module")
 def whole(small, tmp_path_factory):
     return simulate(small, tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture
+def complete(whole, tmp_path):
+    """The same, to be changed."""
+    shutil.copytree(whole.path, tmp_path / "run")
+    return Run(tmp_path / "run")
 
 
 def begin(small, folder, *words):
@@ -62,7 +72,7 @@ def test_a_run_that_is_killed_gives_the_same_tables_once_it_has_gone_on(small, w
         time.sleep(rng.random())
         process.kill()
     kept = finished(tmp_path)
-    resumed = simulate(load_scenario(tmp_path / "story.yaml"), tmp_path / "run", jobs=2)
+    resumed = simulate(load_scenario(tmp_path / "story.yaml"), tmp_path / "run")
     assert resumed.manifest.digests() == whole.manifest.digests()
     assert resumed.manifest.reused == kept
     assert resumed.manifest.end == whole.manifest.end
@@ -105,27 +115,24 @@ def test_what_is_finished_is_not_played_again_unless_asked(small, whole, tmp_pat
     assert simulate(small, tmp_path / "run", fresh=True).manifest.reused == 0
 
 
-def test_a_damaged_tenant_is_played_again(small, whole, tmp_path):
-    run = simulate(small, tmp_path / "run")
-    run.files("audit")[0].write_bytes(b"junk")
+def test_a_damaged_tenant_is_played_again(small, whole, complete, tmp_path):
+    complete.files("audit")[0].write_bytes(b"junk")
     again = simulate(small, tmp_path / "run")
     assert again.manifest.reused == TENANTS - 1
     assert again.manifest.digests() == whole.manifest.digests()
 
 
-def test_what_is_finished_stays_listed_where_going_on_fails(small, tmp_path):
-    run = simulate(small, tmp_path / "run")
+def test_what_is_finished_stays_listed_where_going_on_fails(small, whole, complete, tmp_path):
     # No folder, so that it cannot be cleared away as one.
-    (run.path / ".work-t0000").touch()
+    (complete.path / ".work-t0000").touch()
     with pytest.raises(RunError, match="cannot be written"):
         simulate(small, tmp_path / "run")
-    left = Run(run.path)
-    assert list(left.manifest.tenants) == list(run.manifest.tenants)
+    left = Run(complete.path)
+    assert list(left.manifest.tenants) == list(whole.manifest.tenants)
     assert left.damaged_files() == []
 
 
-def test_another_scenario_keeps_nothing(small, scenario, tmp_path):
-    simulate(small, tmp_path / "run")
+def test_another_scenario_keeps_nothing(small, complete, tmp_path):
     other = simulate(small.with_seed(7), tmp_path / "run")
     assert other.manifest.reused == 0
     assert check(other) == []

@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_mock_engine, event, inspect
 
 from agentsim.server.schema import Base
 
@@ -55,7 +55,12 @@ class Database(ABC):
         """Create what tables there are not yet."""
         with self.engine.connect() as connection, connection.begin():
             self.lock_tables(connection)
-            Base.metadata.create_all(connection)
+            if inspect(connection).get_table_names():
+                Base.metadata.create_all(connection)
+                return
+            # Of each tenant, and of each story of the tests: what the models come to is made up once for all of them.
+            for definition in _definitions(self.engine.dialect.name, self.engine.dialect.driver):
+                connection.exec_driver_sql(definition)
 
     @abstractmethod
     def lock_tables(self, connection: Connection) -> None:
@@ -69,28 +74,32 @@ class Database(ABC):
     def insert_bare(self, connection: Connection, target: Table, rows: list[tuple[Any, ...]]) -> None:
         """Insert many rows, as tuples in the order of the table's columns."""
 
-    def upsert(self, target: Table, key: str, where: Any = None) -> Any:
+    @classmethod
+    def upsert(cls, target: Table, key: str, where: Any = None) -> Any:
         """A statement that inserts a row or, where its key is there and the condition holds, updates it."""
-        insert = self._insert_into(target)
+        insert = cls._insert_into(target)
         changed = {
             column.name: insert.excluded[column.name] for column in target.columns if column.name != key
         }
         return insert.on_conflict_do_update(index_elements=[key], set_=changed, where=where)
 
-    def insert_new(self, target: Table) -> Any:
+    @classmethod
+    def insert_new(cls, target: Table) -> Any:
         """A statement that inserts a row unless its key is there."""
-        return self._insert_into(target).on_conflict_do_nothing()
+        return cls._insert_into(target).on_conflict_do_nothing()
 
+    @staticmethod
     @abstractmethod
-    def _insert_into(self, target: Table) -> Any:
+    def _insert_into(target: Table) -> Any:
         """The dialect's own INSERT."""
 
     @abstractmethod
     def put_states(self, connection: Connection, states: dict[int, str], stored: set[int]) -> None:
         """Write grant states by grant, in the order of keys; ``stored`` are those that the database has."""
 
+    @staticmethod
     @abstractmethod
-    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
         """The condition that a column is one of the bound ``keys``."""
 
     @abstractmethod
@@ -120,6 +129,19 @@ class Database(ABC):
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@lru_cache
+def _definitions(kind: str, driver: str) -> tuple[str, ...]:
+    """The statements that make all tables and their indexes in an empty database."""
+    told: list[str] = []
+
+    def tell(definition: Any, *_: Any) -> None:
+        told.append(str(definition.compile(dialect=mock.dialect)))
+
+    mock = create_mock_engine(f"{kind}+{driver}://", tell)
+    Base.metadata.create_all(mock, checkfirst=False)
+    return tuple(told)
 
 
 @lru_cache

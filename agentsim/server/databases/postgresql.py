@@ -29,6 +29,7 @@ from sqlalchemy import (
     create_engine,
     event,
     literal_column,
+    text,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.exc import DBAPIError
@@ -50,8 +51,8 @@ def _add_place(_target: Table, connection: Connection, **_others: Any) -> None:
     # Beside the model, not in it: SQLite numbers its rows itself. An identity has no cache, so its numbers rise as
     # they are drawn, from whichever connection.
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(
-            "ALTER TABLE revocations ADD COLUMN place BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE"
+        connection.execute(
+            text("ALTER TABLE revocations ADD COLUMN place BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE")
         )
 
 
@@ -98,7 +99,8 @@ class PostgreSQL(Database):
             # As whatever else fails in the database: the driver was asked past SQLAlchemy.
             raise DBAPIError(f"COPY {target.name}", None, exc) from exc
 
-    def _insert_into(self, target: Table) -> Any:
+    @staticmethod
+    def _insert_into(target: Table) -> Any:
         return postgresql_insert(target)
 
     def put_states(self, connection: Connection, states: dict[int, str], stored: set[int]) -> None:
@@ -110,7 +112,8 @@ class PostgreSQL(Database):
             # Plain: a state that another writer has added meanwhile must not be written over.
             connection.exec_driver_sql(_ADD_STATES, (new, [states[grant] for grant in new]))
 
-    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    @staticmethod
+    def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
         return column == any_(bindparam("keys", type_=ARRAY(column.type)))
 
     def pass_barrier(self, connection: Connection, *, exclusive: bool) -> None:

@@ -108,13 +108,15 @@ class SQLite(Database):
         # driver looks each named value up, row by row.
         connection.exec_driver_sql(_insert(target), rows)
 
-    def _insert_into(self, target: Table) -> Any:
+    @staticmethod
+    def _insert_into(target: Table) -> Any:
         return sqlite_insert(target)
 
     def put_states(self, connection: Connection, states: dict[int, str], stored: set[int]) -> None:
         connection.exec_driver_sql(self._put_states, list(states.items()))
 
-    def among(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    @staticmethod
+    def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
         if isinstance(column.type, LargeBinary):
             return column.in_(bindparam("keys", expanding=True))
         # One text for lists of any length: nothing is compiled or planned anew.

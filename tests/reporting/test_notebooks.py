@@ -13,6 +13,8 @@ from agentsim.reporting.page import faults
 from agentsim.simulation import simulate
 from agentsim.simulation.scenario import parse_scenario
 
+pytestmark = pytest.mark.long
+
 #: A sweep of two points, each played twice.
 SWEEP = """
 schema: 1
@@ -26,35 +28,16 @@ scenario:
 matrix: {policy.access_ttl: [30s, 1h]}
 replications: 2
 """
-#: Small parameters, so that a notebook takes seconds.
-SMALL = {
-    "scale": {"tree_grants": "20", "exposure_agents": "60"},
-    "lineage": {"most_rows": "4"},
-    "compare": {"companion_agents": "100"},
-    "anomaly": {
-        "alert_budget": "3000",
-        "companion_agents": "200",
-        "contain_agents": "200",
-        "contain_points": "2",
-    },
-}
 #: Reports on one Run.
 ABOUT_ONE = [name for name in list_reports() if describe(name).runs == "one"]
 
 
-@pytest.fixture
-def make(tmp_path):
-    def report(name, run, **parameters):
-        return opened(make_report(name, run.path, {**SMALL[name], **parameters}, tmp_path))
-
-    return report
-
-
-def opened(made):
+def opened(file):
     """The page of a report, which stands alone, and its notebook."""
-    page = made.html.read_text(encoding="utf-8")
+    page = file.read_text(encoding="utf-8")
     assert faults(page) == []
-    return BeautifulSoup(page, "html.parser"), json.loads(made.notebook.read_text(encoding="utf-8"))
+    notebook = file.with_suffix(".ipynb").read_text(encoding="utf-8")
+    return BeautifulSoup(page, "html.parser"), json.loads(notebook)
 
 
 def check_anatomy(soup, notebook):
@@ -78,13 +61,13 @@ def check_anatomy(soup, notebook):
 
 
 @pytest.mark.parametrize("name", list_reports())
-def test_every_notebook_has_small_parameters_to_be_tried_with(name):
-    assert set(SMALL[name]) <= set(describe(name).parameters.model_fields)
+def test_every_notebook_has_small_parameters_to_be_tried_with(small, name):
+    assert set(small[name]) <= set(describe(name).parameters.model_fields)
 
 
 @pytest.mark.parametrize("name", ABOUT_ONE)
-def test_a_simulated_run_is_reported(make, simulated, name):
-    soup, notebook = make(name, simulated)
+def test_a_simulated_run_is_reported(reports, name):
+    soup, notebook = opened(reports[name, "simulated"])
     check_anatomy(soup, notebook)
     assert len(soup.find_all("img")) >= 5
     unseen = soup.find("summary", string=re.compile("What a token server cannot see"))
@@ -92,47 +75,49 @@ def test_a_simulated_run_is_reported(make, simulated, name):
 
 
 @pytest.mark.parametrize("name", ABOUT_ONE)
-def test_recorded_traces_are_reported_with_names_as_text(make, replayed, name):
-    soup, notebook = make(name, replayed)
+def test_recorded_traces_are_reported_with_names_as_text(reports, name):
+    soup, notebook = opened(reports[name, "recorded"])
     check_anatomy(soup, notebook)
     assert len(soup.find_all("img")) >= 4
-    assert "<script>model-" in soup.text
+    assert "<script>window.hostile=1<" in soup.text
 
 
-def test_recorded_traces_stand_beside_simulated_attacks(make, simulated, replayed):
-    soup, notebook = make("anomaly", simulated, replayed=str(replayed.path))
-    check_anatomy(soup, notebook)
+def test_recorded_traces_stand_beside_simulated_attacks(reports):
+    soup, notebook = opened(reports["anomaly", "simulated"])
     beside = soup.find("h2", string="Beside recorded traces")
-    assert "bank left out" in soup.text or "on bank" in beside.find_next("h3").text
-    assert f"-p replayed={replayed.path}" in notebook["metadata"]["agentsim"]["reproduce"][-1]
+    # As the importer writes it.
+    suite = "-script-window.hostile-1-/script-"
+    assert f"{suite} left out" in soup.text or f"on {suite}" in beside.find_next("h3").text
+    folder = reports["anomaly", "simulated"].parents[1]
+    assert f" -p 'replayed={folder}/<script>" in notebook["metadata"]["agentsim"]["reproduce"][-1]
 
 
-def test_a_budget_that_allows_nothing_is_told_in_one_line(simulated, tmp_path):
+def test_a_budget_that_allows_nothing_is_told_in_one_line(run, tmp_path):
     with pytest.raises(ReportError, match=r"report anomaly: alert_budget='-1': .*greater than 0") as caught:
-        make_report("anomaly", simulated.path, {"alert_budget": "-1"}, tmp_path / "out")
+        make_report("anomaly", run.path, {"alert_budget": "-1"}, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_two_runs_are_compared_with_what_is_found_in_each(simulated, tmp_path):
-    played = parse_scenario(simulated.manifest.source)
+def test_two_runs_are_compared_with_what_is_found_in_each(run, small, tmp_path):
+    played = parse_scenario(run.manifest.source)
     again = simulate(played.with_seed(8), tmp_path / "again")
-    made = make_report("compare", [simulated.path, again.path], SMALL["compare"], tmp_path / "out")
-    soup, notebook = opened(made)
+    made = make_report("compare", [run.path, again.path], small["compare"], tmp_path / "out")
+    soup, notebook = opened(made.html)
     check_anatomy(soup, notebook)
     assert "Only the seeds differ" in soup.text
     assert "simulated attacks found" in soup.text
     assert len(soup.find_all("img")) >= 4
     left = notebook["metadata"]["agentsim"]
-    assert (left["run"], left["seed"]) == ("small, again", None)
-    assert left["reproduce"][:2] == [simulated.manifest.reproduce, again.manifest.reproduce]
+    assert (left["run"], left["seed"]) == ("story, again", None)
+    assert left["reproduce"][:2] == [run.manifest.reproduce, again.manifest.reproduce]
     assert left["reproduce"][-1].count("--run") == 2
 
 
 def test_a_sweep_is_compared_point_by_point(tmp_path):
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     run_sweep(load_sweep(tmp_path / "sweep.yaml"), tmp_path / "cells")
-    soup, notebook = opened(make_report("compare", tmp_path / "cells", {}, tmp_path / "out"))
+    soup, notebook = opened(make_report("compare", tmp_path / "cells", {}, tmp_path / "out").html)
     check_anatomy(soup, notebook)
     heads = [cell.text.strip() for cell in soup.find_all("th")]
     assert {"access_ttl 30s", "access_ttl 1h"} <= set(heads)
@@ -140,8 +125,8 @@ def test_a_sweep_is_compared_point_by_point(tmp_path):
     assert notebook["metadata"]["agentsim"]["reproduce"][-1].startswith("agentsim report compare --run ")
 
 
-def test_one_run_alone_is_refused_in_one_line(simulated, tmp_path):
+def test_one_run_alone_is_refused_in_one_line(run, tmp_path):
     with pytest.raises(ReportError, match="two Runs or more; 1 were given") as caught:
-        make_report("compare", simulated.path, {}, tmp_path / "out")
+        make_report("compare", run.path, {}, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

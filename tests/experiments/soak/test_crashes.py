@@ -19,6 +19,8 @@ from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally
 from tests import postgres
 
+pytestmark = pytest.mark.long
+
 KILLS = 3
 
 

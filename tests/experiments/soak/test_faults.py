@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from agentsim.experiments.soak.faults import faults
 from agentsim.experiments.soak.outages import away
 from agentsim.experiments.soak.tally import Tally
+
+pytestmark = pytest.mark.long
 
 
 def told(found: list[Tally]) -> dict[str, list[str]]:

@@ -11,6 +11,8 @@ from agentsim.experiments.soak.stock import Held, Stock, Tree
 from agentsim.experiments.soak.traffic import MIX, RATE, Traffic
 from agentsim.server import SigningKey
 
+pytestmark = pytest.mark.long
+
 SECONDS = 60
 #: Claims alone: {"jti": "7"}
 TOKEN = "e30.eyJqdGkiOiI3In0.e30"

@@ -39,7 +39,7 @@ CALLS = {
 #: Where one stands all the same, and why.
 REASONS = {
     (
-        "agentsim/experiments/soak/shifted.py",
+        "agentsim/experiments/soak/faults/shifted.py",
         "runpy",
     ): "runs the command by its own fixed name, with a clock of its own",
     (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from agentsim.experiments.soak.nasty import NASTY, places, spoilt
+from agentsim.experiments.soak.hostile.nasty import NASTY, places, spoilt
 
 values = st.recursive(
     st.sampled_from(NASTY) | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.text(max_size=20),

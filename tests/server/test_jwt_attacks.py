@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from agentsim.experiments.soak.access_forgeries import ACCESS_ATTACKS
-from agentsim.experiments.soak.forge import Forge
-from agentsim.experiments.soak.forgeries import ATTACKS, other_spellings
+from agentsim.experiments.soak.hostile.access_forgeries import ACCESS_ATTACKS
+from agentsim.experiments.soak.hostile.forge import Forge
+from agentsim.experiments.soak.hostile.forgeries import ATTACKS, other_spellings
 from agentsim.resources import Issuer, Offline, Refusal
 from agentsim.resources.checking import Wanted
 from agentsim.server import (

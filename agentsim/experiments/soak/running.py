@@ -15,13 +15,13 @@ import pandas as pd
 from sqlalchemy import make_url
 
 from agentsim.experiments.bench.schemas import new_schemas
-from agentsim.experiments.soak.crashes import crashes
-from agentsim.experiments.soak.faults import faults
-from agentsim.experiments.soak.inputs import inputs
-from agentsim.experiments.soak.load import load
+from agentsim.experiments.soak.faults.faults import faults
+from agentsim.experiments.soak.hostile.inputs import inputs
+from agentsim.experiments.soak.kills.crashes import crashes
+from agentsim.experiments.soak.load.load import load
+from agentsim.experiments.soak.load.traffic import CONNECTIONS, RATE
 from agentsim.experiments.soak.record import PARTS, Manifest, Part, Soak, check_target, write
 from agentsim.experiments.soak.tally import Tally
-from agentsim.experiments.soak.traffic import CONNECTIONS, RATE
 from agentsim.run.provenance import code, commit, versions
 
 #: Of what is asked and when servers are killed.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 
 from agentsim.experiments.soak import Drift
-from agentsim.experiments.soak.drift import LEAST_S
+from agentsim.experiments.soak.load.drift import LEAST_S
 from agentsim.palette import ACCENT, ALARM, INK, MAIN, OTHER, PALE, SOFT
 from agentsim.reporting import words
 from agentsim.reporting.charts import pairs, thousands

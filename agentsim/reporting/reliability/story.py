@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from agentsim.experiments.soak import Drift
-from agentsim.experiments.soak.drift import LEAST_S, MARGIN
+from agentsim.experiments.soak.load.drift import LEAST_S, MARGIN
 from agentsim.reporting import words
 from agentsim.reporting.figures import Folded, Note, Table
 from agentsim.reporting.reliability.facts import TRIALS, Facts

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentsim.experiments.soak.hostile import UNREADABLE_FORMS, UNREADABLE_JSON
+from agentsim.experiments.soak.hostile.requests import UNREADABLE_FORMS, UNREADABLE_JSON
 from agentsim.server import SigningKey
 from agentsim.server.http.bodies import LONGEST_FORM, LONGEST_JSON
 

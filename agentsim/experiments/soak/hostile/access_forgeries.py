@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from agentsim.experiments.soak.forge import Forge
-from agentsim.experiments.soak.forgeries import ATTACKS
+from agentsim.experiments.soak.hostile.forge import Forge
+from agentsim.experiments.soak.hostile.forgeries import ATTACKS
 
 
 def wrong_types(forge: Forge) -> Iterator[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from agentsim.experiments.soak.clocks import set_back
-from agentsim.experiments.soak.damage import damaged_run
-from agentsim.experiments.soak.outages import away, full_disk, locked, read_only
+from agentsim.experiments.soak.faults.clocks import set_back
+from agentsim.experiments.soak.faults.damage import damaged_run
+from agentsim.experiments.soak.faults.outages import away, full_disk, locked, read_only
 from agentsim.experiments.soak.tally import Tally
 
 

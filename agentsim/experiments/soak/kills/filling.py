@@ -14,11 +14,11 @@ from sqlalchemy import func, select
 from agentsim.experiments.bench.planting import Planted, plant
 from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.kept import are_valid
-from agentsim.experiments.soak.mixed import POLICY
+from agentsim.experiments.soak.kills.kept import are_valid
+from agentsim.experiments.soak.kills.mixed import POLICY
+from agentsim.experiments.soak.kills.whole import find_halves
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
-from agentsim.experiments.soak.whole import find_halves
 from agentsim.server import Policy, Store
 from agentsim.server.clock import SECOND, SystemClock
 from agentsim.server.keyfile import KeyFile
@@ -44,7 +44,7 @@ def fills(*, grants: int, kills: int, folder: Path, database: str | None, progre
     ----------
     grants : of the tree.
     kills : how often, the first time as soon as the mark is committed.
-    folder, database : see :func:`agentsim.experiments.soak.crashes.crashes`.
+    folder, database : see :func:`agentsim.experiments.soak.kills.crashes.crashes`.
     """
     tally = Tally(part="kills", name=f"kill -9 amid the fill of {grants:,} grants")
     served = Served(folder, database, policy=POLICY)

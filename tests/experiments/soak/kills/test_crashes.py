@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from agentsim.experiments.soak.complaints import complaints
-from agentsim.experiments.soak.crashes import crashes, drive
-from agentsim.experiments.soak.kept import look
-from agentsim.experiments.soak.mixed import POLICY, Caller
-from agentsim.experiments.soak.outages import endure
+from agentsim.experiments.soak.faults.outages import endure
+from agentsim.experiments.soak.kills.crashes import crashes, drive
+from agentsim.experiments.soak.kills.kept import look
+from agentsim.experiments.soak.kills.mixed import POLICY, Caller
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally
 from tests import postgres

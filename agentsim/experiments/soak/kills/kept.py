@@ -9,11 +9,11 @@ from contextlib import closing
 
 from sqlalchemy import select
 
-from agentsim.experiments.soak.holdings import Doubt, Grant
-from agentsim.experiments.soak.mixed import Caller
+from agentsim.experiments.soak.kills.holdings import Doubt, Grant
+from agentsim.experiments.soak.kills.mixed import Caller
+from agentsim.experiments.soak.kills.whole import find_halves, is_filled
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
-from agentsim.experiments.soak.whole import find_halves, is_filled
 from agentsim.server import Store
 from agentsim.server.credentials import digest, parse_client_name, parse_keyed_token
 from agentsim.server.schema import Agent, IssuedToken, RevocationMark

@@ -6,9 +6,9 @@ import pytest
 
 from agentsim.experiments.bench.requests import AgentCredentials
 from agentsim.experiments.soak.asks import Answer, Door
-from agentsim.experiments.soak.load import load
-from agentsim.experiments.soak.stock import Held, Stock, Tree
-from agentsim.experiments.soak.traffic import MIX, RATE, Traffic
+from agentsim.experiments.soak.load.load import load
+from agentsim.experiments.soak.load.stock import Held, Stock, Tree
+from agentsim.experiments.soak.load.traffic import MIX, RATE, Traffic
 from agentsim.server import SigningKey
 
 pytestmark = pytest.mark.long

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentsim.experiments.soak.whole import find_halves, is_filled
+from agentsim.experiments.soak.kills.whole import find_halves, is_filled
 from agentsim.server import (
     Admin,
     Client,

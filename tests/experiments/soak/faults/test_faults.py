@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agentsim.experiments.soak.faults import faults
-from agentsim.experiments.soak.outages import away
+from agentsim.experiments.soak.faults.faults import faults
+from agentsim.experiments.soak.faults.outages import away
 from agentsim.experiments.soak.tally import Tally
 
 pytestmark = pytest.mark.long

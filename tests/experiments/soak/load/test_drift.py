@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agentsim.experiments.soak.drift import drift
+from agentsim.experiments.soak.load.drift import drift
 
 
 def curve(seconds: int, per_hour: float, noise: float) -> pd.Series:

@@ -10,13 +10,13 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 from agentsim.experiments.bench.population import prepare, register_agents
-from agentsim.experiments.soak import hostile
-from agentsim.experiments.soak.access_forgeries import ACCESS_ATTACKS
 from agentsim.experiments.soak.asks import Door
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.forge import Forge
+from agentsim.experiments.soak.hostile import requests
+from agentsim.experiments.soak.hostile.access_forgeries import ACCESS_ATTACKS
+from agentsim.experiments.soak.hostile.forge import Forge
+from agentsim.experiments.soak.hostile.site import Site
 from agentsim.experiments.soak.served import Served
-from agentsim.experiments.soak.site import Site
 from agentsim.experiments.soak.tally import Tally
 from agentsim.server.clock import SystemClock
 from agentsim.server.keyfile import KeyFile
@@ -57,13 +57,13 @@ def inputs(*, folder: Path, database: str | None, step: int, progress: bool) -> 
             return tally
 
         forge = Forge(site.good(), ring.keys.signing)
-        spoilt = hostile.spoilt_values(site.callers, somebody.client_id)
+        spoilt = requests.spoilt_values(site.callers, somebody.client_id)
         tallies = [
             tried("forged tokens, at each of three doors", _presented(forge), site.present),
-            tried("bodies that cannot be read", hostile.unreadable(site.callers), site.must_refuse),
-            tried("credentials of nobody", hostile.impostors(), site.must_refuse),
+            tried("bodies that cannot be read", requests.unreadable(site.callers), site.must_refuse),
+            tried("credentials of nobody", requests.impostors(), site.must_refuse),
             tried("members, queries and paths with nasty values", spoilt, site.must_stand),
-            tried("bytes that are no HTTP", hostile.NO_HTTP, site.must_hang_up),
+            tried("bytes that are no HTTP", requests.NO_HTTP, site.must_hang_up),
         ]
         said = Tally(part=PART, name="what the server itself complained of")
         complain(said, served.stop())

@@ -15,12 +15,12 @@ import httpx
 import numpy as np
 
 from agentsim.experiments.bench.errors import BenchError
-from agentsim.experiments.soak import unprivileged
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.crashes import drive
-from agentsim.experiments.soak.kept import look
-from agentsim.experiments.soak.mixed import POLICY, Caller
-from agentsim.experiments.soak.relay import Relay
+from agentsim.experiments.soak.faults import unprivileged
+from agentsim.experiments.soak.faults.relay import Relay
+from agentsim.experiments.soak.kills.crashes import drive
+from agentsim.experiments.soak.kills.kept import look
+from agentsim.experiments.soak.kills.mixed import POLICY, Caller
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
 

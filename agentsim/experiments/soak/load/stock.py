@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import time
 
 from agentsim.experiments.bench.requests import AgentCredentials
-from agentsim.experiments.soak.forge import Forge, opened
+from agentsim.experiments.soak.hostile.forge import Forge, opened
 from agentsim.server import SigningKey
 
 #: A token is presented as a living one while it has so many seconds left, and as an expired one so long after.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import numpy as np
 
-from agentsim.experiments.soak.holdings import Agent, Doubt, Grant
+from agentsim.experiments.soak.kills.holdings import Agent, Doubt, Grant
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
 

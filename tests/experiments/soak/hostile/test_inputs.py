@@ -1,7 +1,7 @@
 """Hostile input at a served server: a part of what a long soak tries."""
 
-from agentsim.experiments.soak.hostile import spoilt_values, unreadable
-from agentsim.experiments.soak.inputs import inputs
+from agentsim.experiments.soak.hostile.inputs import inputs
+from agentsim.experiments.soak.hostile.requests import spoilt_values, unreadable
 from agentsim.server.http.endpoints import ENDPOINTS, Access
 
 

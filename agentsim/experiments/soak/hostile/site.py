@@ -9,7 +9,7 @@ import httpx
 
 from agentsim.experiments.bench.requests import SCOPE, AgentCredentials, basic
 from agentsim.experiments.soak.asks import Answer, Door, Outcome, outcome, question
-from agentsim.experiments.soak.hostile import Hostile
+from agentsim.experiments.soak.hostile.requests import Hostile
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
 from agentsim.server.http.endpoints import Access

@@ -19,12 +19,12 @@ from agentsim.experiments.bench.population import prepare, register_agents
 from agentsim.experiments.bench.requests import AgentCredentials
 from agentsim.experiments.bench.stored import look_up, newest_rows
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.seconds import memory_of
+from agentsim.experiments.soak.load.seconds import memory_of
+from agentsim.experiments.soak.load.stock import MARGIN, Stock
+from agentsim.experiments.soak.load.traffic import Traffic
+from agentsim.experiments.soak.load.trees import LIFETIME, TURN, Trees
 from agentsim.experiments.soak.served import Served
-from agentsim.experiments.soak.stock import MARGIN, Stock
 from agentsim.experiments.soak.tally import Tally, note
-from agentsim.experiments.soak.traffic import Traffic
-from agentsim.experiments.soak.trees import LIFETIME, TURN, Trees
 from agentsim.server import KeyRing, Policy, Store
 from agentsim.server.clock import SECOND, SystemClock
 from agentsim.server.keyfile import KeyFile
@@ -58,7 +58,7 @@ def load(
 
     Returns
     -------
-    A row for each second (:meth:`agentsim.experiments.soak.seconds.Seconds.frame`).
+    A row for each second (:meth:`agentsim.experiments.soak.load.seconds.Seconds.frame`).
 
     Raises
     ------

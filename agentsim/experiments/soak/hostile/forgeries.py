@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 
-from agentsim.experiments.soak.forge import Forge, b64, foreign
+from agentsim.experiments.soak.hostile.forge import Forge, b64, foreign
 from agentsim.server.assertions import LONGEST_ASSERTION
 from agentsim.server.tokens import LONGEST_TOKEN
 

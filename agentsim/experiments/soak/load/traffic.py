@@ -13,9 +13,9 @@ from time import perf_counter, time
 
 from agentsim.experiments.bench.requests import AgentCredentials
 from agentsim.experiments.soak.asks import Answer, Door, Outcome, outcome, present
-from agentsim.experiments.soak.line import Line, NoAnswerError
-from agentsim.experiments.soak.seconds import Seconds
-from agentsim.experiments.soak.stock import Held, Stock
+from agentsim.experiments.soak.load.line import Line, NoAnswerError
+from agentsim.experiments.soak.load.seconds import Seconds
+from agentsim.experiments.soak.load.stock import Held, Stock
 from agentsim.experiments.soak.tally import Tally, note
 
 #: Requests a second, and connections that carry them.

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from agentsim.experiments.soak import shifted
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.crashes import drive
-from agentsim.experiments.soak.kept import are_valid, look
-from agentsim.experiments.soak.mixed import POLICY, Caller
+from agentsim.experiments.soak.faults import shifted
+from agentsim.experiments.soak.faults.shifted import set_clock
+from agentsim.experiments.soak.kills.crashes import drive
+from agentsim.experiments.soak.kills.kept import are_valid, look
+from agentsim.experiments.soak.kills.mixed import POLICY, Caller
 from agentsim.experiments.soak.served import Served
-from agentsim.experiments.soak.shifted import set_clock
 from agentsim.experiments.soak.tally import Tally, note
 from agentsim.server.clock import SECOND
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from agentsim.experiments.bench.requests import FORM, JSON, OWNER, RESOURCES, SCOPE, TOOLS
-from agentsim.experiments.soak.nasty import NASTY
+from agentsim.experiments.soak.hostile.nasty import NASTY
 from agentsim.server.http.bodies import LONGEST_FORM, LONGEST_JSON, MOST_PARAMETERS
 from agentsim.server.http.endpoints import ENDPOINTS, Access, Endpoint
 

@@ -10,8 +10,8 @@ from time import time
 from agentsim.experiments.bench.requests import AgentCredentials
 from agentsim.experiments.soak import asks
 from agentsim.experiments.soak.asks import Answer
-from agentsim.experiments.soak.line import Line, NoAnswerError
-from agentsim.experiments.soak.stock import MARGIN, Held, Stock, Tree
+from agentsim.experiments.soak.load.line import Line, NoAnswerError
+from agentsim.experiments.soak.load.stock import MARGIN, Held, Stock, Tree
 from agentsim.experiments.soak.tally import Tally, note
 
 #: Seconds between two new trees, from a tree's first token to its refresh or revocation, and that an access token lives.

@@ -13,9 +13,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from agentsim.experiments.soak.complaints import complain
-from agentsim.experiments.soak.filling import fills
-from agentsim.experiments.soak.kept import look
-from agentsim.experiments.soak.mixed import POLICY, Caller
+from agentsim.experiments.soak.kills.filling import fills
+from agentsim.experiments.soak.kills.kept import look
+from agentsim.experiments.soak.kills.mixed import POLICY, Caller
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally
 

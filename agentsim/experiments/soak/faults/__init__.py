@@ -1,0 +1,1 @@
+"""Faults: what a server is run on fails, and is mended."""

@@ -1,0 +1,1 @@
+"""Hostile input: forged tokens, and requests that mean harm."""

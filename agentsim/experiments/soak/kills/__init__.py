@@ -1,0 +1,1 @@
+"""Kills: what a server that was ended amid its work has kept."""

@@ -11,9 +11,11 @@ import pytest
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from agentsim.experiments.soak.record import write as write_soak
 from agentsim.reporting import NOTEBOOKS, make_report, notebooks, rebuild_index
 from agentsim.run import FileEntry, Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
+from tests.reporting import soaks
 
 PARAMETERS = """run: str = "data/runs/demo"  # directory of the run
 size: int = 3  # how large
@@ -92,6 +94,7 @@ SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "60"},
     "lineage": {"most_rows": "4"},
     "compare": {"companion_agents": "100"},
+    "reliability": {},
     "anomaly": {
         "alert_budget": "3000",
         "companion_agents": "200",
@@ -125,7 +128,7 @@ def play_attacked(folder: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def reports(shared) -> dict[tuple[str, str], Path]:
-    """Every kind of page, executed once: on a simulated Run, on recorded traces, on both where it wants several.
+    """Every kind of page, executed once: on a simulated Run, on recorded traces, on both where it wants several, on a soak.
 
     Beside each page lies its notebook.
     """
@@ -138,6 +141,10 @@ def reports(shared) -> dict[tuple[str, str], Path]:
             if NOTEBOOKS[name].runs == "several":
                 made = make_report(name, [run.path for run in runs.values()], SMALL[name], folder / "out")
                 pages[f"{name} both"] = made.html.name
+                continue
+            if NOTEBOOKS[name].about == "soak":
+                soak = write_soak(folder / "soak", soaks.manifest(soaks.LOAD, soaks.KILLS), soaks.seconds())
+                pages[f"{name} soak"] = make_report(name, soak.path, SMALL[name], folder / "out").html.name
                 continue
             for which, run in runs.items():
                 more = beside if (name, which) == ("anomaly", "simulated") else {}

@@ -7,7 +7,7 @@ import pytest
 
 from agentsim.reporting.catalogue import NOTEBOOKS
 
-KINDS = [name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"]
+KINDS = [name for name, notebook in NOTEBOOKS.items() if (notebook.kind, notebook.about) == ("page", "run")]
 #: Where pictures of all pages go, for those who want to look at them.
 PICTURES = os.environ.get("AGENTSIM_PICTURES")
 
@@ -22,6 +22,7 @@ ALL = [
         if NOTEBOOKS[name].runs == "one"
     ),
     *((name, "both") for name in KINDS if NOTEBOOKS[name].runs == "several"),
+    ("reliability", "soak"),
     ("index", ""),
 ]
 

@@ -41,7 +41,7 @@ NAMES = {
     "labels": ("attack", "detail"),
     "exposures": ("resource",),
 }
-KINDS = [name for name, notebook in NOTEBOOKS.items() if notebook.kind == "page"]
+KINDS = [name for name, notebook in NOTEBOOKS.items() if (notebook.kind, notebook.about) == ("page", "run")]
 #: What is played anew has names of its own.
 SMALL = {
     "scale": {"tree_grants": "20", "exposure_agents": "0"},

@@ -29,7 +29,7 @@ matrix: {policy.access_ttl: [30s, 1h]}
 replications: 2
 """
 #: Reports on one Run.
-ABOUT_ONE = [name for name in list_reports() if describe(name).runs == "one"]
+ABOUT_ONE = [name for name in list_reports() if (describe(name).runs, describe(name).about) == ("one", "run")]
 
 
 def opened(file):

@@ -87,7 +87,7 @@ def test_who_does_not_wait_is_dropped_and_counted():
     with serving(slow) as server:
         seen = send_to(server.server_address[1], connections=1, patient=False)
     assert seen.intended == 50
-    assert 0 < seen.outcomes["200"] <= 11
+    assert seen.outcomes["200"] <= 11
     assert seen.outcomes["200"] + seen.outcomes[DROPPED] == 50
 
 

@@ -1,5 +1,6 @@
 """A Run that somebody else has made: every text of it means harm, and is text in every report."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from agentsim.reporting import make_report
 from agentsim.reporting.catalogue import NOTEBOOKS
 from agentsim.reporting.page import faults
 from agentsim.reporting.summary import MEDIA_TYPE
-from agentsim.run import Run, save_manifest
+from agentsim.run import FileEntry, Run, save_manifest
 
 #: Each by what it would slip into: markup, a style, a script, a link, Markdown, a terminal, a formula, another line.
 HOSTILE = (
@@ -65,6 +66,10 @@ def rename(run: Run) -> None:
                     place, rows.schema.field(place), pa.array(texts, pa.string()).cast(kind)
                 )
             pq.write_table(rows, file)
+            name = str(file.relative_to(run.path))
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            run.manifest.files[name] = FileEntry(sha256=digest, rows=len(rows), bytes=file.stat().st_size)
+    save_manifest(run)
 
 
 @pytest.fixture
@@ -74,7 +79,6 @@ def evil(run, tmp_path) -> Run:
     copy = Run(folder)
     copy.manifest.name = HOSTILE[0]
     copy.manifest.reproduce = f"agentsim simulate {' '.join(HOSTILE)}"
-    save_manifest(copy)
     rename(copy)
     return Run(folder)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log, log1p
 
 import numpy as np
@@ -32,6 +32,12 @@ def signed_log(values: Floats) -> Floats:
     """The logarithm of one more than each value, odd around 0: features are counts over orders of magnitude."""
     result: Floats = np.sign(values) * np.log1p(np.abs(values))
     return result
+
+
+@lru_cache(65_536)
+def _log_of(value: float) -> float:
+    """The same of one value, to the last bit: ``math.log1p`` differs in it on some processors, and a value lies beside its knot."""
+    return float(signed_log(np.array([value]))[0])
 
 
 class Tail:
@@ -230,7 +236,7 @@ class _Column:
     def surprise(self, value: float, two_sided: bool) -> float:
         if value != value:
             return 0.0
-        value = log1p(value) if value >= 0 else -log1p(-value)
+        value = _log_of(value)
         up = self.up[bisect_left(self.knots, value)]
         if value > self.high:
             up += _BEYOND * log1p((value - self.high) / self.above / _BEYOND)

@@ -58,6 +58,8 @@ def test_no_answer_is_a_500_and_each_says_when_to_ask_again(site: Any) -> None:
     statuses = {path: answer.status_code for path, answer in answers.items()}
     assert statuses == dict.fromkeys(statuses, 503)
     assert all(int(answer.headers["retry-after"]) > 0 for answer in answers.values())
+    told = {path: answer.json()["reason"] for path, answer in answers.items() if path != "/account/grants"}
+    assert told == dict.fromkeys(told, "database_away")
 
 
 def test_afterwards_all_is_as_it_was(site: Any) -> None:

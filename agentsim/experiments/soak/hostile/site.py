@@ -119,5 +119,8 @@ def _spoken(peer: socket.socket, sent: bytes) -> bytes:
         peer.sendall(sent)
         peer.shutdown(socket.SHUT_WR)
         return peer.recv(100)
-    except ConnectionError:
+    except TimeoutError:
+        raise
+    except OSError:
+        # Closed, in whichever of the three this shows: not all of it is called a broken connection.
         return b""

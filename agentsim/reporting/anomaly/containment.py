@@ -101,14 +101,9 @@ def containment_curve(frame: pd.DataFrame) -> Picture | Note:
         axes.plot(killed, honoured, color=MAIN, marker="o", markersize=4)
         marked = points["is_default"].to_numpy(bool)
         axes.plot(killed[marked], honoured[marked], "o", color=ACCENT, markersize=10, zorder=3)
-        for x, y in zip(killed[marked], honoured[marked], strict=True):
-            axes.annotate(
-                "the default", (x, y), (4, -8), textcoords="offset points", color=INK, fontsize=8.5, va="top"
-            )
-        for x, y, threshold in _apart(killed, honoured, points["threshold"]):
-            axes.annotate(
-                f"{threshold:.2f}", (x, y), (4, 5), textcoords="offset points", color=INK, fontsize=8
-            )
+        for x, y, threshold, default in _apart(killed, honoured, points):
+            told = f"{threshold:.2f}, the default" if default else f"{threshold:.2f}"
+            axes.annotate(told, (x, y), (5, 5), textcoords="offset points", color=INK, fontsize=8.5)
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         decades = [share for share in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) if share > 2 * least]
@@ -119,11 +114,12 @@ def containment_curve(frame: pd.DataFrame) -> Picture | Note:
     return Picture(figure, _finding(points), _alt(points), _table(frame))
 
 
-def _apart(x: pd.Series, y: pd.Series, threshold: pd.Series) -> list[tuple[float, float, float]]:
-    """Points to be labelled: of those in one place only the one with the lowest threshold."""
-    places = pd.DataFrame({"x": x, "y": y, "threshold": threshold})
-    kept = places.sort_values("threshold").groupby([np.log10(places["x"]).round(1), places["y"].round(0)])
-    return [tuple(row) for row in kept.first().to_numpy().tolist()]
+def _apart(x: pd.Series, y: pd.Series, points: pd.DataFrame) -> list[tuple[float, float, float, bool]]:
+    """Points to be labelled: of those in one place only the default, or else the one with the lowest threshold."""
+    places = pd.DataFrame({"x": x, "y": y, "threshold": points["threshold"], "default": points["is_default"]})
+    ordered = places.sort_values(["default", "threshold"], ascending=[False, True])
+    kept = ordered.groupby([np.log10(places["x"]).round(1), places["y"].round(0)]).head(1)
+    return [tuple(row) for row in kept.to_numpy().tolist()]
 
 
 def _finding(points: pd.DataFrame) -> str:

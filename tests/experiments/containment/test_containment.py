@@ -147,7 +147,7 @@ def test_the_curve_marks_the_default_and_tells_its_numbers(compared: pd.DataFram
     assert "5.00: 100 % honoured, 0 honest tasks killed" in picture.alt
     (axes,) = picture.figure.axes
     assert axes.get_xscale() == "log"
-    assert {text.get_text() for text in axes.texts} >= {"1.00", "3.00"}
+    assert {text.get_text() for text in axes.texts} >= {"1.00", "3.00, the default"}
     nothing = compared.assign(honoured=0)
     assert isinstance(containment_curve(nothing), Note)
 

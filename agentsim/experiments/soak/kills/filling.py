@@ -49,14 +49,15 @@ def fills(*, grants: int, kills: int, folder: Path, database: str | None, progre
     tally = Tally(part="kills", name=f"kill -9 amid the fill of {grants:,} grants")
     served = Served(folder, database, policy=POLICY)
     tree = _plant(served, grants, progress)
-    with served:
+    # Opened before: to open a database may take as long as another's fill.
+    with served, closing(Store(served.database)) as store:
         if not all(are_valid(served, tree.probes)):
             tally.lost += 1
             note(tally, "a token is not valid before anything was revoked")
         asking = Thread(target=_revoke, args=(served, tree.root))
         asking.start()
         for number in range(kills):
-            _kill_amid(served, tree, tally, filled=grants * number // kills)
+            _kill_amid(served, store, tree, tally, filled=grants * number // kills)
             asking.join()
             _see(served, tree, tally)
         _end(served, tree, tally, grants)
@@ -81,18 +82,17 @@ def _revoke(served: Served, root: str) -> None:
         )
 
 
-def _kill_amid(served: Served, tree: Planted, tally: Tally, *, filled: int) -> None:
+def _kill_amid(served: Served, store: Store, tree: Planted, tally: Tally, *, filled: int) -> None:
     """Kill the server once so many rows are filled in; it is counted where the fill was cut short by that."""
-    with closing(Store(served.database)) as store:
-        deadline = time.monotonic() + _PATIENCE
-        while (mark := _mark(store, tree)) is None or (
-            mark.closure == "pending" and mark.affected_tokens < filled
-        ):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_LOOK)
-        complain(tally, served.kill())
-        mark = _mark(store, tree)
+    deadline = time.monotonic() + _PATIENCE
+    while (mark := _mark(store, tree)) is None or (
+        mark.closure == "pending" and mark.affected_tokens < filled
+    ):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_LOOK)
+    complain(tally, served.kill())
+    mark = _mark(store, tree)
     if mark is not None and mark.closure == "pending":
         tally.tried += 1
 

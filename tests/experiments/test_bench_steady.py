@@ -84,10 +84,14 @@ def test_who_does_not_wait_is_dropped_and_counted():
         time.sleep(0.05)
         return 200
 
-    with serving(slow) as server:
-        seen = send_to(server.server_address[1], connections=1, patient=False)
+    # Where the machine did something else all the while, none was sent in time: then it is told once more.
+    for _ in range(5):
+        with serving(slow) as server:
+            seen = send_to(server.server_address[1], connections=1, patient=False)
+        if seen.outcomes["200"]:
+            break
     assert seen.intended == 50
-    assert seen.outcomes["200"] <= 11
+    assert 0 < seen.outcomes["200"] <= 11
     assert seen.outcomes["200"] + seen.outcomes[DROPPED] == 50
 
 

@@ -15,7 +15,7 @@ from agentsim.experiments.soak.record import write as write_soak
 from agentsim.reporting import NOTEBOOKS, make_report, notebooks, rebuild_index
 from agentsim.run import FileEntry, Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
-from tests.reporting import soaks
+from tests import soaks
 
 PARAMETERS = """run: str = "data/runs/demo"  # directory of the run
 size: int = 3  # how large

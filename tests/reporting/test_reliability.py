@@ -11,7 +11,7 @@ from agentsim.experiments.soak.record import write
 from agentsim.reporting import make_report, open_soak, reliability
 from agentsim.reporting.figures import Note
 from agentsim.reporting.page import faults
-from tests.reporting.soaks import INPUTS, KILLS, LOAD, manifest, seconds
+from tests.soaks import INPUTS, KILLS, LOAD, manifest, seconds
 
 PICTURES = ("asked", "waits", "memory")
 

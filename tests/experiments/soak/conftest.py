@@ -3,44 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from agentsim.experiments.soak import Soak, Tally
-from agentsim.experiments.soak.record import Manifest, write
-
-
-def manifest(*tallies: Tally) -> Manifest:
-    return Manifest(
-        seed=1,
-        parts=("load", "kills"),
-        seconds=900,
-        kills=3,
-        database="SQLite",
-        rate=250,
-        connections=8,
-        created_at="2026-03-01T10:00:00+00:00",
-        wall_seconds=1_000.5,
-        reproduce="agentsim soak --out soak",
-        tallies=list(tallies),
-    )
-
-
-def seconds(count: int = 900) -> pd.DataFrame:
-    at = np.arange(count)
-    return pd.DataFrame(
-        {
-            "second": at,
-            "verified": 150,
-            "revoked": 20,
-            "errors": 0,
-            "dropped": 0,
-            "p50_ms": 3.0 + at % 3,
-            "p99_ms": 10.0 + at % 7,
-            "rss_mb": 120.0 + (at % 5) / 10,
-        }
-    )
+from agentsim.experiments.soak.record import write
+from tests.soaks import manifest, seconds
 
 
 @pytest.fixture

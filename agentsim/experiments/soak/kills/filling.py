@@ -95,6 +95,8 @@ def _kill_amid(served: Served, store: Store, tree: Planted, tally: Tally, *, fil
     mark = _mark(store, tree)
     if mark is not None and mark.closure == "pending":
         tally.tried += 1
+    else:
+        note(tally, "a kill came when the fill had ended, and cut nothing short")
 
 
 def _see(served: Served, tree: Planted, tally: Tally) -> None:

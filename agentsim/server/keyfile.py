@@ -60,21 +60,15 @@ class KeyFile(KeyRing):
                     _write(target, Keys(SigningKey.generate(alg), clock.now()))
         return cls(target)
 
-    def rotate(
-        self,
-        alg: Algorithm,
-        now: int,
-        keep_until: int,
-        before: Callable[[SigningKey], None] = lambda _key: None,
-    ) -> SigningKey:
-        """Let a new key sign from now on, here and in every worker once it looks; nothing changes on failure."""
-        # The file's lock is enough for whoever rotates. Readers go on meanwhile: the writer of the database is one of
-        # them, and what comes before may wait for it.
+    def _replace(self, change: Callable[[Keys], Keys], before: Callable[[SigningKey], None]) -> SigningKey:
+        """Here and in every worker once it looks."""
+        # The file's lock is enough for whoever replaces. Readers go on meanwhile: the writer of the database is one
+        # of them, and what comes before may wait for it.
         with _locked(self.path):
             # Another worker may have rotated: its key, too, has signed and must be kept.
             keys, _ = _read(self.path)
-            rotated = keys.rotated(alg, now, keep_until)
-            _write(self.path, rotated, lambda: before(rotated.signing))
+            changed = change(keys)
+            _write(self.path, changed, lambda: before(changed.signing))
             with self._lock:
                 self.keys, self._version = _read(self.path)
                 return self.keys.signing

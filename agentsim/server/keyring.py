@@ -113,11 +113,15 @@ class KeyRing:
         KeyFileError
             If these keys cannot be rotated here.
         """
+        return self._replace(lambda keys: keys.rotated(alg, now, keep_until), before)
+
+    def _replace(self, change: Callable[[Keys], Keys], before: Callable[[SigningKey], None]) -> SigningKey:
+        """Put what ``change`` makes of the keys in their place, wherever they are kept; the key that signs then."""
         with self._lock:
-            rotated = self.keys.rotated(alg, now, keep_until)
-            before(rotated.signing)
-            self.keys = rotated
-            return rotated.signing
+            changed = change(self.keys)
+            before(changed.signing)
+            self.keys = changed
+            return changed.signing
 
     def reload(self) -> bool:
         """Look whether another worker has rotated; whether there are other keys now."""
@@ -131,13 +135,7 @@ class KeyRing:
 
 
 class _GivenKeys(KeyRing):
-    def rotate(
-        self,
-        alg: Algorithm,
-        now: int,
-        keep_until: int,
-        before: Callable[[SigningKey], None] = lambda _key: None,
-    ) -> SigningKey:
+    def _replace(self, change: Callable[[Keys], Keys], before: Callable[[SigningKey], None]) -> SigningKey:
         raise KeyFileError(
             "keys from the environment cannot be rotated here: other workers would not learn of it. "
             "Change the variable and start again, or keep the keys in a file"

@@ -10,7 +10,7 @@ import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
 from agentsim.cli.plain import say
-from agentsim.cli.runs import RUNS
+from agentsim.cli.runs import RUNS, Agents, Jobs, Seed, scenario_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +46,8 @@ def contain(
             metavar="ACTION", help="What is done: step_up, revoke_task, revoke_tree or disable_agent."
         ),
     ] = "step_up",
-    agents: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of agents, instead of the scenario's.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Seed of all draws, instead of the scenario's.")
-    ] = None,
+    agents: Agents = None,
+    seed: Seed = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,12 +58,7 @@ def contain(
             show_default="data/runs/NAME-SEED-contain",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
-        ),
-    ] = None,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Compare how far attackers get, and how much honest work is killed, by the threshold from which on is acted.
@@ -78,13 +69,8 @@ def contain(
     """
     from agentsim.experiments.containment import contain as compare
     from agentsim.experiments.containment import plan
-    from agentsim.simulation import load_scenario
 
-    chosen = load_scenario(scenario)
-    if agents is not None:
-        chosen = chosen.with_agents(agents)
-    if seed is not None:
-        chosen = chosen.with_seed(seed)
+    chosen = scenario_of(scenario, agents, seed)
     folder = out or RUNS / f"{chosen.name}-{chosen.seed}-contain"
     planned = plan(chosen, points=points, action=_acting(action))
     frame = compare(planned, folder, jobs=jobs, source=scenario, progress=progress())

@@ -9,7 +9,7 @@ import typer
 
 from agentsim.cli.app import Json, app, print_json, progress
 from agentsim.cli.drilled import print_drill
-from agentsim.cli.runs import RUNS
+from agentsim.cli.runs import RUNS, Jobs, scenario_of
 
 _SCENARIO = Path("data/scenarios/attacks.yaml")
 
@@ -52,12 +52,7 @@ def drill(
             show_default="data/runs/NAME-SEED-drill",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
-        ),
-    ] = None,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Play every kind of attack, and tell how many are found at one false alarm per thousand honest tasks.
@@ -67,11 +62,8 @@ def drill(
     """
     from agentsim.experiments.drill import STEALTHS, Plan
     from agentsim.experiments.drill import drill as hold
-    from agentsim.simulation import load_scenario
 
-    chosen = load_scenario(scenario).with_agents(agents)
-    if seed is not None:
-        chosen = chosen.with_seed(seed)
+    chosen = scenario_of(scenario, agents, seed)
     plan = Plan(chosen, stealth=stealth, sealed=sealed, rate=rate)
     folder = out or RUNS / f"{chosen.name}-{chosen.seed}-drill"
     stealths = STEALTHS if sweep else ()

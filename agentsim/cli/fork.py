@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, progress
-from agentsim.cli.runs import present, tell_tenants
+from agentsim.cli.runs import Jobs, present, tell_tenants
 
 
 @app.command(epilog="Example: `agentsim fork data/runs/demo --at 20m --set policy.access_ttl=1m`")
@@ -34,12 +34,7 @@ def fork(
             show_default="beside the Run, named after the changes",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
-        ),
-    ] = None,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Play a Run again up to a moment, and let it go on from there under other rules.

@@ -17,12 +17,25 @@ from agentsim.cli.plain import say
 # Whatever takes long to import is imported by the command that needs it: help answers at once.
 if TYPE_CHECKING:
     from agentsim.run import Run
+    from agentsim.simulation import Scenario
 
 RUNS = Path("data/runs")
 #: What ``simulate`` and ``replay`` tell of a new Run; ``inspect`` tells the rest.
 _SHORT = ("run", "agents", "grants", "operations", "refusals", "wall_seconds")
 #: What it tells, too, where there is any.
 _LEFT_OUT = ("trees_dropped", "trees_not_begun")
+Agents = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of agents, instead of the scenario's.")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Seed of all draws, instead of the scenario's.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
+    ),
+]
 _BatchSize = Annotated[
     int, typer.Option(min=1, metavar="N", help="Operations per transaction; changes the speed, nothing else.")
 ]
@@ -32,12 +45,8 @@ _OUT = "Directory of the Run; another Run that is there is replaced."
 @app.command(epilog="Example: `agentsim simulate data/scenarios/demo.yaml --agents 20000 --seed 7`")
 def simulate(
     scenario: Annotated[Path, typer.Argument(help="The scenario, a YAML file.", metavar="SCENARIO")],
-    agents: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of agents, instead of the scenario's.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Seed of all draws, instead of the scenario's.")
-    ] = None,
+    agents: Agents = None,
+    seed: Seed = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy file, instead of the scenario's own rules.")
     ] = None,
@@ -46,12 +55,7 @@ def simulate(
         Path | None, typer.Option(help=_OUT, metavar="DIR", show_default="data/runs/NAME-SEED")
     ] = None,
     batch_size: _BatchSize = 1000,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="J", help="Processes that tenants are dealt to.", show_default="one per core"
-        ),
-    ] = None,
+    jobs: Jobs = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -67,20 +71,15 @@ def simulate(
     """Simulate a scenario against the token server and keep the outcome as a Run.
 
     The same scenario and seed always give the same Run, whatever the batch size and the number of processes; not
-        with `clock: wall`, where operations are handed over in real time. A run that was interrupted goes on where the same
-        command is given again: finished tenants are kept. With `--thresholds`, uses are judged while they are verified, and what
-        is found strange is acted upon. Exit status 1 if a tenant failed; the others are played all the same.
+    with `clock: wall`, where operations are handed over in real time. A run that was interrupted goes on where the same
+    command is given again: finished tenants are kept. With `--thresholds`, uses are judged while they are verified, and what
+    is found strange is acted upon. Exit status 1 if a tenant failed; the others are played all the same.
     """
     from agentsim.risk.online import load_watch
     from agentsim.settings.policyfile import load_settings
-    from agentsim.simulation import load_scenario
     from agentsim.simulation import simulate as run_simulation
 
-    chosen = load_scenario(scenario)
-    if agents is not None:
-        chosen = chosen.with_agents(agents)
-    if seed is not None:
-        chosen = chosen.with_seed(seed)
+    chosen = scenario_of(scenario, agents, seed)
     if policy is not None:
         chosen = chosen.with_policy(load_settings(policy))
     target = out or RUNS / f"{_file_name(chosen.name)}-{chosen.seed}"
@@ -101,6 +100,16 @@ def simulate(
     if run.manifest.tenants:
         present(run, as_json, "agentsim report scale --run")
     tell_tenants(run)
+
+
+def scenario_of(path: Path, agents: int | None, seed: int | None) -> Scenario:
+    """A scenario out of a file, with what was asked for instead of its own."""
+    from agentsim.simulation import load_scenario
+
+    chosen = load_scenario(path)
+    if agents is not None:
+        chosen = chosen.with_agents(agents)
+    return chosen if seed is None else chosen.with_seed(seed)
 
 
 @app.command(epilog="Example: `agentsim replay traces.parquet --out data/runs/traces`")

@@ -8,6 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from agentsim.run import Failure
+
 _Outcome = TypeVar("_Outcome")
 #: Takes how much has been done since the last call.
 Advance = Callable[[int], object]
@@ -21,15 +23,16 @@ class Stopped(Exception):
     """The run is being given up; a worker ends at its next word."""
 
 
-class WorkerDied(Exception):
-    """Raised by a future whose worker was killed, or ran out of memory."""
-
-
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The outcome of a tenant whose workers died each time."""
+    """The outcome of a tenant whose workers were killed, or ran out of memory, each time."""
 
     reason: str
+
+    @property
+    def failure(self) -> Failure:
+        """As a manifest tells it."""
+        return Failure(stage="worker", type="WorkerDied", message=self.reason)
 
 
 class Crew(Protocol):

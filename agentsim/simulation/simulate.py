@@ -84,7 +84,7 @@ def simulate(
                 finished += sizes[tenant]
                 bar.update(max(0, finished - bar.n))
                 if isinstance(outcome, Crashed):
-                    outcome = Failure(stage="worker", type="WorkerDied", message=outcome.reason)
+                    outcome = outcome.failure
                 if isinstance(outcome, Failure):
                     writer.fail_tenant(tenant, outcome)
                 else:

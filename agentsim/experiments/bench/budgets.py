@@ -111,7 +111,7 @@ def bench_budgets(
     shapes = [_shape(draw) for _ in range(trees)]
     figures = {}
     for model in MODELS:
-        tokens = _grow(database, _policy(model), agent, shapes, progress)
+        tokens = _grow(database, _policy(model), agent, shapes)
         calls = _calls(tokens, np.random.default_rng(seed))
         figures[model] = _measure(database, model, calls, writers, trees, progress)
     carved, shared = (figures[model].calls_per_second for model in MODELS)
@@ -152,9 +152,7 @@ def _server(database: str, policy: Policy) -> Server:
     )
 
 
-def _grow(
-    database: str, policy: Policy, agent: Client, shapes: Sequence[list[int]], progress: bool
-) -> list[list[str]]:
+def _grow(database: str, policy: Policy, agent: Client, shapes: Sequence[list[int]]) -> list[list[str]]:
     """Grant all trees, a generation at a time; the tokens of each tree."""
     trees: list[list[str]] = [[] for _ in shapes]
     with closing(_server(database, policy)) as server:

@@ -67,8 +67,7 @@ def run_sweep(
     ):
         for number, fate in deal(_Work(place.path), chosen, crew, bar.update):
             if isinstance(fate, Crashed):
-                failure = Failure(stage="worker", type="WorkerDied", message=fate.reason)
-                fate = _fail(place, sweep.cells[number], failure)
+                fate = _fail(place, sweep.cells[number], fate.failure)
             fates[fate] += 1
     write_results(place)
     return Tally(**fates)

@@ -24,36 +24,27 @@ from agentsim.server.history import GrantState
 from agentsim.server.keyfile import KeyFile
 from agentsim.server.keyring import KeyFileError, KeyRing
 from agentsim.server.keys import SigningKey
-from agentsim.server.operations import (
-    AskConsent,
-    Authorize,
+from agentsim.server.operations import Operation
+from agentsim.server.operations.agents import (
     Confirm,
-    Deny,
     Disable,
     Enable,
-    Grounds,
-    Hold,
-    Introspect,
-    Issue,
-    IssueChild,
+    ReadAgent,
+    Register,
+    RotateSecret,
+    UpdateAgent,
+)
+from agentsim.server.operations.consent import AskConsent, Authorize, Deny, Redeem, Withdraw
+from agentsim.server.operations.ends import Grounds, Hold, Reauthorize, Revoke
+from agentsim.server.operations.grants import Issue, IssueChild, Refresh
+from agentsim.server.operations.notes import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
     NoteTruncation,
-    Operation,
-    ReadAgent,
-    Reauthorize,
-    RecordExecution,
-    Redeem,
-    Refresh,
-    Register,
-    Revoke,
-    RotateSecret,
-    UpdateAgent,
-    Verify,
-    Withdraw,
 )
+from agentsim.server.operations.uses import Introspect, RecordExecution, Verify
 from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 from agentsim.server.policy import Policy
 from agentsim.server.store import Store

@@ -9,7 +9,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, get_args
 
-from agentsim.server.operations import Grounds, Operation
+from agentsim.server.operations import Operation
+from agentsim.server.operations.ends import Grounds
 from agentsim.server.parties import Admin, Client, ClientAssertion, Credentials, Person, RegistrationAccess
 
 #: Longest ``source_ip``, in characters.

@@ -16,7 +16,7 @@ from agentsim.server.metadata import (
     check_redirect_uris,
     profile_of,
 )
-from agentsim.server.operations import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.operations.agents import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
 from agentsim.server.parties import Admin, RegistrationAccess
 from agentsim.server.revocation import end_client
 from agentsim.server.rules import check_listed, check_rules

@@ -18,7 +18,7 @@ from agentsim.server.ledger import Budget, Ledger
 from agentsim.server.limits import Draft
 from agentsim.server.lineage import Lineage
 from agentsim.server.marks import MarkIndex
-from agentsim.server.operations import Grounds
+from agentsim.server.operations.ends import Grounds
 from agentsim.server.policy import Policy
 from agentsim.server.tokens import TokenCodec
 from agentsim.server.watch import Action, PatternMatcher

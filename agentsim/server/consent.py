@@ -36,7 +36,8 @@ from agentsim.server.errors import (
 )
 from agentsim.server.grants import check_root, grant_root
 from agentsim.server.metadata import AUTHORIZATION_CODE
-from agentsim.server.operations import AskConsent, Authorize, Deny, Issue, Redeem, Withdraw
+from agentsim.server.operations.consent import AskConsent, Authorize, Deny, Redeem, Withdraw
+from agentsim.server.operations.grants import Issue
 from agentsim.server.parties import Client
 from agentsim.server.revocation import end_grant, end_principal
 from agentsim.server.rules import check_listed

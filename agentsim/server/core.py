@@ -31,7 +31,8 @@ from agentsim.server.keys import Algorithm, SigningKey
 from agentsim.server.limits import NOBODY, Buckets, Key
 from agentsim.server.marks import MarkIndex
 from agentsim.server.needs import Needs, collect
-from agentsim.server.operations import NotePolicy, Operation
+from agentsim.server.operations import Operation
+from agentsim.server.operations.notes import NotePolicy
 from agentsim.server.parties import Admin
 from agentsim.server.policy import Policy
 from agentsim.server.rules import lists_agents

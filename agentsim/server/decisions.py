@@ -20,35 +20,27 @@ from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
 from agentsim.server.errors import InvalidRequest, OAuthError
 from agentsim.server.history import DOINGS
-from agentsim.server.operations import (
-    AskConsent,
-    Authorize,
+from agentsim.server.operations import Operation
+from agentsim.server.operations.agents import (
     Confirm,
-    Deny,
     Disable,
     Enable,
-    Hold,
-    Introspect,
-    Issue,
-    IssueChild,
+    ReadAgent,
+    Register,
+    RotateSecret,
+    UpdateAgent,
+)
+from agentsim.server.operations.consent import AskConsent, Authorize, Deny, Redeem, Withdraw
+from agentsim.server.operations.ends import Hold, Reauthorize, Revoke
+from agentsim.server.operations.grants import Issue, IssueChild, Refresh
+from agentsim.server.operations.notes import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
     NoteTruncation,
-    Operation,
-    ReadAgent,
-    Reauthorize,
-    RecordExecution,
-    Redeem,
-    Refresh,
-    Register,
-    Revoke,
-    RotateSecret,
-    UpdateAgent,
-    Verify,
-    Withdraw,
 )
+from agentsim.server.operations.uses import Introspect, RecordExecution, Verify
 
 #: An operation's audit event and its decision.
 _DECISIONS: dict[type, tuple[str, Callable[[Batch, Any, Entry], Answer]]] = {

@@ -16,7 +16,7 @@ from agentsim.server.holds import check_held
 from agentsim.server.lineage import task_key
 from agentsim.server.metadata import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from agentsim.server.minting import give, make_claims, whole_second
-from agentsim.server.operations import Issue, IssueChild
+from agentsim.server.operations.grants import Issue, IssueChild
 from agentsim.server.rules import check_agents, check_listed
 from agentsim.server.terms import Terms, asked_details, bounded_terms
 from agentsim.server.throttling import charge

@@ -11,7 +11,7 @@ from agentsim.server.claims import Claims
 from agentsim.server.credentials import principal_of
 from agentsim.server.errors import AccessDenied, InsufficientUserAuthentication, InvalidGrant, InvalidRequest
 from agentsim.server.history import Event
-from agentsim.server.operations import Grounds, Hold, Reauthorize
+from agentsim.server.operations.ends import Grounds, Hold, Reauthorize
 from agentsim.server.parties import Admin, Credentials, Person
 from agentsim.server.watch import ENDING, HOLDING, Action, ActionKind, Assessment, Use
 

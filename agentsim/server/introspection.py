@@ -16,7 +16,7 @@ from agentsim.server.credentials import client_name, digest, matches, parse_keye
 from agentsim.server.errors import AccessDenied, InvalidToken
 from agentsim.server.holds import STEP_UP_REQUIRED, assess, told_reasons
 from agentsim.server.lineage import unpack
-from agentsim.server.operations import Introspect
+from agentsim.server.operations.uses import Introspect
 from agentsim.server.parties import Admin
 from agentsim.server.rules import check_agents
 

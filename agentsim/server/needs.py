@@ -6,34 +6,27 @@ from dataclasses import dataclass, field
 from agentsim.server.assertions import peek
 from agentsim.server.credentials import parse_client_name, parse_keyed_token
 from agentsim.server.errors import InvalidToken
-from agentsim.server.operations import (
-    AskConsent,
+from agentsim.server.operations import Operation
+from agentsim.server.operations.agents import (
     Confirm,
-    Deny,
     Disable,
     Enable,
-    Hold,
-    Introspect,
-    Issue,
-    IssueChild,
+    ReadAgent,
+    Register,
+    RotateSecret,
+    UpdateAgent,
+)
+from agentsim.server.operations.consent import AskConsent, Deny, Redeem, Withdraw
+from agentsim.server.operations.ends import Hold, Reauthorize, Revoke
+from agentsim.server.operations.grants import Issue, IssueChild, Refresh
+from agentsim.server.operations.notes import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
     NoteTruncation,
-    Operation,
-    ReadAgent,
-    Reauthorize,
-    RecordExecution,
-    Redeem,
-    Refresh,
-    Register,
-    Revoke,
-    RotateSecret,
-    UpdateAgent,
-    Verify,
-    Withdraw,
 )
+from agentsim.server.operations.uses import Introspect, RecordExecution, Verify
 from agentsim.server.parties import Admin, ClientAssertion, Credentials
 from agentsim.server.tokens import TokenCodec
 

@@ -3,7 +3,7 @@
 from agentsim.server.answers import Noted
 from agentsim.server.audit import Entry
 from agentsim.server.batch import Batch
-from agentsim.server.operations import (
+from agentsim.server.operations.notes import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,

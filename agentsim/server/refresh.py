@@ -10,7 +10,7 @@ from agentsim.server.holds import check_held
 from agentsim.server.lineage import Lineage, unpack
 from agentsim.server.metadata import REFRESH_TOKEN
 from agentsim.server.minting import give, make_claims, whole_second
-from agentsim.server.operations import Refresh
+from agentsim.server.operations.grants import Refresh
 from agentsim.server.revocation import end_grant
 from agentsim.server.rules import check_agents
 from agentsim.server.terms import refreshed_terms

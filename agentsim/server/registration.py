@@ -17,7 +17,7 @@ from agentsim.server.metadata import (
     one_of,
     profile_of,
 )
-from agentsim.server.operations import Confirm, Register
+from agentsim.server.operations.agents import Confirm, Register
 from agentsim.server.rules import check_listed, check_role, check_rules
 
 

@@ -17,7 +17,7 @@ from agentsim.server.credentials import (
 )
 from agentsim.server.errors import AccessDenied, InvalidRequest, InvalidToken
 from agentsim.server.lineage import Lineage, principal_key, task_key, unpack
-from agentsim.server.operations import Revoke
+from agentsim.server.operations.ends import Revoke
 from agentsim.server.parties import Admin, Credentials
 
 #: The most tasks that one request may end by name.

@@ -9,7 +9,7 @@ from agentsim.server.checks import decide_audience, decide_level, within
 from agentsim.server.claims import Claims
 from agentsim.server.credentials import parse_client_name
 from agentsim.server.errors import InvalidRequest, InvalidScope
-from agentsim.server.operations import Issue, IssueChild, Refresh
+from agentsim.server.operations.grants import Issue, IssueChild, Refresh
 from agentsim.server.rules import check_rules, tools_within_rules, within_rules
 
 

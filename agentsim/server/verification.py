@@ -19,7 +19,7 @@ from agentsim.server.errors import (
     OAuthError,
 )
 from agentsim.server.holds import assess, check_held, heed, told_reasons
-from agentsim.server.operations import RecordExecution, Verify
+from agentsim.server.operations.uses import RecordExecution, Verify
 from agentsim.server.rules import check_agents
 from agentsim.server.throttling import charge
 from agentsim.server.watch import Assessment

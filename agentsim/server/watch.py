@@ -11,7 +11,9 @@ from typing import Any, Literal, Protocol
 
 from agentsim.server.credentials import client_name
 from agentsim.server.history import Event, GrantState
-from agentsim.server.operations import Disable, Grounds, Hold, Operation, Revoke
+from agentsim.server.operations import Operation
+from agentsim.server.operations.agents import Disable
+from agentsim.server.operations.ends import Grounds, Hold, Revoke
 from agentsim.server.parties import Admin
 
 ActionKind = Literal["none", "log", "step_up", "revoke_task", "revoke_tree", "disable_agent"]

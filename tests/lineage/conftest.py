@@ -33,7 +33,7 @@ from agentsim.server import (
     TokenGrant,
     Verify,
 )
-from agentsim.server.operations import Disable, Enable, UpdateAgent
+from agentsim.server.operations.agents import Disable, Enable, UpdateAgent
 from agentsim.simulation.export import TenantExport
 from agentsim.tables import SCHEMAS
 

@@ -32,7 +32,7 @@ from agentsim.server import (
 )
 from agentsim.server.audit import GENESIS, row_digest
 from agentsim.server.metadata import TOKEN_EXCHANGE
-from agentsim.server.operations import NoteKeyRotation
+from agentsim.server.operations.notes import NoteKeyRotation
 from agentsim.server.schema import AuditChain, AuditRow
 from agentsim.server.store import rows_of, table
 

@@ -25,18 +25,9 @@ from agentsim.server import (
 from agentsim.server.admission import find_fault
 from agentsim.server.errors import InvalidRequest
 from agentsim.server.ids import END_OF_TIME
-from agentsim.server.operations import (
-    Disable,
-    Enable,
-    Grounds,
-    Hold,
-    NoteKeyRotation,
-    NoteRefusal,
-    ReadAgent,
-    Reauthorize,
-    RotateSecret,
-    UpdateAgent,
-)
+from agentsim.server.operations.agents import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.operations.ends import Grounds, Hold, Reauthorize
+from agentsim.server.operations.notes import NoteKeyRotation, NoteRefusal
 from agentsim.server.parties import RegistrationAccess
 
 LONE_SURROGATE = "\ud800"

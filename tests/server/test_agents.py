@@ -19,7 +19,7 @@ from agentsim.server import (
     TokenGrant,
 )
 from agentsim.server.answers import AgentProfile, AgentRecord, NewSecret
-from agentsim.server.operations import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.operations.agents import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
 from agentsim.server.parties import RegistrationAccess
 from agentsim.server.schema import Agent, RevocationMark
 

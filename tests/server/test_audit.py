@@ -26,7 +26,7 @@ from agentsim.server import (
 from agentsim.server.answers import NewSecret
 from agentsim.server.audit import ABOUT, COLUMNS, GENESIS, Entry, Head, Trail, row_digest
 from agentsim.server.ids import IdGenerator
-from agentsim.server.operations import Disable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.operations.agents import Disable, ReadAgent, RotateSecret, UpdateAgent
 from agentsim.server.parties import ClientAssertion, RegistrationAccess
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agentsim.server import Admin, Client, Introspect, Introspection, TokenGrant, Verification, Verify
 from agentsim.server.answers import AgentRecord
-from agentsim.server.operations import Disable
+from agentsim.server.operations.agents import Disable
 from agentsim.server.schema import GrantStateRow
 
 GLOBEX = Admin("globex")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agentsim.server import Client, Issue, IssueChild, OAuthError, Refresh, Revoke, TokenGrant, Verify
 from agentsim.server.answers import AgentRecord
 from agentsim.server.clock import SECOND
-from agentsim.server.operations import Disable, UpdateAgent
+from agentsim.server.operations.agents import Disable, UpdateAgent
 from agentsim.server.parties import ClientAssertion
 from agentsim.server.schema import Agent, IssuedToken, UsedAssertion
 

@@ -12,7 +12,7 @@ import pytest
 from agentsim.server import Activation, Client, Confirm, Issue, OAuthError, Refresh
 from agentsim.server.accounts import hash_password, is_password
 from agentsim.server.credentials import digest
-from agentsim.server.operations import ReadAgent
+from agentsim.server.operations.agents import ReadAgent
 from agentsim.server.parties import RegistrationAccess
 
 _compare = hmac.compare_digest

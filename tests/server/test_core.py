@@ -30,19 +30,14 @@ from agentsim.server import (
     Withdraw,
 )
 from agentsim.server.history import DOINGS
-from agentsim.server.operations import (
-    Disable,
-    Enable,
-    Hold,
+from agentsim.server.operations.agents import Disable, Enable, ReadAgent, RotateSecret, UpdateAgent
+from agentsim.server.operations.ends import Hold, Reauthorize
+from agentsim.server.operations.notes import (
     NoteKeyRotation,
     NotePolicy,
     NoteRefusal,
     NoteSignIn,
     NoteTruncation,
-    ReadAgent,
-    Reauthorize,
-    RotateSecret,
-    UpdateAgent,
 )
 from agentsim.server.parties import ClientAssertion, RegistrationAccess
 from agentsim.server.schema import Base

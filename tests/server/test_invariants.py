@@ -43,7 +43,7 @@ from agentsim.server import (
 from agentsim.server.answers import AgentRecord, NewSecret
 from agentsim.server.clock import SECOND
 from agentsim.server.following import Follower
-from agentsim.server.operations import Disable, Enable, RotateSecret, UpdateAgent
+from agentsim.server.operations.agents import Disable, Enable, RotateSecret, UpdateAgent
 from agentsim.server.parties import RegistrationAccess
 from agentsim.server.schema import Base, IssuedToken, RevocationMark
 from agentsim.server.watch import WATCH

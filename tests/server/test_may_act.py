@@ -7,7 +7,7 @@ import pytest
 from agentsim.server import Admin, Introspect, Introspection, Issue, IssueChild, OAuthError, Refresh, Revoke
 from agentsim.server.answers import AgentRecord
 from agentsim.server.lineage import task_key
-from agentsim.server.operations import Disable, Enable
+from agentsim.server.operations.agents import Disable, Enable
 from agentsim.server.schema import IssuedToken, RevocationMark
 
 GLOBEX, INITECH = Admin("globex"), Admin("initech")

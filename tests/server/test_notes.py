@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from agentsim.server.answers import Noted
-from agentsim.server.operations import NoteKeyRotation, NoteRefusal
+from agentsim.server.operations.notes import NoteKeyRotation, NoteRefusal
 
 
 def test_refusals_at_the_door_are_one_row_with_their_count(world: Any) -> None:

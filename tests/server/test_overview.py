@@ -10,7 +10,7 @@ from agentsim.server import Admin, Confirm, Introspect
 from agentsim.server.answers import AgentRecord
 from agentsim.server.clock import SECOND
 from agentsim.server.errors import InvalidRequest
-from agentsim.server.operations import Disable
+from agentsim.server.operations.agents import Disable
 from agentsim.server.overview import MOST_ROWS, Overview, as_ids, parse_id
 
 GLOBEX = Admin("globex")

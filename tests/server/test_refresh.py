@@ -8,7 +8,7 @@ import pytest
 from agentsim.server import Client, OAuthError, Refresh, TokenGrant
 from agentsim.server.answers import AgentRecord
 from agentsim.server.clock import SECOND
-from agentsim.server.operations import ReadAgent, UpdateAgent
+from agentsim.server.operations.agents import ReadAgent, UpdateAgent
 from agentsim.server.schema import IssuedToken
 
 pytestmark = pytest.mark.on_both

@@ -15,7 +15,8 @@ from agentsim.server.http.models import KeyRequest
 from agentsim.server.http.responses import json_response
 from agentsim.server.keyring import KeyFileError
 from agentsim.server.keys import ALGORITHMS, SigningKey
-from agentsim.server.operations import NoteKeyRotation, Reauthorize
+from agentsim.server.operations.ends import Reauthorize
+from agentsim.server.operations.notes import NoteKeyRotation
 from agentsim.server.overview import as_ids, parse_id
 
 

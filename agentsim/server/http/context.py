@@ -21,7 +21,8 @@ from agentsim.server.http.callers import AdminGate
 from agentsim.server.http.door import Door
 from agentsim.server.http.gather import Gatherer
 from agentsim.server.http.responses import Manner, error_response
-from agentsim.server.operations import NoteRefusal, Operation
+from agentsim.server.operations import Operation
+from agentsim.server.operations.notes import NoteRefusal
 from agentsim.server.overview import Overview
 from agentsim.server.store import ConflictError
 

@@ -10,7 +10,8 @@ from agentsim.server.errors import (
 from agentsim.server.http.models import TaskForm, TokenForm
 from agentsim.server.http.rich import AskedDetails, read_details
 from agentsim.server.metadata import CLIENT_CREDENTIALS, GRANT_TYPES, REFRESH_TOKEN, TOKEN_EXCHANGE
-from agentsim.server.operations import Issue, IssueChild, Redeem, Refresh
+from agentsim.server.operations.consent import Redeem
+from agentsim.server.operations.grants import Issue, IssueChild, Refresh
 from agentsim.server.parties import Credentials
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"

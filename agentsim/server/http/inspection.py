@@ -27,7 +27,8 @@ from agentsim.server.http.models import (
     VerificationRequest,
 )
 from agentsim.server.http.responses import error_members, json_response
-from agentsim.server.operations import Introspect, Revoke, Verify
+from agentsim.server.operations.ends import Revoke
+from agentsim.server.operations.uses import Introspect, Verify
 from agentsim.server.parties import Admin, ClientAssertion, Credentials
 
 #: How long a revocation waits for the rows below it to be filled in, and how often it looks, in seconds.

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from agentsim.server.acquaintances import Acquaintances
-from agentsim.server.operations import Introspect, Operation, Verify
+from agentsim.server.operations import Operation
+from agentsim.server.operations.uses import Introspect, Verify
 from agentsim.server.parties import Admin, Client, ClientAssertion
 
 #: Operations that share a transaction at most, and those of people beside which agents still have a share.

@@ -25,7 +25,7 @@ from agentsim.server.http.models import (
     UpdateRequest,
 )
 from agentsim.server.http.responses import NO_STORE, json_response
-from agentsim.server.operations import (
+from agentsim.server.operations.agents import (
     Confirm,
     Disable,
     Enable,

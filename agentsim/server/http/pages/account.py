@@ -12,7 +12,7 @@ from agentsim.server.http.context import context_of, source_of
 from agentsim.server.http.discovery import base_path
 from agentsim.server.http.pages.rendering import page, permissions, redirect
 from agentsim.server.http.pages.visits import check_own_form, visit_of
-from agentsim.server.operations import Withdraw
+from agentsim.server.operations.consent import Withdraw
 from agentsim.server.overview import parse_id
 
 _NOTICES = {

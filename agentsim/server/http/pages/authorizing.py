@@ -19,7 +19,7 @@ from agentsim.server.http.models import AuthorizationForm
 from agentsim.server.http.pages.rendering import page, permissions, redirect
 from agentsim.server.http.pages.visits import check_own_form, visit_of
 from agentsim.server.http.responses import error_members
-from agentsim.server.operations import AskConsent, Authorize, Deny
+from agentsim.server.operations.consent import AskConsent, Authorize, Deny
 from agentsim.server.parties import Person
 
 #: Before these an address to answer to is not established: sending anybody there would be an open redirect.

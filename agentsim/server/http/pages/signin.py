@@ -18,7 +18,7 @@ from agentsim.server.http.pages.visits import (
     set_cookie,
     visit_of,
 )
-from agentsim.server.operations import NoteSignIn
+from agentsim.server.operations.notes import NoteSignIn
 
 
 async def show(request: Request) -> Response:

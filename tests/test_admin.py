@@ -9,9 +9,8 @@ import pytest
 
 from agentsim.cli import main
 from agentsim.server import Admin, Hold, Noted, Server, Store
+from tests.callers import ACCESS_TOKEN, EXCHANGE
 
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 ADMIN = "agentsim admin"
 
 

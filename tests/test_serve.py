@@ -306,8 +306,7 @@ async def one_answer(site: Any, agent: tuple[str, str], task: str) -> bytes:
 
 def test_the_access_log_is_json_lines_without_secrets(serve: Serve) -> None:
     site = serve(AGENTSIM_ADMIN_TOKEN=None)
-    admin = told_token(site.out)
-    site.as_admin = {"Authorization": f"Bearer {admin}"}
+    admin = site.admin_token = told_token(site.out)
     agent = site.agent()
     grant = site.root(agent)
     secrets = {admin, agent[1], grant["access_token"], grant["refresh_token"]}

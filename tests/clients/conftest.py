@@ -6,7 +6,7 @@ import httpx
 import pytest
 from authlib.oauth2.rfc8414 import get_well_known_url
 
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+from tests.callers import ACCESS_TOKEN
 
 
 def discover(issuer: str) -> dict[str, Any]:

@@ -10,10 +10,9 @@ import schemathesis
 from agentsim.server.http.endpoints import ENDPOINTS
 from agentsim.server.http.openapi import describe
 from agentsim.server.http.replies import REPLIES
+from tests.callers import ACCESS_TOKEN, EXCHANGE
 
 Call = Callable[..., dict[str, Any]]
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 PROFILE = {
     "client_name": "an agent",
     "allowed_tools": ["file_read"],

@@ -13,8 +13,8 @@ from agentsim.server.clock import SECOND
 from agentsim.server.operations.agents import Disable, UpdateAgent
 from agentsim.server.parties import ClientAssertion
 from agentsim.server.schema import Agent, IssuedToken, UsedAssertion
+from tests.callers import EXCHANGE
 
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 Sign = Callable[..., ClientAssertion]
 
 

@@ -10,9 +10,9 @@ import pytest
 from agentsim.server import SigningKey
 from agentsim.server.keys import ALGORITHMS
 from agentsim.server.metadata import TOKEN_EXCHANGE
+from tests.callers import ACCESS_TOKEN
 
 POLICY = {"max_depth": 64}
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 GRANT = {"grant_type": "client_credentials", "scope": "file_read:github"}
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.callers import EXCHANGE
+
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANT = {"grant_type": "client_credentials", "scope": "file_read:github"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

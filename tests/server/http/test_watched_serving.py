@@ -16,8 +16,7 @@ from agentsim.server.credentials import digest
 from agentsim.server.http import serving
 from agentsim.server.http.serving import Settings
 from agentsim.server.keyfile import KeyFile
-
-ADMIN = "the-administrators-token-of-these-tests"
+from tests.callers import ADMIN_TOKEN
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def settings(tmp_path: Path, by_tool: Any) -> Settings:
         database=f"sqlite:///{tmp_path / 'served.sqlite'}",
         policy=Policy(issuer="http://testserver"),
         key_file=keys,
-        admin_token_hash=digest(ADMIN),
+        admin_token_hash=digest(ADMIN_TOKEN),
         watch=Strict(by_tool(file_write="step_up")),
     )
 
@@ -53,7 +52,7 @@ def test_what_watches_travels_with_the_settings_and_judges_what_is_served(settin
 
 async def write_once(app: Starlette) -> dict[str, Any]:
     """What a resource server is told of an agent that writes."""
-    as_admin = {"Authorization": f"Bearer {ADMIN}"}
+    as_admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     profile = {"client_name": "a", "allowed_tools": ["file_write"], "resource_access": ["github"]}
     form = {"grant_type": "client_credentials", "scope": "file_write:github"}
     transport = httpx.ASGITransport(app)

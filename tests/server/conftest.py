@@ -45,6 +45,9 @@ from agentsim.server.clock import SECOND
 from agentsim.server.schema import AuditChain, AuditRow, Base
 from agentsim.server.store import table
 
+# What a story asserts is told in full, like what a test does.
+pytest.register_assert_rewrite("tests.server.story")
+
 NOW = 1_700_000_000 * SECOND
 TOOLS = ("file_read", "file_write", "db_query")
 RESOURCES = ("github", "jira")

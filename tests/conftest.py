@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from agentsim.server import Assessment, GrantState, Use
+from tests.outcomes import Outcome
 from tests.served import Served
 from tests.sites import Site
 
@@ -130,6 +131,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[
         return folder
 
     return make
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Gives a command to ``agentsim`` in this process."""
+    # Not above: most files give none, and need not wait for all that a command line takes.
+    from agentsim.cli import main
+
+    def call(*words: object) -> Outcome:
+        # What was printed before is not of this command.
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        return Outcome(int(left.value.code or 0), *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture

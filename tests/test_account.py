@@ -2,28 +2,27 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentsim.cli import main
+from tests.outcomes import Outcome
 
 PASSWORD = "correct horse battery\n"
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(tmp_path: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("agentsim.server.accounts._N", 2**8)
     db = f"sqlite:///{tmp_path}/new/people.sqlite"
 
     def call(*words: str, typed: str = "", status: int = 0) -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-        with pytest.raises(SystemExit) as ended:
-            main(["account", *words, "--db", db])
-        out, err = capsys.readouterr()
-        assert ended.value.code == status, err
-        return out + err
+        ended = cli("account", *words, "--db", db)
+        assert ended.status == status, ended.err
+        return ended.out + ended.err
 
     return call
 

@@ -2,22 +2,16 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from agentsim.cli import main
 from agentsim.server import Admin, Hold, Noted, Server, Store
-from tests.callers import ACCESS_TOKEN, EXCHANGE
+from tests.outcomes import Outcome
 
 ADMIN = "agentsim admin"
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
 
 
 class Told(NamedTuple):
@@ -36,14 +30,7 @@ def told(served: Any) -> Told:
     lead = served.agent(client_name="lead")
     reviewer = served.agent(client_name="reviewer", owner="other")
     root = served.root(lead, task_id="review", may_act=reviewer[0])
-    exchange = {
-        "grant_type": EXCHANGE,
-        "subject_token": root["access_token"],
-        "subject_token_type": ACCESS_TOKEN,
-        "scope": "file_read:github",
-        "task_id": "review/1",
-    }
-    child = served.post("/token", auth=reviewer, data=exchange).json()
+    child = served.child(reviewer, root, task_id="review/1")
     for _ in range(2):
         served.post("/verify", headers=served.as_admin, json={"token": child["access_token"]})
     served.post("/revoke", auth=reviewer, data={"token": child["access_token"]})
@@ -54,16 +41,10 @@ def told(served: Any) -> Told:
 
 
 @pytest.fixture
-def admin(told: Told, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def admin(told: Told, cli: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """Call ``agentsim admin`` on the database of the site that serves."""
-
-    def call(*words: object) -> Outcome:
-        database = f"sqlite:///{told.site.folder / 'data/server/agentsim.sqlite'}"
-        with pytest.raises(SystemExit) as left:
-            main(["admin", *map(str, words), "--db", database])
-        return Outcome(int(left.value.code or 0), *capsys.readouterr())
-
-    return call
+    database = f"sqlite:///{told.site.folder / 'data/server/agentsim.sqlite'}"
+    return lambda *words: cli("admin", *words, "--db", database)
 
 
 @pytest.fixture
@@ -217,37 +198,29 @@ def test_a_mistake_is_one_message(admin: Callable[..., Outcome], words: str, mes
 
 
 @pytest.mark.parametrize("command", ["agents", "grants", "tree 1", "audit"])
-def test_no_database_is_made_by_looking(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
-) -> None:
+def test_no_database_is_made_by_looking(cli: Callable[..., Outcome], tmp_path: Path, command: str) -> None:
     file = tmp_path / "nowhere" / "agentsim.sqlite"
-    with pytest.raises(SystemExit) as left:
-        main(["admin", *command.split(), "--db", f"sqlite:///{file}"])
-    assert left.value.code == 2
-    assert capsys.readouterr().err.endswith("no such file; `agentsim serve` makes it\n")
+    outcome = cli("admin", *command.split(), "--db", f"sqlite:///{file}")
+    assert outcome.status == 2
+    assert outcome.err.endswith("no such file; `agentsim serve` makes it\n")
     assert not file.parent.exists()
 
 
-def test_a_database_of_something_else_stays_as_it_is(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_database_of_something_else_stays_as_it_is(cli: Callable[..., Outcome], tmp_path: Path) -> None:
     file = tmp_path / "empty.sqlite"
     file.touch()
-    with pytest.raises(SystemExit) as left:
-        main(["admin", "agents", "--db", f"sqlite:///{file}"])
-    assert left.value.code == 2
-    assert "the database holds no tables of agentsim" in capsys.readouterr().err
+    outcome = cli("admin", "agents", "--db", f"sqlite:///{file}")
+    assert outcome.status == 2
+    assert "the database holds no tables of agentsim" in outcome.err
 
 
-def test_help_gives_examples(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_gives_examples(cli: Callable[..., Outcome]) -> None:
     for command in ("agents", "grants", "tree", "audit"):
-        with pytest.raises(SystemExit):
-            main(["admin", command, "--help"])
-        assert f"Example: {ADMIN} {command}" in capsys.readouterr().out
+        assert f"Example: {ADMIN} {command}" in cli("admin", command, "--help").out
 
 
 def test_a_held_grant_is_let_go_beside_the_server_that_serves(
-    serve: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    serve: Callable[..., Any], cli: Callable[..., Outcome]
 ) -> None:
     site = serve()
     database = f"sqlite:///{site.folder / 'data/server/agentsim.sqlite'}"
@@ -260,11 +233,7 @@ def test_a_held_grant_is_let_go_beside_the_server_that_serves(
     refused = site.post("/verify", headers=as_admin, json=asked).json()
     assert (refused["error"], refused["reason"]) == ("insufficient_user_authentication", "step_up_required")
 
-    def reauthorize() -> Outcome:
-        with pytest.raises(SystemExit) as left:
-            main(["admin", "reauthorize", grant["grant_id"], "--db", database])
-        return Outcome(int(left.value.code or 0), *capsys.readouterr())
-
+    reauthorize = partial(cli, "admin", "reauthorize", grant["grant_id"], "--db", database)
     assert reauthorize() == (0, f"Grant {grant['grant_id']} may be used again.\n", "")
     assert site.post("/verify", headers=as_admin, json=asked).json()["is_valid"]
     again = reauthorize()

@@ -1,11 +1,11 @@
 """The command that lists and exports alerts."""
 
 import json
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
 
-from agentsim.cli import main
 from agentsim.experiments.companions import make_companion
 from agentsim.experiments.scene import Runs
 from agentsim.experiments.tuning import tune
@@ -44,16 +44,10 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Call ``agentsim alerts`` in an empty directory; its status, what it prints and what it complains about."""
+def cli(cli, monkeypatch, tmp_path):
+    """Gives words to ``agentsim alerts`` in an empty directory."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["alerts", *map(str, arguments)])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
+    return partial(cli, "alerts")
 
 
 def test_alerts_are_listed_with_their_reasons_and_written(cli, made, tmp_path):

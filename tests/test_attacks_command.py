@@ -1,23 +1,17 @@
 """The command that prints the catalogue of attacks."""
 
 import json
+from functools import partial
 
 import pytest
 
-from agentsim.cli import main
 from agentsim.simulation.attacks import ATTACKERS, NOT_PLAYED, UNSEEN
 
 
 @pytest.fixture
-def cli(capsys):
-    """Call ``agentsim attacks``; its status, what it prints and what it complains about."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["attacks", *arguments])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
+def cli(cli):
+    """Gives words to ``agentsim attacks``."""
+    return partial(cli, "attacks")
 
 
 def test_it_lists_every_attack_and_what_cannot_be_seen(cli):

@@ -4,18 +4,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agentsim.cli import main
 from agentsim.server import SigningKey, Store
 from agentsim.server.checkpoints import read
 from agentsim.server.statements import AUDIT, CHECKPOINTS
 from agentsim.simulation import simulate
 from agentsim.simulation.scenario import parse_scenario
+from tests.outcomes import Outcome
 
 SCENARIO = parse_scenario(
     {
@@ -27,23 +27,6 @@ SCENARIO = parse_scenario(
         "workload": {"executor": "constant-arrival-rate", "duration": "5m"},
     }
 )
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    def run(*words: object) -> Outcome:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(word) for word in words])
-        return Outcome(int(left.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +51,14 @@ def rewrite(run: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, A
     pq.write_table(pa.Table.from_pylist(rows, schema=read_table.schema), file)
 
 
-def test_a_run_carries_its_signed_heads_and_verifies(call: Callable[..., Outcome], played: Path) -> None:
+def test_a_run_carries_its_signed_heads_and_verifies(cli: Callable[..., Outcome], played: Path) -> None:
     manifest = json.loads((played / "manifest.json").read_text())
     for tenant, entry in manifest["tenants"].items():
         signed, key = read(entry["audit_checkpoint"])
         assert (signed.chain, signed.length) == (int(tenant), entry["audit_rows"])
         assert (signed.row_hash.hex(), signed.signed_at) == (entry["audit_head"], entry["end"])
         assert key.public_jwk() == entry["audit_key"]
-    done = call("audit", "verify", played, "--json")
+    done = cli("audit", "verify", played, "--json")
     told = json.loads(done.out)
     assert (done.status, told["sound"], len(told["chains"])) == (0, True, 2)
     assert all(chain["proven"] == chain["rows"] > 0 == chain["unsigned"] for chain in told["chains"])
@@ -99,7 +82,7 @@ def test_the_same_seed_signs_the_same_bytes(played: Path, tmp_path: Path) -> Non
     ],
 )
 def test_what_was_done_to_a_run_is_named(
-    call: Callable[..., Outcome], run: Path, kind: str, change: Callable[[list[Any]], list[Any]]
+    cli: Callable[..., Outcome], run: Path, kind: str, change: Callable[[list[Any]], list[Any]]
 ) -> None:
     named: list[int] = []
 
@@ -108,26 +91,26 @@ def test_what_was_done_to_a_run_is_named(
         return change(rows)
 
     rewrite(run, note)
-    done = call("audit", "verify", run)
+    done = cli("audit", "verify", run)
     assert done.status == 1
     assert f"{kind}: row {named[0]} of chain 0" in done.out
     assert "The last row of chain 0 that is still proven: none" in done.out
 
 
 def test_a_key_that_is_not_the_runs_believes_nothing(
-    call: Callable[..., Outcome], played: Path, tmp_path: Path
+    cli: Callable[..., Outcome], played: Path, tmp_path: Path
 ) -> None:
     entry = json.loads((played / "manifest.json").read_text())["tenants"]
     right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
     right.write_text(json.dumps({"keys": [each["audit_key"] for each in entry.values()]}))
     wrong.write_text(json.dumps(SigningKey.from_seed(b"other").public_jwk()))
-    assert call("audit", "verify", played, "--key", right).status == 0
-    done = call("audit", "verify", played, "--key", wrong)
+    assert cli("audit", "verify", played, "--key", right).status == 0
+    done = cli("audit", "verify", played, "--key", wrong)
     assert done.status == 1
     assert "not among those given" in done.out
 
 
-def test_bad_input_is_one_clear_line(call: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_clear_line(cli: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
     bad, large = tmp_path / "bad.json", tmp_path / "large.json"
     bad.write_text("[]")
     large.write_text(" " * (1 << 20) + "{}")
@@ -143,28 +126,28 @@ def test_bad_input_is_one_clear_line(call: Callable[..., Outcome], played: Path,
         (("truncate", "--before", "soon"), "not a date"),
         (("truncate", "--before", "2026-01-01", "--keys", tmp_path / "none"), "no such file"),
     ):
-        done = call("audit", *words)
+        done = cli("audit", *words)
         assert done.status == 2, words
         assert told in done.err
         assert len(done.err.splitlines()) == 1
-    assert call("clean", "--keep", "5m", "--db", f"sqlite:///{tmp_path}/none").status == 2
+    assert cli("clean", "--keep", "5m", "--db", f"sqlite:///{tmp_path}/none").status == 2
 
 
-def test_a_run_whose_file_is_damaged_is_told(call: Callable[..., Outcome], run: Path) -> None:
+def test_a_run_whose_file_is_damaged_is_told(cli: Callable[..., Outcome], run: Path) -> None:
     (run / "audit" / "t0000-00000.parquet").write_bytes(b"nothing")
-    done = call("audit", "verify", run)
+    done = cli("audit", "verify", run)
     assert (done.status, len(done.err.splitlines())) == (2, 1)
     assert "cannot be read" in done.err
 
 
-def test_a_run_is_exported(call: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
-    done = call("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
+def test_a_run_is_exported(cli: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
+    done = cli("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
     told = json.loads(done.out)
     assert told["rows"] == len((tmp_path / "trail.ocsf.jsonl").read_text().splitlines()) > 0
 
 
 def test_a_served_trail_is_signed_when_its_server_ends(
-    call: Callable[..., Outcome], make_site: Callable[..., Any]
+    cli: Callable[..., Outcome], make_site: Callable[..., Any]
 ) -> None:
     site = make_site()
     agent = site.agent()
@@ -179,27 +162,27 @@ def test_a_served_trail_is_signed_when_its_server_ends(
         store.close()
     assert heads[-1].length == len(rows) == 3
     assert read(heads[-1].jws)[0].issuer == site.issuer
-    done = call("audit", "verify", "--db", site.database, "--json")
+    done = cli("audit", "verify", "--db", site.database, "--json")
     (chain,) = json.loads(done.out)["chains"]
     assert (done.status, chain["proven"], chain["unsigned"]) == (0, 3, 0)
 
 
 def test_what_a_served_database_has_kept_too_long_goes(
-    call: Callable[..., Outcome], make_site: Callable[..., Any]
+    cli: Callable[..., Outcome], make_site: Callable[..., Any]
 ) -> None:
     # The site's clock stands in 2023: all that it grants is long over by that of the command.
     site = make_site()
     agent = site.agent()
     site.child(agent, site.root(agent))
-    done = call("clean", "--db", site.database, "--keep", "30d", "--json")
+    done = cli("clean", "--db", site.database, "--keep", "30d", "--json")
     assert (done.status, json.loads(done.out)["removed"]["issued_tokens"]) == (0, 2)
-    assert "Nothing is long enough over" in call("clean", "--db", site.database).out
+    assert "Nothing is long enough over" in cli("clean", "--db", site.database).out
     # It serves on.
     assert site.root(agent)["access_token"]
 
 
 def test_a_served_trail_is_truncated_and_verifies_from_there_on(
-    call: Callable[..., Outcome], serve: Callable[..., Any], tmp_path: Path
+    cli: Callable[..., Outcome], serve: Callable[..., Any], tmp_path: Path
 ) -> None:
     served = serve()
     served.root(served.agent())
@@ -208,20 +191,20 @@ def test_a_served_trail_is_truncated_and_verifies_from_there_on(
     named = ("--db", f"sqlite:///{folder / 'agentsim.sqlite'}")
     keys = folder / "keys.json"
     assert (
-        json.loads(call("audit", "verify", *named, "--key", keys, "--json").out)["chains"][0]["unsigned"] == 0
+        json.loads(cli("audit", "verify", *named, "--key", keys, "--json").out)["chains"][0]["unsigned"] == 0
     )
     told = json.loads(
-        call("audit", "truncate", *named, "--keys", keys, "--before", "2200-01-01", "--json").out
+        cli("audit", "truncate", *named, "--keys", keys, "--before", "2200-01-01", "--json").out
     )
     assert told["removed"] == told["chains"][0]["length"] >= 3
     again = serve()
     again.agent()
     # While it serves.
-    done = call("audit", "verify", *named, "--key", keys, "--json")
+    done = cli("audit", "verify", *named, "--key", keys, "--json")
     (chain,) = json.loads(done.out)["chains"]
     assert done.status == 0
     # The row that told of it, and the agent's two.
     assert (chain["truncated"], chain["rows"]) == (told["removed"], 3)
     assert again.stop() == 0
-    (chain,) = json.loads(call("audit", "verify", *named, "--key", keys, "--json").out)["chains"]
+    (chain,) = json.loads(cli("audit", "verify", *named, "--key", keys, "--json").out)["chains"]
     assert (chain["proven"], chain["unsigned"]) == (told["removed"] + chain["rows"], 0)

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from agentsim.audit.verifying import KeysError, load_keys
-from agentsim.cli import main
 from agentsim.experiments.containment.folder import ContainmentError
 from agentsim.experiments.containment.folder import Folder as ContainmentFolder
 from agentsim.experiments.sweep.cells import Cell
@@ -23,6 +22,7 @@ from agentsim.risk.modelfile import load_fitted
 from agentsim.run import Run, RunError
 from agentsim.server import KeyFile, KeyFileError, SigningKey
 from agentsim.server.keyring import Keys
+from tests.outcomes import Outcome
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = {
@@ -37,14 +37,12 @@ MANIFEST: dict[str, Any] = {
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refused(cli: Callable[..., Outcome]) -> Callable[..., str]:
     """What a command is refused with: one line, and nothing else."""
 
     def call(*words: object) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert (ended.value.code, out) == (2, "")
+        status, out, err = cli(*words)
+        assert (status, out) == (2, "")
         assert len(err.strip().splitlines()) == 1
         return err
 

@@ -13,37 +13,24 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agentsim.cli import main
 from agentsim.risk import online
 from agentsim.run import Run
 from agentsim.server import Assessment
+from tests.outcomes import Outcome
 
 COMMANDS = ("simulate", "replay", "inspect", "report", "lab")
 
 
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Call the command line in an empty directory."""
+def cli(cli, monkeypatch, tmp_path):
+    """Gives commands in an empty directory."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Outcome:
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        return Outcome(left.value.code, *capsys.readouterr())
-
-    return call
+    return cli
 
 
 SCENARIO = """\

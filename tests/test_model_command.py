@@ -1,11 +1,11 @@
 """The commands on trained models."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from agentsim.cli import main
 from agentsim.risk.catalogue import FEATURES
 from agentsim.simulation import simulate
 from agentsim.simulation.scenario import load_scenario
@@ -21,15 +21,9 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture
-def cli(capsys):
-    """Call ``agentsim model``; its status, what it prints and what it complains about."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["model", *arguments])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
+def cli(cli):
+    """Gives words to ``agentsim model``."""
+    return partial(cli, "model")
 
 
 def test_a_model_is_trained_and_shown(cli, run, tmp_path):

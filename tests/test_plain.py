@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.cli import main
 from agentsim.cli.plain import harmless, say
 from agentsim.cli.urls import without_password
 from agentsim.server import Register, Server, Store
@@ -17,6 +16,7 @@ from agentsim.server.http.serving import Settings
 from agentsim.server.parties import Admin
 from agentsim.server.policy import Policy
 from agentsim.server.statements import AGENTS
+from tests.outcomes import Outcome
 
 COMMANDS = Path(__file__).parents[1] / "agentsim" / "cli"
 #: Clears the screen and colours in two ways, returns to the line's begin, rings, fakes a line, turns text around; no text at all.
@@ -25,13 +25,12 @@ PASSWORD = "planted-password"
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def call(cli: Callable[..., Outcome]) -> Callable[..., str]:
     """What a command prints, on both streams."""
 
     def run(*words: object) -> str:
-        with pytest.raises(SystemExit):
-            main([str(word) for word in words])
-        return "".join(capsys.readouterr())
+        _, out, err = cli(*words)
+        return out + err
 
     return run
 

@@ -1,41 +1,36 @@
 """``agentsim policy`` as a user meets it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from agentsim.cli import main
 from agentsim.settings.policyfile import schema
+from tests.outcomes import Outcome
 
 DEFAULT = str(Path(__file__).parents[1] / "data" / "policies" / "default.yaml")
 
 
-def test_a_good_policy_is_told_in_short(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["policy", "check", DEFAULT])
-    out = capsys.readouterr().out
+def test_a_good_policy_is_told_in_short(cli: Callable[..., Outcome]) -> None:
+    status, out, _ = cli("policy", "check", DEFAULT)
+    assert status == 0
     assert "orchestrator" in out
     assert "carve-out, 100000 units" in out
-    with pytest.raises(SystemExit, match="0"):
-        main(["policy", "check", DEFAULT, "--json"])
-    told = json.loads(capsys.readouterr().out)
+    status, out, _ = cli("policy", "check", DEFAULT, "--json")
+    assert status == 0
+    told = json.loads(out)
     assert told["policy"]["max_depth"] == 8
     assert len(told["digest"]) == 64
 
 
-def test_a_bad_policy_ends_with_2_and_all_its_faults(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_policy_ends_with_2_and_all_its_faults(tmp_path: Path, cli: Callable[..., Outcome]) -> None:
     (tmp_path / "bad.yaml").write_text("max_deepth: 3\nmax_fanout: many\n")
-    with pytest.raises(SystemExit, match="2"):
-        main(["policy", "check", str(tmp_path / "bad.yaml")])
-    err = capsys.readouterr().err
+    status, _, err = cli("policy", "check", tmp_path / "bad.yaml")
+    assert status == 2
     assert "max_deepth" in err
     assert "max_fanout" in err
 
 
-def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["policy", "schema"])
-    assert json.loads(capsys.readouterr().out) == schema()
+def test_the_schema_is_json(cli: Callable[..., Outcome]) -> None:
+    status, out, _ = cli("policy", "schema")
+    assert status == 0
+    assert json.loads(out) == schema()

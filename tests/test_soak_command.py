@@ -4,20 +4,7 @@ import json
 
 import pytest
 
-from agentsim.cli import main
 from agentsim.experiments.soak import Soak, Tally, running
-
-
-@pytest.fixture
-def cli(capsys):
-    """Call a command; its status, what it prints and what it complains about."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([*map(str, arguments)])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
 
 
 def test_a_soak_is_written_down_printed_and_given_to_programs(cli, tmp_path):

@@ -1,10 +1,10 @@
 """The command that chooses thresholds: what it prints and writes, and which mistakes it tells."""
 
 import json
+from functools import partial
 
 import pytest
 
-from agentsim.cli import main
 from agentsim.experiments.companions import make_companion
 from agentsim.risk.model import train
 from agentsim.risk.thresholds import read_thresholds
@@ -37,16 +37,10 @@ def model(run):
 
 
 @pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Call ``agentsim tune`` in an empty directory; its status, what it prints and what it complains about."""
+def cli(cli, monkeypatch, tmp_path):
+    """Gives words to ``agentsim tune`` in an empty directory."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["tune", *map(str, arguments)])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
+    return partial(cli, "tune")
 
 
 def test_it_writes_a_file_and_tells_what_it_finds(cli, run, tmp_path):

@@ -1,54 +1,22 @@
 """The command that judges detectors on recorded attacks."""
 
 import json
+from functools import partial
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from agentsim.cli import main
 from agentsim.simulation import replay
+from tests.traces import attacked, write
 
 
 @pytest.fixture
-def cli(capsys):
-    """Call ``agentsim evaluate``; its status, what it prints and what it complains about."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["evaluate", *map(str, arguments)])
-        return (left.value.code, *capsys.readouterr())
-
-    return call
+def cli(cli):
+    """Gives words to ``agentsim evaluate``."""
+    return partial(cli, "evaluate")
 
 
 def recorded(path, suites):
-    """Runs of three models that read and work; of those that are attacked a third pays as well."""
-    random = np.random.default_rng(3)
-    rows = []
-    for suite in suites:
-        for number in range(120):
-            attempted = number % 3 > 0
-            fooled = attempted and random.random() < 0.3
-            calls = ["read", f"work_{number % 4}", *(["pay"] if fooled else [])]
-            rows += [
-                {
-                    "run_id": f"{suite}-{number}",
-                    "agent": f"model-{number % 7 % 3}",
-                    "suite": suite,
-                    "task_id": f"task {number % 4}",
-                    "step": step,
-                    "tool": tool,
-                    "label": int(fooled),
-                    "attack_attempted": attempted,
-                }
-                for step, tool in enumerate(calls)
-            ]
-    same = {"dataset": "made", "parent_task_id": None, "t": np.nan, "args_digest": "0" * 12, "n_args": 1}
-    more = {"arg_chars": 5, "result_chars": 9, "error": False, "label_detail": "injection", "utility": True}
-    traces = path.with_suffix(".parquet")
-    pd.DataFrame(rows).assign(**same, **more).to_parquet(traces)
-    return replay(traces, path).path
+    return replay(write(path.with_suffix(".parquet"), attacked(suites, 120)), path).path
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from agentsim.experiments.recorded import HEADLINE
 from agentsim.risk import read_attacks
 from agentsim.run import Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
+from tests.traces import attacked, write
 
 pytestmark = pytest.mark.long
 
@@ -152,38 +153,8 @@ def test_a_budget_without_alerts_is_refused(run, budget):
 
 @pytest.fixture
 def replayed(tmp_path):
-    random = np.random.default_rng(3)
-    rows = []
-    for suite in ("bank", "shop"):
-        for number in range(240):
-            attempted = number % 3 > 0
-            fooled = attempted and random.random() < 0.3
-            calls = ["read", f"work_{number % 4}", *(["pay"] if fooled else [])]
-            rows += [
-                {
-                    "dataset": "made",
-                    "run_id": f"{suite}-{number}",
-                    "agent": f"model-{number % 5}",
-                    "suite": suite,
-                    "task_id": f"task {number % 4}",
-                    "parent_task_id": None,
-                    "step": step,
-                    "t": np.nan,
-                    "tool": tool,
-                    "args_digest": "0" * 12,
-                    "n_args": 1,
-                    "arg_chars": 5,
-                    "result_chars": 9,
-                    "error": False,
-                    "label": int(fooled),
-                    "label_detail": "injection",
-                    "utility": True,
-                    "attack_attempted": attempted,
-                }
-                for step, tool in enumerate(calls)
-            ]
-    pd.DataFrame(rows).to_parquet(tmp_path / "made.parquet")
-    return replay(tmp_path / "made.parquet", tmp_path / "replayed")
+    traces = write(tmp_path / "made.parquet", attacked(("bank", "shop"), 240))
+    return replay(traces, tmp_path / "replayed")
 
 
 def test_a_replay_is_judged_by_real_labels(replayed):

@@ -2,12 +2,11 @@
 
 import json
 
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from agentsim.simulation import TraceError, replay
+from tests.traces import call, write
 
 
 def test_a_replay_holds_every_call_and_how_it_went(traces_folder, tmp_path):
@@ -51,45 +50,23 @@ def test_a_replay_is_the_same_bytes_again_whatever_the_batch_size(traces_folder,
     assert first.manifest.digests() == second.manifest.digests()
 
 
-def write(path, rows):
-    """A trace table of (run, task, parent task, seconds, tool)."""
-    frame = pd.DataFrame(rows, columns=["run_id", "task_id", "parent_task_id", "t", "tool"])
-    frame["parent_task_id"] = frame["parent_task_id"].astype("string")
-    frame = frame.assign(
-        agent="gpt",
-        suite="shop",
-        step=range(len(frame)),
-        args_digest="abc",
-        n_args=1,
-        arg_chars=10,
-        result_chars=20,
-        error=False,
-        label=0,
-        label_detail="none",
-        attack_attempted=False,
-        utility=True,
-    )
-    pq.write_table(pa.Table.from_pandas(frame), path)
-    return path
-
-
 def test_a_run_of_many_months_is_refused_nothing(tmp_path):
     day = 86_400.0
-    traces = write(tmp_path / "long.parquet", [("r1", "buy", None, at * day, "pay") for at in (0, 40, 300)])
-    run = replay(traces, tmp_path / "run")
+    calls = [call("r1", step, "pay", t=at * day) for step, at in enumerate((0, 40, 300))]
+    run = replay(write(tmp_path / "long.parquet", calls), tmp_path / "run")
     assert run.sql("select count(*) n from audit where status = 'refused'")["n"][0] == 0
     assert run.manifest.end >= run.sql("select max(timestamp) m from audit")["m"][0]
 
 
 def test_what_no_token_can_hold_is_said_in_words(tmp_path):
-    tools = [("r1", "buy", None, float(number), f"{'long' * 8}_{number}") for number in range(400)]
+    calls = [call("r1", number, f"{'long' * 8}_{number}", t=float(number)) for number in range(400)]
     with pytest.raises(TraceError, match="the server refuses what the traces ask for"):
-        replay(write(tmp_path / "wide.parquet", tools), tmp_path / "run")
+        replay(write(tmp_path / "wide.parquet", calls), tmp_path / "run")
 
 
 def test_control_characters_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TraceError, match="task_id has texts with control characters"):
-        replay(write(tmp_path / "odd.parquet", [("r1", "bu\ny", None, 0.0, "pay")]), tmp_path / "run")
+        replay(write(tmp_path / "odd.parquet", [call("r1", 0, "pay", task_id="bu\ny")]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -101,12 +78,7 @@ def test_a_table_that_cannot_be_used_leaves_no_run_behind(tmp_path):
 
 
 def test_calls_without_a_digest_are_replayed_like_others(tmp_path):
-    source = write(
-        tmp_path / "traces.parquet", [("r1", "buy", None, 0.0, "pay"), ("r1", "buy", None, 1.0, "pay")]
-    )
-    table = pq.read_table(source).to_pylist()
-    table[1]["args_digest"] = None
-    pq.write_table(pa.Table.from_pylist(table), source)
-    run = replay(source, tmp_path / "run")
+    calls = [call("r1", 0, "pay"), call("r1", 1, "pay", args_digest=None)]
+    run = replay(write(tmp_path / "traces.parquet", calls), tmp_path / "run")
     told = run.sql("select details ->> '$.args_digest' d from audit where event_type = 'task_execution'")["d"]
     assert told.isna().tolist() == [False, True]

@@ -12,6 +12,7 @@ from agentsim.server.scopes import canonical_resources, canonical_tools
 from agentsim.simulation import TraceError, replay
 from agentsim.simulation.trace_format import COLUMNS
 from agentsim.simulation.traces import canonical_tool, read_traces
+from tests.traces import call
 
 Write = Callable[[list[dict[str, Any]]], Path]
 SCHEMA = pa.schema(
@@ -24,29 +25,6 @@ SCHEMA = pa.schema(
         *((name, pa.bool_()) for name in ("error", "attack_attempted", "utility")),
     ]
 )
-
-
-def call(run: str, step: int, tool: str, **others: Any) -> dict[str, Any]:
-    return {
-        "run_id": run,
-        "agent": "model-a",
-        "suite": "shop",
-        "task_id": "task_1",
-        "parent_task_id": None,
-        "step": step,
-        "t": None,
-        "tool": tool,
-        "args_digest": "44136fa355b3",
-        "n_args": 1,
-        "arg_chars": 10,
-        "result_chars": 20,
-        "error": False,
-        "label": 0,
-        "label_detail": "none",
-        "attack_attempted": False,
-        "utility": True,
-        **others,
-    }
 
 
 @pytest.fixture

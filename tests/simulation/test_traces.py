@@ -8,28 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsim.server.scopes import canonical_tools
-from agentsim.simulation.trace_format import TraceError
+from agentsim.simulation.trace_format import SCHEMA, TraceError
 from agentsim.simulation.traces import canonical_tool, read_traces
+from tests.traces import call
 
 
 def rows(*given):
-    """Rows of a trace table; each is (run, agent, task, parent, step, t, tool), the rest is made up."""
-    columns = ("run_id", "agent", "task_id", "parent_task_id", "step", "t", "tool")
-    frame = pd.DataFrame(given, columns=list(columns))
-    frame["parent_task_id"] = frame["parent_task_id"].astype("string")
-    frame["t"] = frame["t"].astype("float32")
-    return frame.assign(
-        suite="shop",
-        args_digest="abc",
-        n_args=1,
-        arg_chars=10,
-        result_chars=20,
-        error=False,
-        label=0,
-        label_detail="none",
-        attack_attempted=False,
-        utility=True,
-    )
+    """A table of calls, each told as (run, agent, task, parent, step, t, tool)."""
+    names = ("run_id", "agent", "task_id", "parent_task_id", "step", "t", "tool")
+    calls = [call(**dict(zip(names, one, strict=True))) for one in given]
+    return pa.Table.from_pylist(calls, schema=SCHEMA).to_pandas()
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
@@ -16,44 +13,9 @@ import pytest
 from agentsim.experiments.bench import load
 from agentsim.experiments.bench.load import drive
 from agentsim.experiments.bench.requests import AgentCredentials, batch_requests, single_requests
+from tests.experiments.answering import Handler, serving
 
 AGENTS = [AgentCredentials(f"agent_{number}", f"secret{number}~{'x' * 36}") for number in range(7)]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Hands a request to the test's function and sends what that makes of it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append((self.path, self.headers, body))
-        self.server.answer(self, len(self.server.seen))
-
-    def send(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_words):
-        pass
-
-
-@contextmanager
-def serving(answer: Callable[[Handler, int], None]):
-    """A server that answers with a function of the handler and the request's number; yields it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        server.seen, server.answer = [], answer
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def grant(handler: Handler, number: int) -> None:

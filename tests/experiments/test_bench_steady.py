@@ -4,48 +4,22 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from time import perf_counter_ns
 
 import pytest
 
 from agentsim.experiments.bench.requests import AgentCredentials, single_requests
 from agentsim.experiments.bench.steady import DROPPED, UNANSWERED, Schedule, Steady, send
+from tests.experiments.answering import serving
 
 AGENTS = [AgentCredentials(f"agent_{number}", f"secret{number}~{'x' * 36}") for number in range(7)]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append(time.monotonic())
-        status = self.server.answer(len(self.server.seen))
-        body = json.dumps({"access_token": "t"}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_words):
-        pass
-
-
-@contextmanager
-def serving(answer):
-    """A server that answers each request with the status that a function makes of its number; yields it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        server.seen, server.answer = [], answer
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def answering(status: Callable[[int], int]):
+    """A server whose answer to each request has the status that a function makes of its number; yields it."""
+    body = json.dumps({"access_token": "t"}).encode()
+    return serving(lambda handler, number: handler.send(body, status(number)))
 
 
 def send_to(port, *, rate=100.0, seconds=0.5, warm_up=0.1, connections=4, patient=True):
@@ -56,7 +30,7 @@ def send_to(port, *, rate=100.0, seconds=0.5, warm_up=0.1, connections=4, patien
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_as_many_begin_as_the_rate_says_and_those_of_the_warm_up_do_not_count(patient):
-    with serving(lambda number: 200) as server:
+    with answering(lambda number: 200) as server:
         seen = send_to(server.server_address[1], patient=patient, connections=32)
     assert seen.intended == 50
     assert seen.outcomes["200"] + seen.outcomes[DROPPED] == 50
@@ -70,7 +44,7 @@ def test_who_waits_for_a_busy_server_waits_from_the_moment_it_was_meant_to_begin
             time.sleep(0.3)
         return 200
 
-    with serving(slow_once) as server:
+    with answering(slow_once) as server:
         seen = send_to(server.server_address[1], connections=1)
     assert seen.outcomes == {"200": 50}
     # One was slow, and those behind it were late: all that were meant to begin in that time.
@@ -86,7 +60,7 @@ def test_who_does_not_wait_is_dropped_and_counted():
 
     # Where the machine did something else all the while, none was sent in time: then it is told once more.
     for _ in range(5):
-        with serving(slow) as server:
+        with answering(slow) as server:
             seen = send_to(server.server_address[1], connections=1, patient=False)
         if seen.outcomes["200"]:
             break
@@ -96,7 +70,7 @@ def test_who_does_not_wait_is_dropped_and_counted():
 
 
 def test_refusals_are_counted_by_status_and_have_no_latency():
-    with serving(lambda number: 429 if number % 2 else 200) as server:
+    with answering(lambda number: 429 if number % 2 else 200) as server:
         seen = send_to(server.server_address[1])
     assert seen.outcomes.keys() == {"200", "429"}
     assert len(seen.latencies) == seen.outcomes["200"]

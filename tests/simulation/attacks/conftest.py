@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from agentsim.server import Admin, Client
-from agentsim.server.answers import TokenGrant
 from agentsim.simulation.attacks import ATTACKERS, Attacker, Victim, find_attacker
 
 #: The organisation's own hosts are all of this network.
@@ -68,33 +67,6 @@ def make() -> Callable[..., Attacker]:
         attacker = find_attacker(kind)(stealth, np.random.default_rng(seed))
         attacker.begin(victim or make_victim())
         return attacker
-
-    return made
-
-
-@pytest.fixture
-def grant() -> Callable[..., TokenGrant]:
-    """The server's answer to a request for tokens."""
-
-    def made(token: str = "fresh", task_id: str = "task-0000001") -> TokenGrant:
-        return TokenGrant(
-            log_id=1,
-            access_token=token,
-            refresh_token=f"{token}, to refresh",
-            expires_in=1,
-            expires_at=1,
-            scope="",
-            task_id=task_id,
-            parent_task_id=None,
-            allowed_tools=[],
-            allowed_resources=[],
-            scope_inheritance="restricted",
-            grant_id=1,
-            root_grant_id=1,
-            depth=0,
-            audience=[],
-            level="minimal",
-        )
 
     return made
 

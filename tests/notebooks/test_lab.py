@@ -21,34 +21,22 @@ from agentsim.reporting import TuningParameters, tuning
 from agentsim.reporting.tuning import tables
 from agentsim.risk import ThresholdPolicy
 from agentsim.risk.thresholds import load_thresholds
+from tests.plays import play_attacked
 
 pytestmark = pytest.mark.long
 
 #: Seconds that anything here may take on a busy machine; what is ready sooner is not waited for.
 PATIENCE = 240
 ROOT = Path(agentsim.__file__).resolve().parent.parent
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture
-def chromium() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium on the PATH")
+def parameters(chromium_path, tmp_path) -> TuningParameters:
     if importlib.util.find_spec("jupyterlab") is None:
         pytest.skip("JupyterLab is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def parameters(simulated, tmp_path) -> TuningParameters:
+    run = play_attacked(tmp_path)
     return TuningParameters(
-        run=str(simulated.path), budget=3000, agents=200, out=str(tmp_path / "out" / "thresholds.yaml")
+        run=str(run.path), budget=3000, agents=200, out=str(tmp_path / "out" / "thresholds.yaml")
     )
 
 

@@ -16,6 +16,9 @@ from agentsim.reporting import NOTEBOOKS, make_report, notebooks, rebuild_index
 from agentsim.run import FileEntry, Run, save_manifest
 from agentsim.simulation import Scenario, replay, simulate
 from tests import soaks
+from tests.plays import play_attacked
+from tests.traces import call
+from tests.traces import write as write_traces
 
 PARAMETERS = """run: str = "data/runs/demo"  # directory of the run
 size: int = 3  # how large
@@ -110,22 +113,6 @@ def small() -> dict[str, dict[str, str]]:
     return SMALL
 
 
-def play_attacked(folder: Path) -> Run:
-    kinds = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
-    scenario = Scenario.model_validate(
-        {
-            "schema": 1,
-            "name": "small",
-            "seed": 7,
-            "population": {"agents": 200},
-            "workload": {"executor": "constant-arrival-rate", "duration": "15m"},
-            "window": "10s",
-            "attacks": [{"kind": kind, "prevalence": 0.05, "stealth": 0.3} for kind in kinds],
-        }
-    )
-    return simulate(scenario, folder / "small")
-
-
 @pytest.fixture(scope="session")
 def reports(shared) -> dict[tuple[str, str], Path]:
     """Every kind of page, executed once: on a simulated Run, on recorded traces, on both where it wants several, on a soak.
@@ -162,37 +149,23 @@ def replay_hostile(folder: Path) -> Run:
     random = np.random.default_rng(5)
     # The importer refuses what turns text around.
     names = [name.lstrip("\u202e") for name in HOSTILE]
-    rows = []
+    calls = []
     for number in range(120):
         fooled = number % 3 > 0 and random.random() < 0.3
-        for step, tool in enumerate(
-            ["read", f"{names[number % 5][:40]}{number % 2}", *(["pay"] if fooled else [])]
-        ):
+        told = {
+            "agent": names[number % 5],
+            "suite": names[number % 2],
+            "label": int(fooled),
+            "label_detail": names[1],
+            "attack_attempted": number % 3 > 0,
+        }
+        tools = ["read", f"{names[number % 5][:40]}{number % 2}", *(["pay"] if fooled else [])]
+        for step, tool in enumerate(tools):
             delegated = number % 4 == 0 and step == 1
-            rows.append(
-                {
-                    "dataset": names[0],
-                    "run_id": f"{names[number % 5]}-{number}",
-                    "agent": names[number % 5],
-                    "suite": names[number % 2],
-                    "task_id": f"{names[2]} helper" if delegated else names[number % 5],
-                    "parent_task_id": names[number % 5] if delegated else None,
-                    "step": step,
-                    "t": np.nan,
-                    "tool": tool,
-                    "args_digest": "0" * 12,
-                    "n_args": 1,
-                    "arg_chars": 5,
-                    "result_chars": 9,
-                    "error": False,
-                    "label": int(fooled),
-                    "label_detail": names[1],
-                    "utility": True,
-                    "attack_attempted": number % 3 > 0,
-                }
-            )
-    pd.DataFrame(rows).to_parquet(folder / "made.parquet")
-    return replay(folder / "made.parquet", folder / HOSTILE[0].replace("/", "\\"))
+            told["task_id"] = f"{names[2]} helper" if delegated else names[number % 5]
+            told["parent_task_id"] = names[number % 5] if delegated else None
+            calls.append(call(f"{names[number % 5]}-{number}", step, tool, **told))
+    return replay(write_traces(folder / "made.parquet", calls), folder / HOSTILE[0].replace("/", "\\"))
 
 
 @pytest.fixture(scope="session")

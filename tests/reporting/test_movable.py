@@ -1,7 +1,7 @@
 """The threshold that a reader of the page moves, in a browser, and the map of recall by kind and stealth."""
 
-import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,6 @@ from agentsim.reporting.page import to_page
 from agentsim.risk import report
 from agentsim.risk.thresholds import Costs, operating_points
 from agentsim.risk.thresholds.cut import one_for_all
-
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
@@ -56,36 +54,9 @@ def page(part, tmp_path_factory):
     return file
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium on the PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, page):
-    contexts = []
-
-    def make(*, scripts=True, width=1280):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        contexts.append(context)
-        opened = context.new_page()
-        opened.faults = []
-        opened.on("console", lambda message: opened.faults.append(message.text))
-        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
-        opened.goto(page.as_uri())
-        return opened
-
-    yield make
-    for context in contexts:
-        context.close()
+def open_page(view, page):
+    return partial(view, page)
 
 
 def told(result, threshold) -> dict[str, str]:
@@ -138,7 +109,7 @@ def test_the_keyboard_moves_the_threshold_and_the_figures_are_those_of_the_packa
         assert told(result, every[place])["found"] in page.locator("output").text_content()
     assert page.locator("[data-shown=score]").text_content() == "No alerts at all"
     assert "nobody acts" in page.locator("[data-shown=stopped]").text_content()
-    assert page.faults == []
+    assert page.said == []
 
 
 def test_recall_of_each_kind_moves_along(open_page, result):

@@ -1,12 +1,13 @@
-import pytest
+"""What several rooms' stories play."""
+
+from pathlib import Path
 
 from agentsim.run import Run
 from agentsim.simulation import Scenario, simulate
 
 
-@pytest.fixture(scope="session")
-def simulated(tmp_path_factory) -> Run:
-    """A small simulated Run with every kind of attack."""
+def play_attacked(folder: Path) -> Run:
+    """A small Run with every kind of attack."""
     kinds = ("scope_escalation", "token_theft", "refresh_replay", "task_hijack")
     scenario = Scenario.model_validate(
         {
@@ -19,4 +20,4 @@ def simulated(tmp_path_factory) -> Run:
             "attacks": [{"kind": kind, "prevalence": 0.05, "stealth": 0.3} for kind in kinds],
         }
     )
-    return simulate(scenario, tmp_path_factory.mktemp("runs") / "small")
+    return simulate(scenario, folder / "small")

@@ -23,7 +23,7 @@ from agentsim.server.errors import OAuthError
 from agentsim.server.following import Follower
 from agentsim.server.http.attempts import Attempts
 from agentsim.server.http.callers import AdminGate
-from agentsim.server.http.context import Context, answering
+from agentsim.server.http.context import Context, answering, refusing
 from agentsim.server.http.discovery import base_path, metadata, metadata_path
 from agentsim.server.http.door import Door
 from agentsim.server.http.endpoints import ENDPOINTS
@@ -119,17 +119,18 @@ def _routes(issuer: str) -> list[Route]:
     routes = [
         Route(
             base + endpoint.path,
-            answering(endpoint.name, endpoint.handler, endpoint.manner),
+            answering(endpoint.name, endpoint.handler, refusing(endpoint.manner)),
             methods=[endpoint.method],
             name=endpoint.name,
         )
         for endpoint in ENDPOINTS
     ]
+    bearer = refusing(Manner.BEARER)
     return [
         *routes,
         *page_routes(issuer),
-        Route(metadata_path(issuer), answering("metadata", metadata, Manner.BEARER), name="metadata"),
-        Route(f"{base}/openapi.json", answering("openapi", openapi, Manner.BEARER), name="openapi"),
+        Route(metadata_path(issuer), answering("metadata", metadata, bearer), name="metadata"),
+        Route(f"{base}/openapi.json", answering("openapi", openapi, bearer), name="openapi"),
     ]
 
 

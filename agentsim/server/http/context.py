@@ -32,6 +32,8 @@ _MOST_KINDS = 1_000
 KEPT = 5.0
 _MOST_LISTS = 64
 Handler = Callable[[Request], Awaitable[Response]]
+#: Makes a refusal into a response.
+Refuse = Callable[[Request, OAuthError], Awaitable[Response]]
 
 _log = logging.getLogger("agentsim.serve")
 
@@ -126,7 +128,7 @@ def told_while_away() -> Iterator[None]:
         raise database_away() from None
 
 
-def answering(name: str, handler: Handler, manner: Manner) -> Handler:
+def answering(name: str, handler: Handler, refuse: Refuse) -> Handler:
     """A handler whose refusals become responses, and audit rows where the server has not written any yet."""
 
     async def endpoint(request: Request) -> Response:
@@ -140,6 +142,15 @@ def answering(name: str, handler: Handler, manner: Manner) -> Handler:
             request.scope["agentsim.error"] = error.reason
             if error.log_id is None:
                 context_of(request).refusals.add(name, error.reason, source_of(request))
-            return error_response(error, manner)
+            return await refuse(request, error)
 
     return endpoint
+
+
+def refusing(manner: Manner) -> Refuse:
+    """Refusals in the words that an endpoint's RFC has for them."""
+
+    async def refuse(_request: Request, error: OAuthError) -> Response:
+        return error_response(error, manner)
+
+    return refuse

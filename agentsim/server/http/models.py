@@ -125,10 +125,9 @@ class RevocationForm(ClientForm):
     token_type_hint: str | None = None
 
 
-class VerificationItem(Model):
-    """One token and what it is to be used for."""
+class Use(Model):
+    """What a token is to be used for, and by whom."""
 
-    token: str
     scope: Text | None = None
     task_id: str | None = None
     parent_task_id: str | None = None
@@ -140,20 +139,17 @@ class VerificationItem(Model):
     include_history: bool = True
 
 
-class VerificationRequest(ClientForm):
+class VerificationItem(Use):
+    """One token and what it is to be used for."""
+
+    token: str
+
+
+class VerificationRequest(Use, ClientForm):
     """One token, or up to a thousand under ``requests``."""
 
     token: str | None = None
     requests: list[VerificationItem] | None = Field(None, min_length=1, max_length=MOST_TOGETHER)
-    scope: Text | None = None
-    task_id: str | None = None
-    parent_task_id: str | None = None
-    task_description: str | None = None
-    required_tools: Names = []
-    required_resources: Names = []
-    audience: str | None = None
-    caller: str | None = None
-    include_history: bool = True
 
 
 class RegistrationRequest(Model):

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentsim.server.errors import OAuthError, TemporarilyUnavailable
-from agentsim.server.http.context import Handler, context_of, source_of, told_while_away
+from agentsim.server.http.context import Handler, answering, context_of
 from agentsim.server.http.discovery import base_path
 from agentsim.server.http.pages import account, authorizing, signin
 from agentsim.server.http.pages.rendering import fault_page, stylesheet
@@ -28,30 +28,24 @@ def page_routes(issuer: str) -> list[Route]:
     """The routes of all pages and of their style."""
     base = base_path(issuer)
     routes = [
-        Route(base + path, _paging(name, handler), methods=[method], name=f"page_{name}_{method.lower()}")
+        Route(
+            base + path,
+            answering(name, handler, _refuse),
+            methods=[method],
+            name=f"page_{name}_{method.lower()}",
+        )
         for name, method, path, handler in PAGES
     ]
     return [*routes, Route(f"{base}/pages.css", _style, name="style")]
 
 
-def _paging(name: str, handler: Handler) -> Handler:
-    async def endpoint(request: Request) -> Response:
-        request.scope["agentsim.endpoint"] = name
-        try:
-            with told_while_away():
-                return await handler(request)
-        except OAuthError as error:
-            request.scope["agentsim.error"] = error.reason
-            context = context_of(request)
-            if error.log_id is None:
-                context.refusals.add(name, error.reason, source_of(request))
-            if isinstance(error, TemporarilyUnavailable):
-                # Who is signed in, the database knows.
-                return fault_page(error, context.server.policy.issuer)
-            visit = await visit_of(request)
-            return fault_page(error, context.server.policy.issuer, visit.person, visit.csrf)
-
-    return endpoint
+async def _refuse(request: Request, error: OAuthError) -> Response:
+    issuer = context_of(request).server.policy.issuer
+    if isinstance(error, TemporarilyUnavailable):
+        # Who is signed in, the database knows.
+        return fault_page(error, issuer)
+    visit = await visit_of(request)
+    return fault_page(error, issuer, visit.person, visit.csrf)
 
 
 async def _style(_request: Request) -> Response:

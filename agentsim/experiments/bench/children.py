@@ -11,9 +11,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from agentsim.experiments.bench.errors import BenchError
@@ -149,6 +150,29 @@ def running(name: str, *words: str) -> Iterator[Child]:
     finally:
         child.stop()
         child.close()
+
+
+def serve_words(
+    folder: Path,
+    database: str,
+    *more: str,
+    policy: str = "{}\n",
+    program: Sequence[str] = ("-m", "agentsim.cli"),
+) -> tuple[str, ...]:
+    """The words after Python that serve a database, for :func:`start`.
+
+    Parameters
+    ----------
+    folder : holds the keys, and the policy, which is written there: not the one that lies where the command is called.
+    database : URL.
+    more : of the command, beside those that say where everything is.
+    policy : the policy file's text; by default nothing is limited or forbidden.
+    program : the words after Python that stand for ``agentsim``.
+    """
+    rules = folder / "policy.yaml"
+    rules.write_text(policy, encoding="utf-8")
+    where = ("--db", database, "--keys", str(folder / "keys.json"), "--policy", str(rules))
+    return (*program, "serve", *where, *more, "--port")
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ import orjson
 from tqdm.auto import tqdm
 
 from agentsim.experiments.bench import floor
-from agentsim.experiments.bench.children import Child, running
+from agentsim.experiments.bench.children import Child, running, serve_words
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.figures import Figures, Sample, summarise
 from agentsim.experiments.bench.load import drive
@@ -87,24 +87,8 @@ def bench_http(
         before = newest_rows(url)
         with ExitStack() as stack:
             bare = stack.enter_context(running("the floor", *SERVE_FLOOR))
-            keys = str(Path(folder) / "keys.json")
             # No limits and no lists: what is measured is not what a policy forbids.
-            policy = Path(folder) / "policy.yaml"
-            policy.write_text("{}\n", encoding="utf-8")
-            serve = (
-                "-m",
-                "agentsim.cli",
-                "serve",
-                "--db",
-                url,
-                "--keys",
-                keys,
-                "--policy",
-                str(policy),
-                "--workers",
-                str(workers),
-                "--port",
-            )
+            serve = serve_words(Path(folder), url, "--workers", str(workers))
             served = stack.enter_context(running("agentsim serve", *serve))
             one, many = _endpoints(served)
             contenders = {

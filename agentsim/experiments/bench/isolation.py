@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from agentsim.experiments.bench.children import Child, running
+from agentsim.experiments.bench.children import Child, running, serve_words
 from agentsim.experiments.bench.errors import BenchError
 from agentsim.experiments.bench.load import drive
 from agentsim.experiments.bench.population import prepare, register_agents
@@ -35,8 +35,6 @@ ALONE, FLOOD = "alone", "agents at ten times their limit"
 #: What people may notice: their p99 at most doubles, and of a hundred requests at most one more fails.
 MOST_RATIO, MOST_LOST = 2.0, 0.01
 _PATH = "/token"
-#: The policy under which is found out what the server can do: not the one that lies where the command is called.
-_UNLIMITED = "limits: {}\n"
 #: Agents' part of what the server can do, and the seconds in which that is found out.
 _SHARE, _CALIBRATION = 0.1, 3.0
 _AGENTS, _PEOPLE = 500, 20
@@ -136,7 +134,9 @@ def bench_isolation(
         people = register_agents(url, _PEOPLE, progress, actor_class="human")
         capacity = _capacity(folder, url, agents)
         limit = limit or _SHARE * capacity
-        with _serving(folder, url, _policy(limit, people_rate)) as served:
+        with running(
+            "agentsim serve", *serve_words(folder, url, policy=_policy(limit, people_rate))
+        ) as served:
             stage = _Stage(served, agents, people, limit, people_rate, connections, seconds, senders)
             seen = _play(stage, rounds, progress)
     alone = [each.p99_ms for each in seen[ALONE]]
@@ -211,33 +211,13 @@ def _play(stage: _Stage, rounds: int, progress: bool) -> dict[str, list[Observat
 
 
 def _capacity(folder: Path, url: str, agents: Sequence[AgentCredentials]) -> float:
-    with _serving(folder, url, _UNLIMITED) as served:
+    with running("agentsim serve", *serve_words(folder, url)) as served:
         requests: Requests = single_requests(agents, _PATH)
         sample = drive(served.port, requests, connections=64, seconds=_CALIBRATION)
         served.require()
     if sample.faults or not sample.grants:
         raise BenchError(f"the server grants nothing: {sample.faults} {sample.evidence}")
     return sample.rate
-
-
-@contextmanager
-def _serving(folder: Path, url: str, policy: str) -> Iterator[Child]:
-    keys, rules = folder / "keys.json", folder / "policy.yaml"
-    rules.write_text(policy, encoding="utf-8")
-    serve = (
-        "-m",
-        "agentsim.cli",
-        "serve",
-        "--db",
-        url,
-        "--keys",
-        str(keys),
-        "--policy",
-        str(rules),
-        "--port",
-    )
-    with running("agentsim serve", *serve) as served:
-        yield served
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from agentsim.experiments.bench.children import Child, free_port, start
+from agentsim.experiments.bench.children import Child, free_port, serve_words, start
 
 #: Seconds that one answer may take: a database that is locked is waited for half a minute.
 _PATIENCE = 60
@@ -50,10 +50,7 @@ class Served:
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
-        rules = folder / "policy.yaml"
-        rules.write_text(policy, encoding="utf-8")
-        serve = ("serve", "--db", self.database, "--keys", str(self.keys), "--policy", str(rules))
-        self._command = (*program, *serve, *words, "--port")
+        self._command = serve_words(folder, self.database, *words, policy=policy, program=program)
         self._variables = {"AGENTSIM_ADMIN_TOKEN": token}
         self._child: Child | None = None
 

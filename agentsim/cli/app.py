@@ -1,7 +1,7 @@
 """The command line's frame: the application that commands are added to, and how it leaves.
 
-Exit status: 0; 1 where ``inspect --check`` found something or the reader of a pipe went away; 2 for a
-user's mistake, with one message on standard error; 130 after Ctrl-C.
+Exit status: 0; 1 where a command found that something is wrong, as its help says, or the reader of a pipe went away;
+2 for a user's mistake, with one message on standard error; 130 after Ctrl-C.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""States of grants, trees and agents as audit rows come: the online twin of :func:`agentsim.risk.states.fold`."""
+"""States of grants, trees and agents as audit rows come: the online twin of :func:`agentsim.risk.folding.fold`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.database import DATABASE, Database, made_store
 from agentsim.cli.plain import say
-from agentsim.cli.serve import DATABASE, Database, make_folder, open_database, sqlite_file
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,16 +83,10 @@ def list_accounts(db: Database = DATABASE, as_json: Json = False) -> None:
 def _opened(db: str) -> Iterator[Accounts]:
     from agentsim.server.accounts import Accounts
     from agentsim.server.clock import SystemClock
-    from agentsim.server.migrations import migrate
 
     # People may have accounts before anything has been served.
-    if file := sqlite_file(db):
-        make_folder("--db", file.parent)
-    store = open_database(db, migrate)
-    try:
+    with made_store(db) as store:
         yield Accounts(store, SystemClock())
-    finally:
-        store.close()
 
 
 def _change(db: str, change: Callable[[Accounts], None]) -> None:

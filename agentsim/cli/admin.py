@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsim.cli.app import Json, app, print_json
+from agentsim.cli.database import DATABASE, Database, open_store
 from agentsim.cli.plain import say
-from agentsim.cli.serve import DATABASE, Database, open_database, sqlite_file
-from agentsim.cli.urls import without_password
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:
-    from agentsim.server import Store
     from agentsim.server.overview import Overview
 
 admin = typer.Typer(help="See who was granted what, by whom, and how it is used.", no_args_is_help=True)
@@ -152,22 +150,6 @@ def _overview(db: str) -> Iterator[Overview]:
 
     with open_store(db) as store:
         yield Overview(store)
-
-
-@contextmanager
-def open_store(db: str) -> Iterator[Store]:
-    """A served database, which is there already and of this program's tables."""
-    from agentsim.server.migrations import check
-
-    file = sqlite_file(db)
-    # SQLite would make an empty one.
-    if file is not None and not file.exists():
-        raise UserError(f"--db {without_password(db)}: no such file; `agentsim serve` makes it")
-    store = open_database(db, check)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _show_grants(page: dict[str, Any], further: str, as_json: bool) -> None:

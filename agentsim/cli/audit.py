@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from agentsim.cli.admin import open_store
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.database import DATABASE, KEYS, Database, open_store
 from agentsim.cli.plain import say
-from agentsim.cli.serve import DATABASE, KEYS, Database
 from agentsim.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from agentsim.cli.admin import open_store
 from agentsim.cli.app import Json, app, print_json, progress
+from agentsim.cli.database import DATABASE, Database, keep_time, open_store
 from agentsim.cli.plain import say
-from agentsim.cli.serve import DATABASE, Database, keep_time
 
 #: Rows of one transaction, and seconds between two: a server that writes meanwhile has its turn.
 _TOGETHER, _PAUSE = 500, 0.01

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsim.cli.app import Thresholds, app
+from agentsim.cli.database import DATABASE, KEYS, Database, keep_time, made_store, make_folder
 from agentsim.cli.plain import say
 from agentsim.cli.urls import without_password
 from agentsim.errors import UserError
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from agentsim.server.http.reload import PolicySource
     from agentsim.server.http.serving import Settings
 
-#: Where a served database and its keys are, unless told otherwise.
-HOME = Path("data/server")
-DATABASE = f"sqlite:///{HOME}/agentsim.sqlite"
-KEYS = HOME / "keys.json"
 POLICY = Path("data/policies/default.yaml")
 ADMIN_VARIABLE = "AGENTSIM_ADMIN_TOKEN"
 #: Shorter tokens can be guessed.
@@ -34,11 +30,6 @@ _SHORTEST_TOKEN = 32
 #: Hosts that are every address of the machine, and so the name of none.
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104
 _ISSUER = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?")
-
-Database = Annotated[
-    str,
-    typer.Option("--db", metavar="URL", help="The database: sqlite:///FILE or postgresql://USER@HOST/NAME."),
-]
 
 
 @app.command(epilog="Example: `agentsim serve --db postgresql://agentsim@localhost/agentsim --workers 4`")
@@ -102,7 +93,8 @@ def serve(
     try:
         address = _address(host, bound.getsockname()[1])
         key_file = _prepare_keys(keys, alg)
-        token_hash, fresh = _prepare_database(db)
+        with made_store(db) as store:
+            token_hash, fresh = _admin_token(store)
         settings = serving.Settings(
             database=db,
             policy=_rules(source).model_copy(update={"issuer": issuer or address}),
@@ -131,18 +123,6 @@ def _bind(host: str, port: int) -> socket:
         raise UserError(f"cannot listen on {host} port {port}: {exc.strerror or exc}") from None
 
 
-def _prepare_database(db: str) -> tuple[bytes, str | None]:
-    from agentsim.server.migrations import migrate
-
-    if file := sqlite_file(db):
-        make_folder("--db", file.parent)
-    store = open_database(db, migrate)
-    try:
-        return _admin_token(store)
-    finally:
-        store.close()
-
-
 def _announce(settings: Settings, address: str, admin_token: str | None, thresholds: Path | None) -> None:
     """Say what serves where, and tell the administrator's token where it has just been made."""
     lines = [f"Serving   {settings.policy.issuer}"]
@@ -157,52 +137,6 @@ def _announce(settings: Settings, address: str, admin_token: str | None, thresho
     if admin_token is not None:
         lines.append(f"\nThe administrator's token, shown this once:\n\n  {admin_token}\n")
     say("\n".join(lines))
-
-
-def open_database(url: str, prepare: Callable[[str], None]) -> Store:
-    """The database at a URL, after it has been prepared: migrated, or only looked at.
-
-    Raises
-    ------
-    UserError
-        If there is none, or it is not one of this program's.
-    """
-    from sqlalchemy.exc import DBAPIError
-
-    from agentsim.server import Store
-
-    try:
-        prepare(url)
-        return Store(url)
-    except (ValueError, DBAPIError) as exc:
-        reason = str(getattr(exc, "orig", exc)).strip().partition("\n")[0]
-        raise UserError(f"--db {without_password(url)}: {reason}") from None
-
-
-def keep_time(text: str) -> int:
-    """How long trees are kept, microseconds.
-
-    Raises
-    ------
-    UserError
-        If it is no duration, or shorter than what was announced is believed.
-    """
-    from agentsim.server.cleaning import LEAST_KEEP_US
-    from agentsim.settings.durations import parse_duration
-
-    try:
-        found = parse_duration(text)
-    except ValueError as exc:
-        raise UserError(f"--keep: {exc}") from None
-    if found < LEAST_KEEP_US:
-        raise UserError(f"--keep {text}: an hour at least, for which status lists may be believed")
-    return found
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite database; None where it is in memory or another database."""
-    found = url.removeprefix("sqlite:///").partition("?")[0]
-    return Path(found) if url.startswith("sqlite:///") and found else None
 
 
 def _policy_source(path: Path | None) -> PolicySource | None:
@@ -261,14 +195,6 @@ def _prepare_keys(path: Path, alg: str) -> Path | None:
     except KeyFileError as exc:
         raise UserError(f"--keys {exc}") from None
     return path
-
-
-def make_folder(option: str, folder: Path) -> None:
-    """Make a folder where there is none. Raises UserError, naming the option, where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise UserError(f"{option}: cannot make the folder {folder}: {exc.strerror}") from None
 
 
 def _admin_token(store: Store) -> tuple[bytes, str | None]:

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import orjson
 
 from agentsim.experiments.bench.requests import FORM, JSON, SCOPE, AgentCredentials, basic, post
+from agentsim.server.http.grant_requests import ACCESS_TOKEN_TYPE
+from agentsim.server.metadata import TOKEN_EXCHANGE
 
-_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 #: What the token endpoint, and the others, may say to a token that is not to be let in.
 _REFUSALS = (400, 401)
 
@@ -78,9 +78,9 @@ def question(door: Door, token: str, task: str) -> Question:
         case Door.EXCHANGE:
             return _form(
                 "/token",
-                grant_type=_EXCHANGE,
+                grant_type=TOKEN_EXCHANGE,
                 subject_token=token,
-                subject_token_type=_ACCESS_TOKEN,
+                subject_token_type=ACCESS_TOKEN_TYPE,
                 scope=SCOPE,
                 task_id=task,
             )

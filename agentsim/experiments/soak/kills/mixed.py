@@ -17,9 +17,9 @@ import numpy as np
 from agentsim.experiments.soak.kills.holdings import Agent, Doubt, Grant
 from agentsim.experiments.soak.served import Served
 from agentsim.experiments.soak.tally import Tally, note
+from agentsim.server.http.grant_requests import ACCESS_TOKEN_TYPE
+from agentsim.server.metadata import TOKEN_EXCHANGE
 
-_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 _SCOPE = "file_read:github"
 #: How often each is asked, in shares.
 _SHARES = {
@@ -125,9 +125,9 @@ class Caller:
             return
         agent, task = self._any(self.agents), self._new_task()
         form = {
-            "grant_type": _EXCHANGE,
+            "grant_type": TOKEN_EXCHANGE,
             "subject_token": parent.tokens[-1],
-            "subject_token_type": _ACCESS_TOKEN,
+            "subject_token_type": ACCESS_TOKEN_TYPE,
             "scope": _SCOPE,
             "task_id": task,
         }

@@ -66,11 +66,6 @@ class IdGenerator:
         )
 
 
-def id_time(value: int) -> int:
-    """The time (microseconds, to the millisecond) at which an id was made, or borrowed from."""
-    return ((value >> (_WRITER_BITS + _COUNTER_BITS)) + _EPOCH_MS) * 1000
-
-
 def first_id(time: int) -> int:
     """The smallest id that anybody makes from this moment (microseconds) on."""
     return max(0, time // 1000 - _EPOCH_MS) << (_WRITER_BITS + _COUNTER_BITS)

@@ -48,8 +48,8 @@ def make_report(
     Parameters
     ----------
     name : a report, see :func:`agentsim.reporting.notebooks.list_reports`.
-    runs : directory of a finished Run, or of the soak that the report is about, or of as many as the report takes; where several are compared, a sweep stands for its
-        finished cells.
+    runs : directory of a finished Run, or of the soak that the report is about, or of as many as the report takes;
+        where several are compared, a sweep stands for its finished cells.
     parameters : values for the notebook's parameters; text is converted to the declared types.
     out : directory for the files, made if need be.
     page : write a page, too, and not only the executed notebook.

@@ -31,18 +31,7 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
     entry.details = {"by": by[:80] if isinstance(request.by, Admin) else writable_name(by)}
     if request.grounds is not None:
         entry.details["risk"] = told_grounds(request.grounds)
-    named = [request.token, request.grant_id, request.task_id, request.client_id, request.principal]
-    if sum(name is not None for name in named) != 1:
-        raise InvalidRequest(
-            "invalid_request", "name exactly one of token, grant_id, task_id, client_id and principal"
-        )
-    if request.token is None and request.grant_id is None and not request.cascade:
-        raise InvalidRequest("invalid_request", "only the revocation of a grant can leave out the cascade")
-    if len(request.affected_task_chain) > MOST_TASKS:
-        raise InvalidRequest("invalid_request", f"at most {MOST_TASKS} tasks can be named")
-    check_text(
-        reason=request.reason, task_id=request.task_id, principal=request.principal, owner=request.owner
-    )
+    _check_form(request)
     caller = None if isinstance(request.by, Admin) else authenticate(batch, request.by, entry)
     # Other agents may work on a task of the same name: ending it is not one agent's to decide.
     if caller is not None and (request.token is None or request.affected_task_chain):
@@ -95,6 +84,22 @@ def revoke(batch: Batch, request: Revoke, entry: Entry) -> Revocation:
         affected_task_chain=tasks,
         count=sum(closed.get(mark, 0) for mark in dict.fromkeys(marks)),
         closure="closed" if all(mark in closed for mark in marks) else "pending",
+    )
+
+
+def _check_form(request: Revoke) -> None:
+    """Refuse what names nothing, or several things, or too much, whoever asks."""
+    named = [request.token, request.grant_id, request.task_id, request.client_id, request.principal]
+    if sum(name is not None for name in named) != 1:
+        raise InvalidRequest(
+            "invalid_request", "name exactly one of token, grant_id, task_id, client_id and principal"
+        )
+    if request.token is None and request.grant_id is None and not request.cascade:
+        raise InvalidRequest("invalid_request", "only the revocation of a grant can leave out the cascade")
+    if len(request.affected_task_chain) > MOST_TASKS:
+        raise InvalidRequest("invalid_request", f"at most {MOST_TASKS} tasks can be named")
+    check_text(
+        reason=request.reason, task_id=request.task_id, principal=request.principal, owner=request.owner
     )
 
 

@@ -32,6 +32,7 @@ from agentsim.server.errors import (
     InvalidGrant,
     InvalidRequest,
     InvalidTarget,
+    OAuthError,
     UnauthorizedClient,
 )
 from agentsim.server.grants import check_root, grant_root
@@ -66,13 +67,26 @@ def authorize(batch: Batch, request: Authorize, entry: Entry) -> Consent:
 def _consent(batch: Batch, request: AskConsent, entry: Entry) -> tuple[Consent, dict[str, Any]]:
     """What is asked for, as far as the agent may have it; for the person, and as it is kept."""
     agent = _asking_agent(batch, request, entry)
+    try:
+        return _consent_for(batch, request, entry, agent)
+    except OAuthError as error:
+        error.answerable = True
+        raise
+
+
+def _consent_for(
+    batch: Batch, request: AskConsent, entry: Entry, agent: Row
+) -> tuple[Consent, dict[str, Any]]:
+    check_grant_type(agent, AUTHORIZATION_CODE)
+    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     if not _CHALLENGE.fullmatch(request.code_challenge) or request.code_challenge_method != "S256":
         raise InvalidRequest("pkce_required", "a code_challenge with the method S256 is needed (RFC 7636)")
     asked = _asked(request)
     entry.task_id = (asked.task_id or "")[:80] or None
     terms = check_root(batch, asked, agent)
     budget = root_budget(batch.policy, asked.budget)
-    lifetime = min(request.lifetime_us or batch.policy.grant_ttl_us, batch.policy.grant_ttl_us)
+    longest = batch.policy.grant_ttl_us
+    lifetime = longest if request.lifetime_us is None else min(request.lifetime_us, longest)
     if lifetime < SECOND:
         raise InvalidRequest("invalid_request", "a grant lasts a second at least", asked=lifetime)
     consented = {
@@ -183,7 +197,11 @@ def is_registered_redirect(uri: str, registered: str) -> bool:
 
 
 def _without_port(uri: str) -> str:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        # Nobody has registered such a one.
+        return uri
     if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
         return uri
     return urlunsplit(parts._replace(netloc=parts.hostname))
@@ -200,8 +218,6 @@ def _asking_agent(batch: Batch, request: AskConsent, entry: Entry) -> Row:
     entry.client_id = agent["client_id"]
     if not is_registered_redirect(request.redirect_uri, agent["redirect_uris"]):
         raise InvalidTarget("redirect_unknown", "redirect_uri is not registered for this agent")
-    check_grant_type(agent, AUTHORIZATION_CODE)
-    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     return agent
 
 

@@ -138,6 +138,9 @@ def test_another_agent_cannot_use_a_code_and_it_does_not_wait_for_long(world: An
         ({"by": Person("eve", "globex")}, "client_unknown"),
         ({"client_id": "agent_7"}, "client_unknown"),
         ({"lifetime_us": 5}, "invalid_request"),
+        ({"lifetime_us": 0}, "invalid_request"),
+        # What only looks like an address costs nobody else of the batch an answer.
+        ({"redirect_uri": "http://[::1"}, "redirect_unknown"),
     ],
 )
 def test_what_nobody_can_consent_to(world: Any, agent: Client, terms: dict[str, Any], reason: str) -> None:

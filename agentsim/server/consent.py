@@ -36,6 +36,7 @@ from agentsim.server.errors import (
     UnauthorizedClient,
 )
 from agentsim.server.grants import check_root, grant_root
+from agentsim.server.lineage import principal_key
 from agentsim.server.metadata import AUTHORIZATION_CODE
 from agentsim.server.operations import AskConsent, Authorize, Deny, Issue, Redeem, Withdraw
 from agentsim.server.parties import Client
@@ -143,6 +144,8 @@ def redeem(batch: Batch, request: Redeem, entry: Entry) -> TokenGrant:
         raise InvalidGrant("code_reused", "the code had been used; what it was exchanged for is ended")
     if now >= code["expires_at"]:
         raise InvalidGrant("code_expired", "the code has expired", hint="ask the person again")
+    if _was_taken_back(batch, code, agent):
+        raise InvalidGrant("code_revoked", "the consent was taken back before it was used")
     if request.redirect_uri != code["redirect_uri"]:
         raise InvalidGrant("redirect_mismatch", "redirect_uri is not the one that the code was sent to")
     if not _is_verifier(request.code_verifier, code["code_challenge"]):
@@ -269,6 +272,13 @@ def _presented(batch: Batch, request: Redeem, agent: Row, entry: Entry) -> Row:
         entry.access_token_hash = digest(request.code)
         raise InvalidGrant("code_invalid", "unknown code")
     return code
+
+
+def _was_taken_back(batch: Batch, code: Row, agent: Row) -> bool:
+    """Whether what the person, or the agent, had been given so far was ended after the person consented."""
+    person = principal_key(agent["owner"], principal_of(code["account"]))
+    marks = batch.mark("principal", person), batch.mark("client", agent["client_id"])
+    return any(mark is not None and mark[0] > code["code_id"] for mark in marks)
 
 
 def _is_verifier(verifier: str, challenge: str) -> bool:

@@ -157,6 +157,65 @@ def test_a_run_whose_file_is_damaged_is_told(call: Callable[..., Outcome], run: 
     assert "cannot be read" in done.err
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop_columns(["row_hash"]),
+        lambda table: table.set_column(
+            table.schema.get_field_index("log_id"), "log_id", pa.array(["first"] * len(table))
+        ),
+        lambda table: table.set_column(
+            table.schema.get_field_index("chain"), "chain", pa.nulls(len(table), pa.int32())
+        ),
+        lambda table: table.set_column(
+            table.schema.get_field_index("details"),
+            "details",
+            pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers()).take(
+                pa.array([0] * len(table))
+            ),
+        ),
+    ],
+    ids=["no hashes", "ids that are none", "no chain", "text that is none"],
+)
+def test_a_run_whose_rows_are_of_another_form_is_told(
+    call: Callable[..., Outcome], run: Path, change: Callable[[Any], Any]
+) -> None:
+    file = run / "audit" / "t0000-00000.parquet"
+    pq.write_table(change(pq.read_table(file)), file)
+    done = call("audit", "verify", run)
+    assert (done.status, len(done.err.splitlines())) == (2, 1)
+    assert "cannot be read" in done.err
+
+
+def test_a_run_that_hides_its_rows_and_their_head_is_told(call: Callable[..., Outcome], run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["tenants"]["0"]["audit_head"] = "none"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    rewrite(run, lambda _: [])
+    done = call("audit", "verify", run)
+    assert done.status == 1
+    assert "cut off: chain 0" in done.out
+
+
+def test_a_trail_of_which_the_signed_heads_are_gone_is_said_to_be_proven_by_nothing(
+    call: Callable[..., Outcome], make_site: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = make_site()
+    site.root(site.agent())
+    key = tmp_path / "jwks.json"
+    key.write_text(site.get("/jwks").text)
+    site.close()
+    named = ("audit", "verify", "--db", site.database, "--key", key)
+    assert "none of the keys given" not in call(*named).out
+    store = Store(site.database)
+    with store.transaction() as connection:
+        connection.execute(CHECKPOINTS.delete())
+    store.close()
+    done = call(*named)
+    assert done.status == 0
+    assert "By none of the keys given is any row of chain 0 proven" in done.out
+
+
 def test_a_run_is_exported(call: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
     done = call("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
     told = json.loads(done.out)

@@ -158,6 +158,13 @@ def test_the_results_are_one_tidy_table(sweep, played):
     assert len(pd.read_csv(played / "results.csv")) == 4
 
 
+def test_what_a_spreadsheet_would_run_stays_text(write, tmp_path):
+    """A sweep that somebody else has written: its values are cells."""
+    run_sweep(load_sweep(write(matrix={"description": ["=cmd()", "plain"]})), tmp_path / "played")
+    assert list(results(tmp_path / "played")["description"]) == ["=cmd()", "plain"]
+    assert list(pd.read_csv(tmp_path / "played" / "results.csv")["description"]) == ["'=cmd()", "plain"]
+
+
 def test_points_are_compared_over_their_replications(write, tmp_path):
     sweep = load_sweep(write(matrix={"attacks.0.stealth": [0, 1]}, replications=3))
     run_sweep(sweep, tmp_path / "played")

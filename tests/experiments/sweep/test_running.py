@@ -57,7 +57,7 @@ def test_playing_again_reuses_all_and_repairs_what_is_damaged(sweep, played):
     next((damaged / "tokens").iterdir()).write_bytes(b"cut")
     manifest = json.loads((unfinished / "manifest.json").read_text())
     (unfinished / "manifest.json").write_text(
-        json.dumps({**manifest, "status": "running", "tenants": {}, "files": {}})
+        json.dumps({**manifest, "status": "running", "tenants": {}, "files": {}, "sha256": None})
     )
     (played / f"{lost.name}.json").unlink()
     assert run_sweep(sweep, played) == Tally(computed=2, reused=2)

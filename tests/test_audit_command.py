@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -190,6 +192,7 @@ def test_a_run_whose_rows_are_of_another_form_is_told(
 def test_a_run_that_hides_its_rows_and_their_head_is_told(call: Callable[..., Outcome], run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["tenants"]["0"]["audit_head"] = "none"
+    del manifest["sha256"]
     (run / "manifest.json").write_text(json.dumps(manifest))
     rewrite(run, lambda _: [])
     done = call("audit", "verify", run)
@@ -220,6 +223,41 @@ def test_a_run_is_exported(call: Callable[..., Outcome], played: Path, tmp_path:
     done = call("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
     told = json.loads(done.out)
     assert told["rows"] == len((tmp_path / "trail.ocsf.jsonl").read_text().splitlines()) > 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("row_hash", "a text"),
+        ("timestamp", "yesterday"),
+        ("timestamp", b"x"),
+        ("details", b"\xff"),
+        ("status", "\udc80"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["ocsf.jsonl", "jsonl"])
+def test_a_row_that_holds_another_kind_of_value_is_exported_as_it_lies_or_named(
+    call: Callable[..., Outcome],
+    make_site: Callable[..., Any],
+    tmp_path: Path,
+    column: str,
+    value: object,
+    ending: str,
+) -> None:
+    site = make_site()
+    site.root(site.agent())
+    site.close()
+    with closing(sqlite3.connect(site.database.removeprefix("sqlite:///"))) as connection, connection:
+        raw = value.encode(errors="surrogateescape") if isinstance(value, str) else value
+        as_text = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+        connection.execute(f"UPDATE task_audit_log SET {column} = {as_text} WHERE log_id = 2", (raw,))
+    out = tmp_path / f"trail.{ending}"
+    done = call("audit", "export", "--db", site.database, "-o", out)
+    if done.status == 0:
+        assert [json.loads(line) for line in out.read_text().splitlines()]
+    else:
+        assert (done.status, len(done.err.splitlines()), out.exists()) == (2, 1, False)
+        assert "row 2 holds what was never written there" in done.err
 
 
 def test_a_served_trail_is_signed_when_its_server_ends(

@@ -155,9 +155,13 @@ def found_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
-    """Makes empty schemas in the PostgreSQL, each with a URL of its own; they are dropped at the end."""
+    """Makes empty schemas in the PostgreSQL, each with a URL of its own.
+
+    They are dropped once the file's stories are over, so after every server of theirs has ended: dropping the tables of
+    one that still runs may be the other half of a deadlock.
+    """
     made: list[str] = []
     url = make_url(postgres).set(drivername="postgresql+psycopg")
     engine = create_engine(url, poolclass=NullPool)
@@ -170,8 +174,8 @@ def new_schema(postgres: str) -> Iterator[Callable[[], str]]:
         return own.render_as_string(hide_password=False)
 
     yield make
-    with engine.begin() as connection:
-        for schema in made:
+    for schema in made:
+        with engine.begin() as connection:
             connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
 
 

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +142,105 @@ def test_a_run_whose_file_is_damaged_is_told(cli: Callable[..., Outcome], run: P
     assert "cannot be read" in done.err
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop_columns(["row_hash"]),
+        lambda table: table.set_column(
+            table.schema.get_field_index("log_id"), "log_id", pa.array(["first"] * len(table))
+        ),
+        lambda table: table.set_column(
+            table.schema.get_field_index("chain"), "chain", pa.nulls(len(table), pa.int32())
+        ),
+        lambda table: table.set_column(
+            table.schema.get_field_index("details"),
+            "details",
+            pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers()).take(
+                pa.array([0] * len(table))
+            ),
+        ),
+    ],
+    ids=["no hashes", "ids that are none", "no chain", "text that is none"],
+)
+def test_a_run_whose_rows_are_of_another_form_is_told(
+    cli: Callable[..., Outcome], run: Path, change: Callable[[Any], Any]
+) -> None:
+    file = run / "audit" / "t0000-00000.parquet"
+    pq.write_table(change(pq.read_table(file)), file)
+    done = cli("audit", "verify", run)
+    assert (done.status, len(done.err.splitlines())) == (2, 1)
+    assert "cannot be read" in done.err
+
+
+def test_a_run_that_hides_its_rows_and_their_head_is_told(cli: Callable[..., Outcome], run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["tenants"]["0"]["audit_head"] = "none"
+    del manifest["sha256"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    rewrite(run, lambda _: [])
+    done = cli("audit", "verify", run)
+    assert done.status == 1
+    assert "cut off: chain 0" in done.out
+
+
+def test_a_trail_of_which_the_signed_heads_are_gone_is_said_to_be_proven_by_nothing(
+    cli: Callable[..., Outcome], make_site: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = make_site()
+    site.root(site.agent())
+    key = tmp_path / "jwks.json"
+    key.write_text(site.get("/jwks").text)
+    site.close()
+    named = ("audit", "verify", "--db", site.database, "--key", key)
+    assert "none of the keys given" not in cli(*named).out
+    store = Store(site.database)
+    with store.transaction() as connection:
+        connection.execute(CHECKPOINTS.delete())
+    store.close()
+    done = cli(*named)
+    assert done.status == 0
+    assert "By none of the keys given is any row of chain 0 proven" in done.out
+
+
 def test_a_run_is_exported(cli: Callable[..., Outcome], played: Path, tmp_path: Path) -> None:
     done = cli("audit", "export", played, "-o", tmp_path / "trail.ocsf.jsonl", "--json")
     told = json.loads(done.out)
     assert told["rows"] == len((tmp_path / "trail.ocsf.jsonl").read_text().splitlines()) > 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("row_hash", "a text"),
+        ("timestamp", "yesterday"),
+        ("timestamp", b"x"),
+        ("details", b"\xff"),
+        ("status", "\udc80"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["ocsf.jsonl", "jsonl"])
+def test_a_row_that_holds_another_kind_of_value_is_exported_as_it_lies_or_named(
+    cli: Callable[..., Outcome],
+    make_site: Callable[..., Any],
+    tmp_path: Path,
+    column: str,
+    value: object,
+    ending: str,
+) -> None:
+    site = make_site()
+    site.root(site.agent())
+    site.close()
+    with closing(sqlite3.connect(site.database.removeprefix("sqlite:///"))) as connection, connection:
+        raw = value.encode(errors="surrogateescape") if isinstance(value, str) else value
+        as_text = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+        connection.execute(f"UPDATE task_audit_log SET {column} = {as_text} WHERE log_id = 2", (raw,))
+    out = tmp_path / f"trail.{ending}"
+    done = cli("audit", "export", "--db", site.database, "-o", out)
+    if done.status == 0:
+        assert [json.loads(line) for line in out.read_text().splitlines()]
+    else:
+        assert (done.status, len(done.err.splitlines()), out.exists()) == (2, 1, False)
+        assert "row 2 holds what was never written there" in done.err
 
 
 def test_a_served_trail_is_signed_when_its_server_ends(

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from agentsim.audit.explaining import explain
 from agentsim.audit.report import ChainReport, Fault
-from agentsim.audit.trails import LOG_ID, Row, Stored
-from agentsim.server.audit import GENESIS, Head, link
+from agentsim.audit.trails import LOG_ID, Row, Stored, follows
+from agentsim.server.audit import GENESIS, Head
 from agentsim.server.checkpoints import Checkpoint
 
 #: Faults of one chain that are told one by one; the rest is counted.
@@ -55,8 +55,9 @@ class ChainCheck:
         self._head = head
         self._believe = believe
         self._link, self._last, self._count = GENESIS, 0, 0
-        #: The last row that has been removed on purpose.
-        self._base_id = -1
+        #: The last row that has been removed on purpose, and the last that is there all the same.
+        self._base: Checkpoint | None = None
+        self._left: Row | None = None
         self._recent: deque[Row] = deque(maxlen=_KEPT)
         self._stretch: list[Row] = []
         self._open: list[_Open] = []
@@ -70,15 +71,15 @@ class ChainCheck:
 
     def take(self, row: Row) -> None:
         """The next row."""
-        if row[LOG_ID] <= self._base_id:
-            # A truncation that was cut short has left it.
+        if self._base is not None and row[LOG_ID] <= self._base.log_id:
+            self._take_left(row)
             return
         self.report.rows += 1
         if self._stretch:
             self._stretch.append(row)
             if self._is_over():
                 self._close_stretch()
-        elif row[LOG_ID] > self._last and link(self._link, row[:-1]) == row[-1]:
+        elif row[LOG_ID] > self._last and follows(row, self._link):
             self._pass(row)
         else:
             self._freeze()
@@ -88,6 +89,7 @@ class ChainCheck:
         """What has been found, once all rows have been taken in."""
         if self._stretch:
             self._close_stretch()
+        self._check_left()
         self._check_head()
         self._check_rest()
         self._freeze()
@@ -106,7 +108,7 @@ class ChainCheck:
             self._fault(base.log_id, "checkpoint", f"rows up to it are said to be removed on purpose: {why}")
             return
         found, kid = believed
-        self._base_id = self._last = found.log_id
+        self._base, self._last = found, found.log_id
         self._link, self._count = found.row_hash, found.length
         self.report.truncated = self.report.proven = found.length
         self.report.proven_to, self.report.signed_by, self.report.signed_at = (
@@ -114,6 +116,20 @@ class ChainCheck:
             kid,
             found.signed_at,
         )
+
+    def _take_left(self, row: Row) -> None:
+        """A truncation that was cut short has left it: what is left leads up to the head that was signed."""
+        self.report.left += 1
+        if self._left is not None and not follows(row, self._left[-1]):
+            before = self._left[LOG_ID]
+            self._fault(row[LOG_ID], "broken", f"it does not follow from the row before it ({before})")
+        self._left = row
+
+    def _check_left(self) -> None:
+        row, base = self._left, self._base
+        if row is not None and base is not None and (row[LOG_ID], row[-1]) != (base.log_id, base.row_hash):
+            told = "rows up to there were removed on purpose, and it does not lead up to the last of them"
+            self._fault(row[LOG_ID], "inserted", told)
 
     def _pass(self, row: Row) -> None:
         self._link, self._last = row[-1], row[LOG_ID]
@@ -127,6 +143,9 @@ class ChainCheck:
         while self._next is not None and self._next.log_id <= row[LOG_ID]:
             signed, self._next = self._next, next(self._checkpoints, None)
             if (signed.log_id, signed.row_hash) == (row[LOG_ID], row[-1]):
+                if not self.report.found and not self._open and signed.length != self._count:
+                    told = f"a signed head is stored as that of {signed.length:,} rows, and there are {self._count:,}"
+                    self._fault(signed.log_id, "checkpoint", told)
                 self._resolve(signed.length - self._count)
                 self._count = signed.length
                 self._met.append(signed)
@@ -160,8 +179,7 @@ class ChainCheck:
             return True
         tail = self._stretch[-_CALM - 1 :]
         return len(tail) > _CALM and all(
-            row[LOG_ID] > above[LOG_ID] and link(above[-1], row[:-1]) == row[-1]
-            for above, row in pairwise(tail)
+            row[LOG_ID] > above[LOG_ID] and follows(row, above[-1]) for above, row in pairwise(tail)
         )
 
     def _close_stretch(self) -> None:
@@ -218,7 +236,7 @@ class ChainCheck:
     def _check_head(self) -> None:
         head = self._head
         if head is None:
-            if self._count or self._base_id >= 0:
+            if self._count or self._base is not None:
                 self._resolve(None)
                 self._fault(None, "head", "no head of this chain is stored")
             return
@@ -227,6 +245,8 @@ class ChainCheck:
             self._resolve(missing)
             if missing and not self.report.found:
                 self._fault(None, "head", f"{self._count:,} rows; the stored head has {head.length:,}")
+            elif not self.report.found and head.log_id not in (0, self._last):
+                self._fault(self._last, "head", f"the chain ends here; the stored head names {head.log_id}")
         elif missing > 0:
             self._resolve(None)
             self._cut_off(missing, f"the stored head has {head.length:,} rows{_to(head.log_id)}")

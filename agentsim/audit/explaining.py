@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agentsim.audit.trails import LOG_ID, Row
-from agentsim.server.audit import link
+from agentsim.audit.trails import LOG_ID, Row, follows, hashed
 
 #: How far apart, in rows, two places are looked for that were exchanged.
 _NEAR = 16
@@ -46,18 +45,18 @@ def explain(before: Sequence[Row], above: bytes, rows: Sequence[Row]) -> Explain
     first = len(before)
     expected, head = above, line[first - 1][LOG_ID] if before else 0
     for place, row in enumerate(line[first:]):
-        if row[LOG_ID] > head and _follows(row, expected):
+        if row[LOG_ID] > head and follows(row, expected):
             pass
         elif _was_moved(line, first + place, head, above):
             found.moved.append(place)
-        elif any(_follows(row, other[-1]) for other in line[first + place + 1 : first + place + 1 + _NEAR]):
+        elif any(follows(row, other[-1]) for other in line[first + place + 1 : first + place + 1 + _NEAR]):
             # The row before it was moved, behind it.
             pass
         elif (origin := _follows_earlier(line, first + place, above)) is not None:
             _note_inserted(found, line, origin, first, place)
-        elif place + 1 < len(rows) and _follows(rows[place + 1], link(expected, row[:-1])):
+        elif place + 1 < len(rows) and (made := hashed(row, expected)) and follows(rows[place + 1], made):
             found.rehashed.append(place)
-            expected, head = link(expected, row[:-1]), row[LOG_ID]
+            expected, head = made, row[LOG_ID]
             continue
         else:
             found.unexplained.append(place)
@@ -65,16 +64,12 @@ def explain(before: Sequence[Row], above: bytes, rows: Sequence[Row]) -> Explain
     return found
 
 
-def _follows(row: Row, above: bytes) -> bool:
-    return bool(link(above, row[:-1]) == row[-1])
-
-
 def _follows_earlier(line: Sequence[Row], here: int, above: bytes) -> int | None:
     """The place of an earlier row than the one before it that a row follows from; -1: what all of them follow from."""
     for origin in range(here - 2, max(here - 2 - 4 * _NEAR, -1), -1):
-        if _follows(line[here], line[origin][-1]):
+        if follows(line[here], line[origin][-1]):
             return origin
-    return -1 if here and _follows(line[here], above) else None
+    return -1 if here and follows(line[here], above) else None
 
 
 def _note_inserted(found: Explained, line: Sequence[Row], origin: int, first: int, place: int) -> None:
@@ -97,11 +92,11 @@ def _was_moved(line: Sequence[Row], here: int, head: int, above: bytes) -> bool:
     near = [*line[max(0, here - _NEAR) : here], *line[here + 1 : here + 1 + _NEAR]]
     hashes = [above, *(other[-1] for other in near)]
     if row[LOG_ID] <= head:
-        return any(_follows(row, each) for each in hashes)
+        return any(follows(row, each) for each in hashes)
     later = line[here + 1 : here + 1 + _NEAR]
-    if any(other[LOG_ID] < row[LOG_ID] and _follows(row, other[-1]) for other in later):
+    if any(other[LOG_ID] < row[LOG_ID] and follows(row, other[-1]) for other in later):
         return True
     ids = [other[LOG_ID] for other in near]
     return any(
-        _follows((*row[:LOG_ID], log_id, *row[LOG_ID + 1 :]), each) for log_id in ids for each in hashes
+        follows((*row[:LOG_ID], log_id, *row[LOG_ID + 1 :]), each) for log_id in ids for each in hashes
     )

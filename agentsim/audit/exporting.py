@@ -10,7 +10,7 @@ import orjson
 from tqdm.auto import tqdm
 
 from agentsim.audit.ocsf import event
-from agentsim.audit.trails import Row, Trail
+from agentsim.audit.trails import LOG_ID, Row, Trail
 from agentsim.errors import UserError
 from agentsim.run.files import replacing
 from agentsim.server.audit import COLUMNS
@@ -47,7 +47,7 @@ def export(trail: Trail, path: Path, form: Format | None = None, *, progress: bo
     Raises
     ------
     ExportError
-        If the ending says nothing, or the folder is not there.
+        If the ending says nothing, the folder is not there, or a row is none that can have been written.
     """
     chosen = form or next((form for end, form in _ENDINGS.items() if path.name.lower().endswith(end)), None)
     if chosen is None:
@@ -58,7 +58,6 @@ def export(trail: Trail, path: Path, form: Format | None = None, *, progress: bo
         raise ExportError(f"{path}: no such folder: {path.parent}")
     if path.is_dir():
         raise ExportError(f"{path}: is a folder")
-    line = _LINES[chosen]
     written = 0
     with (
         replacing(path) as temporary,
@@ -66,10 +65,19 @@ def export(trail: Trail, path: Path, form: Format | None = None, *, progress: bo
         tqdm(total=trail.total, unit="row", unit_scale=True, desc="export", disable=not progress) as bar,
     ):
         for page in trail.rows():
-            stream.writelines(orjson.dumps(line(told(row))) + b"\n" for row in page)
+            stream.writelines(_line(row, chosen) for row in page)
             written += len(page)
             bar.update(len(page))
     return written
+
+
+def _line(row: Row, form: Format) -> bytes:
+    try:
+        return orjson.dumps(_FORMS[form](told(row))) + b"\n"
+    except (AttributeError, TypeError, ValueError):
+        raise ExportError(
+            f"row {row[LOG_ID]!r} holds what was never written there; 'agentsim audit verify' tells of all such rows"
+        ) from None
 
 
 def told(row: Row) -> dict[str, Any]:
@@ -89,4 +97,4 @@ def told(row: Row) -> dict[str, Any]:
     return named
 
 
-_LINES: dict[Format, Callable[[dict[str, Any]], dict[str, Any]]] = {"ocsf": event, "jsonl": lambda row: row}
+_FORMS: dict[Format, Callable[[dict[str, Any]], dict[str, Any]]] = {"ocsf": event, "jsonl": lambda row: row}

@@ -28,7 +28,8 @@ class ChainReport:
 
     Attributes
     ----------
-    rows : that are there; of those removed on purpose ``truncated``.
+    rows : that are there; of those removed on purpose ``truncated``. Of these a truncation that was cut short may have
+        ``left`` some, of which the first is proven by nothing.
     proven, proven_to : how many rows a signature proves, removed ones among them, and the last of these.
     faults, found : the first of them, and how many there are.
     """
@@ -36,6 +37,7 @@ class ChainReport:
     chain: int
     rows: int = 0
     truncated: int = 0
+    left: int = 0
     proven: int = 0
     proven_to: int | None = None
     signed_by: str | None = None

@@ -103,13 +103,23 @@ def _sign_base(store: Store, chain: int, proven: int, keyring: KeyRing, before: 
         if row.truncated:
             return head
         there = connection.execute(_HASH, {"id": head.log_id, "of": chain}).scalar_one_or_none()
-        if there != head.row_hash:
+        issuer = _issuer_of(row.jws, head)
+        if there != head.row_hash or issuer is None:
             raise RetentionError(
                 f"nothing was removed: row {head.log_id} of chain {chain} is not what was signed"
             )
-        signed = of_head(head, read(row.jws)[0].issuer, now, truncated=True)
+        signed = of_head(head, issuer, now, truncated=True)
         connection.execute(RENEW, renewal(row.jws, as_row(signed, keyring.keys.signing)))
     return head
+
+
+def _issuer_of(jws: str, head: Head) -> str | None:
+    """Who signed a head; None where something else was signed."""
+    try:
+        signed, _ = read(jws)
+    except ValueError:
+        return None
+    return signed.issuer if signed == of_head(head, signed.issuer, signed.signed_at) else None
 
 
 def _count(store: Store, base: Head) -> int:

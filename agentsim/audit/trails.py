@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from agentsim.run import Run, RunError
 from agentsim.server import Store
-from agentsim.server.audit import COLUMNS, Head
+from agentsim.server.audit import COLUMNS, Head, link
 from agentsim.server.checkpoints import read
 from agentsim.server.statements import AUDIT, CHAINS, CHECKPOINTS
+from agentsim.tables import SCHEMAS
 
 #: An audit row: its values of :data:`COLUMNS`, then its hash.
 Row = tuple[Any, ...]
@@ -51,6 +53,20 @@ class Trail(Protocol):
         """The rows of all chains, page by page, those of each chain in the order in which they lie."""
 
 
+def hashed(row: Row, above: bytes) -> bytes | None:
+    """The hash of a row below the row with another; None for what cannot be hashed, and so was never written."""
+    try:
+        return link(above, row[:-1])
+    except (AttributeError, TypeError):
+        return None
+
+
+def follows(row: Row, above: bytes) -> bool:
+    """Whether a row is what was written below the row with this hash."""
+    made = hashed(row, above)
+    return made is not None and made == row[-1]
+
+
 _CHECKPOINT = select(
     CHECKPOINTS.c.length, CHECKPOINTS.c.log_id, CHECKPOINTS.c.row_hash, CHECKPOINTS.c.jws
 ).where(CHECKPOINTS.c.chain == bindparam("of"))
@@ -60,12 +76,12 @@ _NEXT_CHECKPOINTS = (
     .order_by(CHECKPOINTS.c.length)
     .limit(bindparam("most"))
 )
-_NEXT_ROWS = (
+_FIRST_ROWS = (
     select(*(AUDIT.c[name] for name in (*COLUMNS, "row_hash")))
-    .where(AUDIT.c.log_id > bindparam("after"))
     .order_by(AUDIT.c.log_id)
     .limit(bindparam("most"))
 )
+_NEXT_ROWS = _FIRST_ROWS.where(AUDIT.c.log_id > bindparam("after"))
 
 
 class DatabaseTrail:
@@ -74,7 +90,7 @@ class DatabaseTrail:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._heads = {
-            row.chain: Head(row.chain, row.log_id, row.row_hash, row.length)
+            row.chain: Head(row.chain, _number(row.log_id), row.row_hash, _number(row.length))
             for row in connection.execute(select(CHAINS))
         }
         self.total = int(connection.execute(select(func.count()).select_from(AUDIT)).scalar_one())
@@ -82,12 +98,12 @@ class DatabaseTrail:
     def heads(self) -> dict[int, Head | None]:
         """The stored heads; of a chain that has none, but checkpoints, None."""
         signed = self._connection.execute(select(CHECKPOINTS.c.chain).distinct()).scalars()
-        return {**dict.fromkeys(signed, None), **self._heads}
+        return {**dict.fromkeys(filter(is_number, signed), None), **self._heads}
 
     def base(self, chain: int) -> Stored | None:
         """As :class:`Trail` has it."""
         row = self._connection.execute(_BASE, {"of": chain}).one_or_none()
-        return None if row is None else Stored(*row)
+        return None if row is None else _stored(*row)
 
     def checkpoints(self, chain: int) -> Iterator[Stored]:
         """As :class:`Trail` has it."""
@@ -95,19 +111,32 @@ class DatabaseTrail:
         while page := self._connection.execute(
             _NEXT_CHECKPOINTS, {"of": chain, "after": after, "most": 1_000}
         ).all():
-            yield from (Stored(*row) for row in page)
+            yield from (_stored(*row) for row in page)
             after = page[-1].length
 
     def rows(self) -> Iterator[list[Row]]:
         """As :class:`Trail` has it: by their ids."""
-        after = -1
-        while page := self._page(after):
+        page = self._page(_FIRST_ROWS)
+        while page:
             yield page
-            after = page[-1][LOG_ID]
+            page = self._page(_NEXT_ROWS, after=page[-1][LOG_ID])
 
-    def _page(self, after: int) -> list[Row]:
+    def _page(self, query: Select[Any], **values: int) -> list[Row]:
+        try:
+            return self._fetched(query, values)
+        except sqlite3.OperationalError:
+            # A text that is none. Reading each with care takes long, so it is done where there is one.
+            connection = self._connection.connection.driver_connection
+            assert isinstance(connection, sqlite3.Connection)
+            connection.text_factory = _text_or_bytes
+            try:
+                return self._fetched(query, values)
+            finally:
+                connection.text_factory = str
+
+    def _fetched(self, query: Select[Any], values: dict[str, int]) -> list[Row]:
         # The driver's own tuples: rows of SQLAlchemy's cost as much again.
-        with self._connection.execute(_NEXT_ROWS, {"after": after, "most": PAGE}) as result:
+        with self._connection.execute(query, {**values, "most": PAGE}) as result:
             cursor = result.cursor
             return [] if cursor is None else list(cursor.fetchall())
 
@@ -130,9 +159,11 @@ class RunTrail:
     def heads(self) -> dict[int, Head | None]:
         """The heads that the manifest has."""
         return {
-            tenant: Head(tenant, _signed_log_id(entry.audit_checkpoint), row_hash, entry.audit_rows)
+            # Of what cannot be read, it is the signed one that tells what is missing.
+            tenant: None
+            if (row_hash := _hex(entry.audit_head)) is None
+            else Head(tenant, _signed_log_id(entry.audit_checkpoint), row_hash, entry.audit_rows)
             for tenant, entry in self._tenants.items()
-            if (row_hash := _hex(entry.audit_head)) is not None
         }
 
     def base(self, chain: int) -> Stored | None:
@@ -154,12 +185,42 @@ class RunTrail:
             try:
                 with pq.ParquetFile(path) as file:
                     for batch in file.iter_batches(PAGE, columns=[*COLUMNS, "row_hash"]):
-                        yield list(zip(*(batch.column(name).to_pylist() for name in _NAMES), strict=True))
-            except (OSError, pa.ArrowException) as exc:
+                        yield _rows_of(batch)
+            except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as exc:
                 raise RunError(f"{path}: cannot be read: {str(exc).splitlines()[0]}") from None
 
 
 _NAMES = (*COLUMNS, "row_hash")
+_SCHEMA = pa.schema([SCHEMAS["audit"].field(name) for name in _NAMES])
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[Row]:
+    """Rows as they were written; whatever else is called so, cannot be read."""
+    table = pa.Table.from_arrays([batch.column(name) for name in _NAMES], names=_NAMES).cast(_SCHEMA)
+    if table["log_id"].null_count or table["chain"].null_count:
+        raise pa.ArrowInvalid("a row without its id, or of no chain")
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def is_number(value: object) -> bool:
+    """Whether this is what SQLite should have kept in a column of numbers: it keeps whatever it is given."""
+    return type(value) is int
+
+
+def _number(value: int) -> int:
+    """A number as it is stored; what is none is said by none."""
+    return value if is_number(value) else -1
+
+
+def _stored(length: int, log_id: int, row_hash: bytes, jws: str) -> Stored:
+    return Stored(_number(length), _number(log_id), row_hash, jws if isinstance(jws, str) else "")
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _hex(text: str) -> bytes | None:

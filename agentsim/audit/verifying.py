@@ -10,13 +10,15 @@ from tqdm.auto import tqdm
 
 from agentsim.audit.checking import Believe, ChainCheck
 from agentsim.audit.report import ChainReport, Report
-from agentsim.audit.trails import CHAIN, Trail
+from agentsim.audit.trails import CHAIN, Trail, is_number
 from agentsim.errors import UserError
 from agentsim.server.checkpoints import Checkpoint, read
 from agentsim.server.keys import VerifyingKey
 
 #: A file of keys is smaller, whatever the keys.
 _LARGEST = 1 << 20
+#: What is said of rows whose chain is no number.
+_NOWHERE = -1
 
 
 class KeysError(UserError):
@@ -42,9 +44,12 @@ def verify(
     with tqdm(total=trail.total, unit="row", unit_scale=True, desc="verify", disable=not progress) as bar:
         for page in trail.rows():
             for row in page:
-                check = checks.get(row[CHAIN])
+                chain = row[CHAIN]
+                check = checks.get(chain)
                 if check is None:
-                    check = checks[row[CHAIN]] = ChainCheck(row[CHAIN], None, None, iter(()), believe)
+                    if not is_number(chain):
+                        chain = _NOWHERE
+                    check = checks.setdefault(chain, ChainCheck(chain, None, None, iter(()), believe))
                 check.take(row)
             bar.update(len(page))
     chains: list[ChainReport] = [checks[chain].finish() for chain in sorted(checks)]

@@ -63,8 +63,8 @@ def verify(
 
     Each row is hashed together with the one before it, and the server signs where a chain ends, now and then. What was
     cut off is found by the stored head and by what was signed; a chain of which all hashes were made anew by what was signed.
-    Who may have changed the signed heads, too, is found only by keys that were kept elsewhere: `--key`. Exit status 1 if
-    anything is wrong.
+    Who may have changed the signed heads, too, is found only by keys that were kept elsewhere: `--key`. Who has removed
+    them leaves rows that nothing proves, which are counted. Exit status 1 if anything is wrong.
     """
     from agentsim.audit.verifying import load_keys
     from agentsim.audit.verifying import verify as check
@@ -214,6 +214,7 @@ def _chain(chain: ChainReport) -> dict[str, Any]:
         "chain": chain.chain,
         "rows": chain.rows,
         "truncated": chain.truncated,
+        "left": chain.left,
         "proven": chain.proven,
         "proven_to": _id(chain.proven_to),
         "unsigned": chain.unsigned,
@@ -255,6 +256,15 @@ def _tell(report: Report) -> None:
         if chain.found:
             proven = f"row {chain.proven_to}" if chain.proven_to else "none"
             say(f"The last row of chain {chain.chain} that is still proven: {proven}")
+        elif report.vouched and chain.rows and not chain.proven:
+            say(
+                f"By none of the keys given is any row of chain {chain.chain} proven: all may be somebody else's."
+            )
+        if chain.left:
+            say(
+                f"Of the rows of chain {chain.chain} that were removed on purpose {chain.left:,} are there still, and the "
+                f"first of them is proven by nothing: `agentsim audit truncate` removes them"
+            )
     unsigned = sum(chain.unsigned for chain in report.chains)
     if not report.found:
         say(f"Every row follows from the one before it; {unsigned:,} of them have not been signed for yet.")

@@ -112,7 +112,12 @@ def _csv(table: pa.Table, path: Path) -> None:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return "; ".join(_harmless(reason) for reason in value)
+        return "; ".join(map(harmless_cell, value))
+    return harmless_cell(value)
+
+
+def harmless_cell(value: Any) -> Any:
+    """A value of which a spreadsheet makes no formula; what is no text stays as it is."""
     return _harmless(value) if isinstance(value, str) else value
 
 

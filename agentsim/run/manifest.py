@@ -16,6 +16,8 @@ from agentsim.tables import DETERMINISTIC, FORMAT
 NAME = "manifest.json"
 #: A hundred thousand files take twenty.
 _LARGEST = 64 * MEGABYTE
+#: What comes before the digest of all that stands above it, in the last line.
+_SEAL = ',\n "sha256": '
 #: A table's file within the Run: a manifest leads nowhere else.
 _FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}/t[0-9]{4,9}-[0-9]{5,9}\.parquet$")]
 
@@ -150,17 +152,24 @@ class Manifest(BaseModel):
         return max(values, default=None)
 
 
+def write_manifest(file: Path, manifest: Manifest) -> None:
+    """Write a manifest, with a digest of itself in its last line."""
+    told = manifest.model_dump_json(indent=1).removesuffix("\n}")
+    file.write_text(f'{told}{_SEAL}"{_digest(told)}"\n}}\n', encoding="utf-8")
+
+
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the Run in a directory.
 
     Raises
     ------
     RunError
-        If there is none, it cannot be read, or a newer version wrote it.
+        If there is none, it cannot be read, is not what was written, or a newer version wrote it.
     """
     file = path / NAME
     try:
-        data = json.loads(read_bounded(file, _LARGEST).decode("utf-8"))
+        text = read_bounded(file, _LARGEST).decode("utf-8")
+        data = json.loads(text)
     except FileNotFoundError:
         raise RunError(f"{path}: no Run here (no {NAME}); make one with 'agentsim simulate'") from None
     except OSError as exc:
@@ -174,9 +183,17 @@ def read_manifest(path: Path) -> Manifest:
         raise RunError(
             f"{path}: written in format {written}, this version reads up to {FORMAT}; update agentsim"
         )
+    # Before there were digests, there was nothing to compare.
+    seal = data.pop("sha256", None) if isinstance(data, dict) else None
+    if seal is not None and seal != _digest(text.rpartition(_SEAL)[0]):
+        raise RunError(f"{file}: not what was written; make it again: {data.get('reproduce')}")
     try:
         return Manifest.model_validate(data)
     except ValidationError as exc:
         fault = exc.errors()[0]
         where = ".".join(map(repr, fault["loc"]))[:200]
         raise RunError(f"{file}: not a Run's manifest: {where}: {fault['msg']}") from exc
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentsim.run.files import replacing, sha256
-from agentsim.run.manifest import NAME, Failure, FileEntry, Manifest, RunError, TenantEntry
+from agentsim.run.manifest import (
+    NAME,
+    Failure,
+    FileEntry,
+    Manifest,
+    RunError,
+    TenantEntry,
+    write_manifest,
+)
 from agentsim.run.provenance import code, commit, versions
 from agentsim.run.reading import Run
 from agentsim.tables import SCHEMAS
@@ -138,7 +146,7 @@ class RunWriter(PartWriter):
 def save_manifest(run: Run | RunWriter) -> None:
     """Write a Run's manifest, for example after a table file was replaced on purpose."""
     with replacing(run.path / NAME) as temporary:
-        temporary.write_text(run.manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_manifest(temporary, run.manifest)
 
 
 def _lock(path: Path) -> int:

@@ -112,8 +112,10 @@ class Accounts:
 
     def sign_in(self, name: str, password: str) -> Person | None:
         """The person whose name and password these are; None for whoever else, after as long a time."""
+        # What is no name is nobody's, and PostgreSQL would not even look.
+        wanted = name if _NAME.fullmatch(name) else ""
         with self._store.reading() as connection:
-            found = rows_of(connection, select(_ACCOUNTS).where(_ACCOUNTS.c.name == name))
+            found = rows_of(connection, select(_ACCOUNTS).where(_ACCOUNTS.c.name == wanted))
         given = password[:LONGEST_PASSWORD]
         if not found:
             # The same work as for a known account: the time tells nobody which there are.

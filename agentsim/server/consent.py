@@ -32,9 +32,11 @@ from agentsim.server.errors import (
     InvalidGrant,
     InvalidRequest,
     InvalidTarget,
+    OAuthError,
     UnauthorizedClient,
 )
 from agentsim.server.grants import check_root, grant_root
+from agentsim.server.lineage import principal_key
 from agentsim.server.metadata import AUTHORIZATION_CODE
 from agentsim.server.operations.consent import AskConsent, Authorize, Deny, Redeem, Withdraw
 from agentsim.server.operations.grants import Issue
@@ -67,13 +69,26 @@ def authorize(batch: Batch, request: Authorize, entry: Entry) -> Consent:
 def _consent(batch: Batch, request: AskConsent, entry: Entry) -> tuple[Consent, dict[str, Any]]:
     """What is asked for, as far as the agent may have it; for the person, and as it is kept."""
     agent = _asking_agent(batch, request, entry)
+    try:
+        return _consent_for(batch, request, entry, agent)
+    except OAuthError as error:
+        error.answerable = True
+        raise
+
+
+def _consent_for(
+    batch: Batch, request: AskConsent, entry: Entry, agent: Row
+) -> tuple[Consent, dict[str, Any]]:
+    check_grant_type(agent, AUTHORIZATION_CODE)
+    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     if not _CHALLENGE.fullmatch(request.code_challenge) or request.code_challenge_method != "S256":
         raise InvalidRequest("pkce_required", "a code_challenge with the method S256 is needed (RFC 7636)")
     asked = _asked(request)
     entry.task_id = (asked.task_id or "")[:80] or None
     terms = check_root(batch, asked, agent)
     budget = root_budget(batch.policy, asked.budget)
-    lifetime = min(request.lifetime_us or batch.policy.grant_ttl_us, batch.policy.grant_ttl_us)
+    longest = batch.policy.grant_ttl_us
+    lifetime = longest if request.lifetime_us is None else min(request.lifetime_us, longest)
     if lifetime < SECOND:
         raise InvalidRequest("invalid_request", "a grant lasts a second at least", asked=lifetime)
     consented = {
@@ -130,6 +145,8 @@ def redeem(batch: Batch, request: Redeem, entry: Entry) -> TokenGrant:
         raise InvalidGrant("code_reused", "the code had been used; what it was exchanged for is ended")
     if now >= code["expires_at"]:
         raise InvalidGrant("code_expired", "the code has expired", hint="ask the person again")
+    if _was_taken_back(batch, code, agent):
+        raise InvalidGrant("code_revoked", "the consent was taken back before it was used")
     if request.redirect_uri != code["redirect_uri"]:
         raise InvalidGrant("redirect_mismatch", "redirect_uri is not the one that the code was sent to")
     if not _is_verifier(request.code_verifier, code["code_challenge"]):
@@ -184,7 +201,11 @@ def is_registered_redirect(uri: str, registered: str) -> bool:
 
 
 def _without_port(uri: str) -> str:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        # Nobody has registered such a one.
+        return uri
     if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
         return uri
     return urlunsplit(parts._replace(netloc=parts.hostname))
@@ -201,8 +222,6 @@ def _asking_agent(batch: Batch, request: AskConsent, entry: Entry) -> Row:
     entry.client_id = agent["client_id"]
     if not is_registered_redirect(request.redirect_uri, agent["redirect_uris"]):
         raise InvalidTarget("redirect_unknown", "redirect_uri is not registered for this agent")
-    check_grant_type(agent, AUTHORIZATION_CODE)
-    check_listed(batch.policy, agent["agent_name"], agent["client_id"])
     return agent
 
 
@@ -254,6 +273,13 @@ def _presented(batch: Batch, request: Redeem, agent: Row, entry: Entry) -> Row:
         entry.access_token_hash = digest(request.code)
         raise InvalidGrant("code_invalid", "unknown code")
     return code
+
+
+def _was_taken_back(batch: Batch, code: Row, agent: Row) -> bool:
+    """Whether what the person, or the agent, had been given so far was ended after the person consented."""
+    person = principal_key(agent["owner"], principal_of(code["account"]))
+    marks = batch.mark("principal", person), batch.mark("client", agent["client_id"])
+    return any(mark is not None and mark[0] > code["code_id"] for mark in marks)
 
 
 def _is_verifier(verifier: str, challenge: str) -> bool:

@@ -329,7 +329,7 @@ class Server:
         """Take in marks committed since the last batch, and keep ids in the order of commits.
 
         Marks on agents and principals end what has a smaller id, so what is issued after one must have a larger
-        id, and the mark a larger one than what was issued before, whichever writer made them.
+        id, and the mark a larger one than what was issued or consented to before, whichever writer made them.
         """
         marks, self._marks_read = self.store.marks_after(connection, self._marks_read)
         for row in marks:
@@ -339,7 +339,7 @@ class Server:
             self._marks.add(row)
             self._ids.pass_by(row["revocation_id"])
         if exclusive:
-            self._ids.pass_by(self.store.newest_token(connection))
+            self._ids.pass_by(self.store.newest_given(connection))
 
     def _load(
         self,

@@ -37,6 +37,8 @@ class OAuthError(Exception):
 
     error: ClassVar[str]
     status: ClassVar[int]
+    #: Whether a person's browser may be sent back with it: the address to answer to is known to be the agent's.
+    answerable: bool = False
 
     def __init__(
         self,

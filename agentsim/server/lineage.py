@@ -11,16 +11,18 @@ from functools import lru_cache
 #: (grant_id, client_id, task_key) per level, root first.
 Lineage = tuple[tuple[int, int, int], ...]
 
+#: Names come with new tasks all the time: what is remembered is soon full, and stays so.
+_REMEMBERED = 4_096
 _TRIPLE = struct.Struct("<qqq")
 
 
-@lru_cache(65_536)
+@lru_cache(_REMEMBERED)
 def task_key(owner: str, task_id: str) -> int:
     """The key of a task: two owners' tasks of one name are two tasks."""
     return _key("task", owner, task_id)
 
 
-@lru_cache(65_536)
+@lru_cache(_REMEMBERED)
 def principal_key(owner: str, principal: str) -> int:
     """The key of a principal of an owner."""
     return _key("principal", owner, principal)

@@ -37,7 +37,7 @@ CODES = table(AuthorizationCode)
 CHECKPOINTS = table(AuditCheckpoint)
 ENDED_TASKS = table(EndedTasks)
 
-NEWEST_TOKEN = select(func.max(TOKENS.c.token_id))
+NEWEST_TOKEN, NEWEST_CODE = select(func.max(TOKENS.c.token_id)), select(func.max(CODES.c.code_id))
 LAST_EXPIRY = select(func.max(TOKENS.c.expires_at))
 NEWEST_TASKS = (
     select(TOKENS.c.grant_id, TOKENS.c.task_id)

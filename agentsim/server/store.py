@@ -38,6 +38,7 @@ from agentsim.server.statements import (
     CONSUME,
     LAST_EXPIRY,
     MARKS,
+    NEWEST_CODE,
     NEWEST_LOGS,
     NEWEST_TASKS,
     NEWEST_TOKEN,
@@ -211,9 +212,9 @@ class Store:
         rows = rows_of(connection, self._statements.next_pending)
         return rows[0] if rows else None
 
-    def newest_token(self, connection: Connection) -> int:
-        """The largest token_id, of whichever writer."""
-        return connection.execute(NEWEST_TOKEN).scalar_one() or 0
+    def newest_given(self, connection: Connection) -> int:
+        """The largest id of a token, or of a code that may become one, of whichever writer."""
+        return max(connection.execute(newest).scalar_one() or 0 for newest in (NEWEST_TOKEN, NEWEST_CODE))
 
     def last_expiry(self) -> int:
         """When the last access token that was ever issued expires. It reads them all, beside the writer."""

@@ -20,6 +20,9 @@ from agentsim.server.segments import decode_segment
 TYPE = "at+jwt"
 #: Longest token that is looked at, in characters.
 LONGEST_TOKEN = 16_384
+#: How many checked tokens are remembered, at one to three kilobytes each. A remembered signature is still one that was
+#: checked; expiry, marks and context are decided anew each time.
+_REMEMBERED = 4_096
 
 
 class TokenCodec:
@@ -30,20 +33,15 @@ class TokenCodec:
     issuer : ``iss`` of every token.
     audiences : whom tokens may be for; the first is whom they are for unless their claims say otherwise.
     keyring : the keys. Once they are others, new tokens bear the new key and old ones are checked anew.
-    cached_tokens : how many checked signatures are remembered. A remembered signature is still one that was
-        checked; expiry, marks and context are decided anew each time.
     """
 
-    def __init__(
-        self, issuer: str, audiences: tuple[str, ...], keyring: KeyRing, *, cached_tokens: int = 32_768
-    ) -> None:
+    def __init__(self, issuer: str, audiences: tuple[str, ...], keyring: KeyRing) -> None:
         self._issuer = issuer
         self._audiences = audiences
         self._known = frozenset(audiences)
         self._keyring = keyring
-        self._cached_tokens = cached_tokens
         self._jws = jwt.PyJWS(algorithms=list(ALGORITHMS))
-        self._view = _View(self, keyring.keys, cached_tokens)
+        self._view = _View(self, keyring.keys)
 
     def encode(self, claims: Claims) -> str:
         """The signed token."""
@@ -68,7 +66,7 @@ class TokenCodec:
     def _current(self) -> "_View":
         view = self._view
         if view.keys is not self._keyring.keys:
-            view = self._view = _View(self, self._keyring.keys, self._cached_tokens)
+            view = self._view = _View(self, self._keyring.keys)
         return view
 
     def _decode(self, view: "_View", token: str) -> Claims:
@@ -130,7 +128,7 @@ class TokenCodec:
 class _View:
     """What the codec makes of the keys at one moment, and what it remembers while they are these."""
 
-    def __init__(self, codec: TokenCodec, keys: Keys, cached_tokens: int) -> None:
+    def __init__(self, codec: TokenCodec, keys: Keys) -> None:
         self.keys = keys
         self.key = keys.signing
         self._header = _header(self.key).encode()
@@ -140,7 +138,7 @@ class _View:
         }
         self.by_header[_header(self.key)] = (self.key, None)
         # A failed check raises and is not remembered: junk cannot push good tokens out.
-        self.decode = lru_cache(cached_tokens)(partial(codec._decode, self))
+        self.decode = lru_cache(_REMEMBERED)(partial(codec._decode, self))
 
     def sign(self, payload: bytes) -> str:
         """The JWS compact serialisation (RFC 7515 section 3.1), as PyJWT's own ``encode`` makes it.

@@ -74,6 +74,12 @@ class Office:
         with self.store.transaction() as connection:
             connection.execute(AUDIT.update().where(AUDIT.c.log_id == log_id).values(**values))
 
+    def put(self, table: str, column: str, value: str, **where: int) -> None:
+        """A value as SQL has it, of whatever kind."""
+        ((name, key),) = where.items()
+        with self.store.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE {table} SET {column} = {value} WHERE {name} = {key}")
+
     def remove(self, *log_ids: int) -> None:
         with self.store.transaction() as connection:
             connection.execute(AUDIT.delete().where(AUDIT.c.log_id.in_(log_ids)))

@@ -116,6 +116,43 @@ def test_what_was_cut_short_verifies_and_goes_on(office: Any, monkeypatch: pytes
     assert [json.loads(row["details"])["rows"] for row in office.rows(CLERK)] == [200, 170]
 
 
+@pytest.mark.parametrize("place", [0, 150, 199])
+def test_what_is_put_before_the_signed_head_afterwards_is_found(office: Any, place: int) -> None:
+    rows = office.rows()
+    cut(office, rows[250]["timestamp"])
+    office.insert({**rows[place], "reason": "forged", "row_hash": b"x" * 32})
+    found = office.verify(office.key).chains[0]
+    assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[place]["log_id"], "inserted")]
+    assert (found.truncated, found.rows, found.left) == (200, 100, 1)
+
+
+@pytest.mark.parametrize("harm", ["change", "remove"])
+def test_what_a_truncation_left_still_leads_up_to_the_signed_head(
+    office: Any, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    rows = office.rows()
+    monkeypatch.setattr(retention, "_remove", lambda *_, **__: 0)
+    cut(office, rows[250]["timestamp"])
+    found = office.verify(office.key).chains[0]
+    assert (found.found, found.truncated, found.rows, found.left) == (0, 200, 100, 200)
+    if harm == "change":
+        office.change(rows[120]["log_id"], reason="nothing to see")
+    else:
+        office.remove(rows[119]["log_id"])
+    found = office.verify(office.key).chains[0]
+    assert [(fault.log_id, fault.kind) for fault in found.faults] == [(rows[120]["log_id"], "broken")]
+
+
+def test_nothing_goes_up_to_a_head_that_was_not_signed_for_it(office: Any) -> None:
+    """An older one is not looked at by whoever verifies: the newest that is believed proves all before it."""
+    rows = office.rows()
+    for value in ("'text'", "(SELECT jws FROM audit_checkpoints WHERE length = 290)"):
+        office.put("audit_checkpoints", "jws", value, length=200)
+        with pytest.raises(RetentionError, match="is not what was signed"):
+            cut(office, rows[250]["timestamp"])
+    assert office.rows() == rows
+
+
 def test_a_beginning_that_somebody_else_removed_is_found(office: Any) -> None:
     rows = office.rows()
     office.remove(*(row["log_id"] for row in rows[:200]))

@@ -58,6 +58,71 @@ def test_a_changed_hash_is_found(office: Any) -> None:
     assert (fault.log_id, fault.kind, fault.message) == (row["log_id"], "changed", "its hash was changed")
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("reason", "x'00ff'"),
+        ("details", "x'ff'"),
+        ("access_token_hash", "'text'"),
+        ("client_id", "'text'"),
+        ("timestamp", "1.5"),
+        ("reason", "CAST(x'ff' AS TEXT)"),
+        ("task_id", "CAST(x'61ff' AS TEXT)"),
+    ],
+)
+def test_a_value_of_another_kind_is_a_change_like_any_other(office: Any, column: str, value: str) -> None:
+    """SQLite keeps in a column whatever it is given."""
+    rows = office.rows()
+    office.put("task_audit_log", column, value, log_id=rows[150]["log_id"])
+    fault = the_fault(office)
+    assert (fault.log_id, fault.kind) == (rows[150]["log_id"], "changed")
+
+
+@pytest.mark.parametrize("value", ["'text'", "5", "x'00'"])
+def test_a_hash_that_is_none_is_found(office: Any, value: str) -> None:
+    rows = office.rows()
+    office.put("task_audit_log", "row_hash", value, log_id=rows[150]["log_id"])
+    fault = the_fault(office)
+    assert (fault.log_id, fault.message) == (rows[150]["log_id"], "its hash was changed")
+
+
+@pytest.mark.parametrize("value", ["'text'", "x'00'", "0.5"])
+def test_a_row_of_a_chain_that_is_no_number_is_missed_and_found(office: Any, value: str) -> None:
+    rows = office.rows()
+    office.put("task_audit_log", "chain", value, log_id=rows[150]["log_id"])
+    nowhere, chain = office.verify(office.key).chains
+    assert [(fault.log_id, fault.kind) for fault in chain.faults] == [(rows[151]["log_id"], "removed")]
+    assert (nowhere.chain, nowhere.rows, nowhere.found) == (-1, 1, 2)
+
+
+@pytest.mark.parametrize("log_id", [-1, -5, -(2**63)])
+def test_a_row_that_lies_before_all_others_is_found(office: Any, log_id: int) -> None:
+    office.insert({**office.rows()[5], "log_id": log_id})
+    fault = the_fault(office)
+    assert (fault.log_id, fault.kind) == (log_id, "inserted")
+
+
+@pytest.mark.parametrize(("column", "value"), [("log_id", "7"), ("log_id", "'text'"), ("length", "'text'")])
+def test_a_stored_head_that_says_something_else_is_found(office: Any, column: str, value: str) -> None:
+    office.put("audit_chains", column, value, chain=0)
+    assert the_fault(office).kind == "head"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("length", "150"), ("log_id", "'text'"), ("log_id", "7"), ("row_hash", "'text'")]
+)
+def test_a_signed_head_that_is_stored_as_another_s_is_found(office: Any, column: str, value: str) -> None:
+    office.put("audit_checkpoints", column, value, length=200)
+    assert one(office).found == 1
+
+
+@pytest.mark.parametrize("value", ["x'ff'", "'text'", "5"])
+def test_a_signed_head_that_cannot_be_read_proves_nothing(office: Any, value: str) -> None:
+    office.put("audit_checkpoints", "jws", value, length=290)
+    assert the_fault(office).kind == "checkpoint"
+    assert one(office).proven == 200
+
+
 @pytest.mark.parametrize("place", [0, 1, 99, 150, 199, 289, 295])
 @pytest.mark.parametrize("count", [1, 3])
 def test_removed_rows_are_found(office: Any, place: int, count: int) -> None:

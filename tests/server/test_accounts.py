@@ -1,6 +1,6 @@
 """Accounts of people: passwords that nobody can read, sessions that end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,13 @@ def test_who_knows_the_password_is_signed_in(accounts: Accounts) -> None:
     assert accounts.sign_in("ana", PASSWORD) == Person("ana", "acme")
     assert accounts.sign_in("ana", PASSWORD + " ") is None
     assert accounts.sign_in("eve", PASSWORD) is None
+
+
+def test_a_name_that_no_database_holds_is_nobody_s(new_schema: Callable[[], str], clock: ManualClock) -> None:
+    """PostgreSQL takes no NUL: whoever sends one is not told that the database is away."""
+    store = Store(new_schema())
+    assert Accounts(store, clock).sign_in("ana\0", PASSWORD) is None
+    store.close()
 
 
 def test_passwords_are_kept_by_scrypt_with_salts_of_their_own() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +14,17 @@ from agentsim.server import (
     Client,
     Consent,
     Deny,
+    Disable,
+    Enable,
     Issue,
     Noted,
     OAuthError,
+    Operation,
     Person,
     Redeem,
     Register,
     Revocation,
+    Revoke,
     TokenGrant,
     Withdraw,
 )
@@ -138,6 +143,9 @@ def test_another_agent_cannot_use_a_code_and_it_does_not_wait_for_long(world: An
         ({"by": Person("eve", "globex")}, "client_unknown"),
         ({"client_id": "agent_7"}, "client_unknown"),
         ({"lifetime_us": 5}, "invalid_request"),
+        ({"lifetime_us": 0}, "invalid_request"),
+        # What only looks like an address costs nobody else of the batch an answer.
+        ({"redirect_uri": "http://[::1"}, "redirect_unknown"),
     ],
 )
 def test_what_nobody_can_consent_to(world: Any, agent: Client, terms: dict[str, Any], reason: str) -> None:
@@ -177,6 +185,45 @@ def test_a_person_takes_one_grant_back_and_the_others_go_on(world: Any, agent: C
     assert world.why_not(second) == "revoked"
     # What is consented to afterwards stands.
     assert world.why_not(consented(world, agent, task_id="later")) is None
+
+
+@pytest.mark.parametrize(
+    "taking_back",
+    [
+        lambda world, _agent: [Withdraw(by=ANA)],
+        lambda world, _agent: [Revoke(by=world.admin, principal="user:ana")],
+        lambda world, agent: [Revoke(by=world.admin, client_id=agent.client_id)],
+        lambda world, agent: [
+            Disable(by=world.admin, client_id=agent.client_id),
+            Enable(by=world.admin, client_id=agent.client_id),
+        ],
+    ],
+    ids=["by the person", "for the person", "from the agent", "by a pause of the agent"],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_taken_back_before_its_code_is_redeemed_is_not_granted(
+    world: Any, agent: Client, taking_back: Callable[[Any, Client], list[Operation]], together: bool
+) -> None:
+    code = world.ask(asked(agent), Consent).code
+    story = [*taking_back(world, agent), redeeming(agent, code)]
+    cut = [story] if together else [[each] for each in story]
+    answers = [answer for part in cut for answer in world.server.execute(part)]
+    refused = [answer.reason for answer in answers if isinstance(answer, OAuthError)]
+    assert (refused, isinstance(answers[-1], OAuthError)) == (["code_revoked"], True)
+    # What is consented to afterwards stands.
+    assert world.why_not(consented(world, agent, task_id="later")) is None
+
+
+@pytest.mark.on_both
+def test_a_consent_is_older_than_its_end_whatever_each_clock_says(make_world: Any) -> None:
+    world = make_world()
+    agent = world.agent(redirect_uris=[BACK])
+    ahead, behind = world.clock.now() + 20 * SECOND, world.clock.now()
+    world.reopen(writer=3)
+    (made,) = world.server.execute([asked(agent)], at=[ahead])
+    world.reopen(writer=1)
+    world.server.execute([Withdraw(by=ANA)], at=[behind])
+    assert world.refusal(redeeming(agent, made.code)).reason == "code_revoked"
 
 
 def test_nobody_takes_back_what_others_have_given(world: Any, agent: Client) -> None:

@@ -12,6 +12,7 @@ from scipy.stats import sem, t
 
 from agentsim.experiments.sweep.cells import Cell, Sweep, written
 from agentsim.experiments.sweep.folder import Record, Status, SweepFolder
+from agentsim.risk.exports import harmless_cell
 from agentsim.settings.durations import UNITS, parse_duration, parse_rate
 
 _CONFIDENCE = 0.95
@@ -50,7 +51,9 @@ def write_results(folder: SweepFolder) -> None:
     """Keep the results as ``results.parquet`` and ``results.csv``."""
     frame = results(folder.path)
     folder.replace("results.parquet", lambda file: frame.to_parquet(file, index=False))
-    folder.replace("results.csv", lambda file: frame.to_csv(file, index=False))
+    # Names and values are those of whoever wrote the sweep.
+    cells = frame.rename(columns=harmless_cell).map(harmless_cell)
+    folder.replace("results.csv", lambda file: cells.to_csv(file, index=False))
 
 
 def compare(frame: pd.DataFrame, sweep: Sweep, figures: Sequence[str]) -> pd.DataFrame:

@@ -37,6 +37,9 @@ from agentsim.server.schema import Base, GrantStateRow
 _POSITIONAL = sqlite.dialect(paramstyle="qmark")
 #: Checkpoints every 40 MB of log rather than 4: each one holds the writer up.
 _CHECKPOINT = 10_000
+#: Kilobytes of pages that each connection keeps. The system keeps them, too: sixteen times as many made no batch faster, and a
+#: server's memory grew for hours.
+_CACHE_KB = 16_384
 #: Bytes that the log's file keeps once all of it is in its place.
 _LONGEST_LOG = 64 << 20
 
@@ -72,7 +75,7 @@ class SQLite(Database):
             kept = synchronous != "NONE"
             cursor.execute(f"PRAGMA journal_mode={'WAL' if kept else 'MEMORY'}")
             cursor.execute(f"PRAGMA synchronous={synchronous if kept else 'OFF'}")
-            cursor.execute("PRAGMA cache_size=-262144")
+            cursor.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
             cursor.execute("PRAGMA busy_timeout=30000")
             cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
             cursor.execute(f"PRAGMA journal_size_limit={_LONGEST_LOG}")

@@ -1,7 +1,6 @@
 """Who is calling: a client by RFC 6749 section 2.3 or RFC 7523, or an administrator by bearer token (RFC 6750)."""
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -149,7 +148,7 @@ def _basic(header: str) -> Client:
     try:
         name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("ascii").partition(":")
         client_id, client_secret = unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise InvalidClient("malformed_credentials", "the Authorization header cannot be read") from None
     if not colon:
         raise InvalidClient("malformed_credentials", "the Authorization header cannot be read")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import IO, Any
+from urllib.parse import quote
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,7 +78,7 @@ class Observer:
         self._log.add(
             {
                 "method": scope["method"],
-                "path": _without_secrets(scope["path"])[:256],
+                "path": _on_one_line(_without_secrets(scope["path"]))[:256],
                 "status": status,
                 "ms": round(seconds * 1000, 2),
                 "ip": scope["client"][0] if scope.get("client") else None,
@@ -90,3 +91,10 @@ class Observer:
 def _without_secrets(path: str) -> str:
     """A path in which nobody has put a token where a name should be."""
     return "/".join(part if len(part) <= _LONGEST_SEGMENT else "..." for part in path.split("/"))
+
+
+def _on_one_line(path: str) -> str:
+    """A path in which what a terminal would obey is spelt as it came: anybody may send it, and people read the log."""
+    if path.isprintable():
+        return path
+    return "".join(letter if letter.isprintable() else quote(letter) for letter in path)

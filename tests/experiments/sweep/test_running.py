@@ -57,7 +57,7 @@ def test_playing_again_reuses_all_and_repairs_what_is_damaged(sweep, played):
     next((damaged / "tokens").iterdir()).write_bytes(b"cut")
     manifest = json.loads((unfinished / "manifest.json").read_text())
     (unfinished / "manifest.json").write_text(
-        json.dumps({**manifest, "status": "running", "tenants": {}, "files": {}})
+        json.dumps({**manifest, "status": "running", "tenants": {}, "files": {}, "sha256": None})
     )
     (played / f"{lost.name}.json").unlink()
     assert run_sweep(sweep, played) == Tally(computed=2, reused=2)
@@ -156,6 +156,13 @@ def test_the_results_are_one_tidy_table(sweep, played):
     assert (events.filter(regex="^events").sum(axis=1) == frame["operations"]).all()
     assert pd.read_parquet(played / "results.parquet").equals(frame)
     assert len(pd.read_csv(played / "results.csv")) == 4
+
+
+def test_what_a_spreadsheet_would_run_stays_text(write, tmp_path):
+    """A sweep that somebody else has written: its values are cells."""
+    run_sweep(load_sweep(write(matrix={"description": ["=cmd()", "plain"]})), tmp_path / "played")
+    assert list(results(tmp_path / "played")["description"]) == ["=cmd()", "plain"]
+    assert list(pd.read_csv(tmp_path / "played" / "results.csv")["description"]) == ["'=cmd()", "plain"]
 
 
 def test_points_are_compared_over_their_replications(write, tmp_path):

@@ -202,6 +202,12 @@ UNANSWERED = [
     {"redirect_uri": "https://evil.example/"},
     {"redirect_uri": None},
     {"redirect_uri": "//evil.example"},
+    {"redirect_uri": "http://[evil.example"},
+    # Wrong in another way, too, and one that is noticed before the address is looked at.
+    {"redirect_uri": "https://evil.example/", "authorization_details": "none"},
+    {"redirect_uri": "https://evil.example/", "lifetime": "999999999999999999"},
+    {"redirect_uri": "https://evil.example/", "response_type": "token"},
+    {"client_id": "agent_7", "redirect_uri": "https://evil.example/", "authorization_details": "[]"},
     {"budget": "many"},
     {"task_id": "a\0b"},
 ]
@@ -233,6 +239,7 @@ def test_nobody_is_sent_to_an_address_that_is_not_registered(ana: Browser, home:
         ({"scope": "shell:github"}, "invalid_scope"),
         ({"resource": "https://elsewhere.example"}, "invalid_target"),
         ({"budget": "5001"}, "invalid_scope"),
+        ({"lifetime": "0"}, "invalid_request"),
     ],
     ids=str,
 )
@@ -248,6 +255,7 @@ def test_what_an_agent_asks_wrongly_is_told_to_the_agent(
     [
         "https://evil.example",
         "//evil.example",
+        "//[evil.example",
         "/\\evil.example",
         "/account/grants/../../evil",
         "/admin/agents",

@@ -86,12 +86,13 @@ def test_an_unknown_client_and_a_wrong_secret_look_the_same(site: Any) -> None:
         "Basic " + base64.b64encode("agent_1:é".encode("latin-1")).decode(),
         "Basic " + base64.b64encode(b"agent_%FF:secret").decode(),
         "Bearer e30.e30.e30",
+        b"Basic \xe9",
         "Digest x",
         "nonsense",
         "",
     ],
 )
-def test_a_header_that_cannot_be_read_authenticates_nobody(site: Any, value: str) -> None:
+def test_a_header_that_cannot_be_read_authenticates_nobody(site: Any, value: str | bytes) -> None:
     answer = site.post("/token", data=GRANT, headers={"Authorization": value})
     check_refusal(answer, 401, "invalid_client")
     assert answer.headers["www-authenticate"].startswith("Basic ")

@@ -22,8 +22,6 @@ from agentsim.server.http.responses import error_members
 from agentsim.server.operations.consent import AskConsent, Authorize, Deny
 from agentsim.server.parties import Person
 
-#: Before these an address to answer to is not established: sending anybody there would be an open redirect.
-_NOT_ANSWERED = frozenset(("client_unknown", "redirect_unknown"))
 _LIFETIMES = ((900, "15 minutes"), (3600, "1 hour"), (8 * 3600, "8 hours"), (24 * 3600, "1 day"))
 
 
@@ -37,10 +35,9 @@ async def show(request: Request) -> Response:
     if visit.person is None:
         here = f"{base_path(issuer)}/authorize?{request.url.query}"
         return redirect(f"{base_path(issuer)}/signin?next={quote(here, safe='')}")
+    asked = _operation(AskConsent, request, form, visit.person)
     try:
-        consent = await context.gatherer.ask_one(
-            _operation(AskConsent, request, form, visit.person), Consent, first=True
-        )
+        consent = await context.gatherer.ask_one(asked, Consent, first=True)
         _check_response_type(form)
     except OAuthError as error:
         return _refused(error, form, issuer)
@@ -70,12 +67,10 @@ async def decide(request: Request) -> Response:
     if visit.person is None:
         raise InvalidRequest("not_signed_in", "nobody is signed in any more", hint="Sign in and try again.")
     allowed = parameters.get("decision") == "allow"
-    kind = Authorize if allowed else AskConsent
+    # The same checks either way: nobody is sent to an address that is not registered.
+    asked = _operation(Authorize if allowed else AskConsent, request, form, visit.person)
     try:
-        # The same checks either way: nobody is sent to an address that is not registered.
-        consent = await context.gatherer.ask_one(
-            _operation(kind, request, form, visit.person), Consent, first=True
-        )
+        consent = await context.gatherer.ask_one(asked, Consent, first=True)
     except OAuthError as error:
         return _refused(error, form, issuer)
     if allowed:
@@ -132,11 +127,13 @@ class UnsupportedResponseType(OAuthError):
     """Nothing but codes is given here."""
 
     error, status = "unsupported_response_type", 400
+    # Asked after the address.
+    answerable = True
 
 
 def _refused(error: OAuthError, form: AuthorizationForm, issuer: str) -> Response:
-    """Tell the agent, where it is known that it is the agent that is told; else the person."""
-    if error.reason in _NOT_ANSWERED or (error.log_id is None and error.status != 400):
+    """Tell the agent, where it is known that it is the agent that is told; else the person: no open redirects."""
+    if not error.answerable:
         raise error
     members = error_members(error)
     return _answered(form, issuer, {name: members[name] for name in ("error", "error_description")})

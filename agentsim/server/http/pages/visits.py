@@ -90,7 +90,10 @@ def check_own_form(request: Request, form: Mapping[str, Any], visit: Visit) -> N
 def own_destination(path: str, issuer: str) -> str:
     """Where to go on after signing in: one of our own pages, whatever is asked for."""
     base = base_path(issuer)
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return f"{base}/account/grants"
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
     is_ours = not parts.scheme and not parts.netloc and parts.path in [base + each for each in _DESTINATIONS]
     return path if is_plain and is_ours else f"{base}/account/grants"

@@ -105,6 +105,7 @@ def test_two_files_are_compared(cli, run, model):
         (["--fixed", "3", "--act", "log=1"], ["actions.log", "below 3"]),
         (["--fixed", "3", "--report", "nowhere"], ["nowhere", "no Run here"]),
         (["--compare", "a.yaml", "b.yaml", "--fixed", "3"], ["--compare", "leave out"]),
+        (["--compare", "a.yaml", "b.yaml", "--report", "run"], ["--compare", "leave out"]),
         (["--fixed", "3", "--model", "nowhere"], ["nowhere"]),
         (["--compare", "a.yaml", "b.yaml"], ["a.yaml", "no such file"]),
     ],

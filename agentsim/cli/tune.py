@@ -98,12 +98,6 @@ def tune(
     from agentsim.risk.thresholds import read_costs
     from agentsim.run import Run
 
-    others = Runs(
-        reported=Run(report) if report else None,
-        calibrated=Run(calibrate) if calibrate else None,
-        agents=agents,
-        progress=progress(),
-    )
     given = asked_for(
         {
             "budget": {"alerts": budget, "analysts": analysts, "minutes_per_alert": minutes},
@@ -114,13 +108,19 @@ def tune(
         }
     )
     if compare is not None:
-        if given or out or act or model:
+        if given or out or act or model or report or calibrate:
             raise typer.BadParameter(
                 "chooses nothing: leave out what is about choosing", param_hint="--compare"
             )
         _compare(compare, run, as_json)
         return
     policy, actions = policy_of(given), pairs("--act", act, optional=True)
+    others = Runs(
+        reported=Run(report) if report else None,
+        calibrated=Run(calibrate) if calibrate else None,
+        agents=agents,
+        progress=progress(),
+    )
     tuned = choose_for(Run(run), policy, model=model, runs=others, actions=actions, valid_days=valid)
     _tell(tuned if out is None else tuned.write(out), out, as_json)
 

@@ -25,7 +25,7 @@ TENANTS = 6
 
 @pytest.fixture(scope="module")
 def small(scenario):
-    return scenario(population={"agents": 300}, tenants=TENANTS)
+    return scenario(population={"agents": 150}, tenants=TENANTS)
 
 
 @pytest.fixture(scope="module")

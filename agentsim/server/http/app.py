@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import orjson
 from starlette.applications import Starlette
@@ -88,14 +88,17 @@ def make_app(
         follower = _follower(server, watcher, ticking.now())
         notary = Notary(server.store, server.keyring, issuer, ticking, server.chain)
         upkeep = Upkeep(server, notary, context.gatherer, keep_us)
-        ticker = asyncio.create_task(_tick(context, access_log, watch, follower, upkeep, ticking))
+        ending = asyncio.Event()
+        ticker = asyncio.create_task(_tick(context, access_log, watch, follower, upkeep, ticking, ending))
         # What is there now stays: the collector need not go through it again and again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            ticker.cancel()
+            ending.set()
+            # What a thread has begun is done with the database before that is closed.
+            await asyncio.wait([ticker])
             await _write_down(context, access_log)
             await context.gatherer.stop()
             await upkeep.close()
@@ -149,11 +152,14 @@ async def _tick(
     follower: Follower | None,
     upkeep: Upkeep,
     clock: Clock,
+    ending: asyncio.Event,
 ) -> None:
     while True:
         if watch is not None:
             await watch.look()
-        await asyncio.sleep(_TICK)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), _TICK)
+            return
         # Another worker may have rotated: sign with its key, too.
         context.server.keyring.reload()
         await _write_down(context, log)

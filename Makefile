@@ -2,10 +2,10 @@
 #
 # PYTHON   the interpreter for a new environment; without it the first Python >= 3.11 on the PATH is taken
 # VENV     where the environment lives
-# WORKERS  how many processes pytest starts
+# WORKERS  how many processes pytest starts; without it one more than there are cores, at most 8
 
 VENV ?= .venv
-WORKERS ?= auto
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores + 1 : 8)))
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -42,10 +42,11 @@ soak: $(STAMP) ## serve for a quarter of an hour under load, kill, spoil and att
 
 # loadfile: what a test file prepares once (a simulated Run, mostly) is prepared by one worker only. The order is ours: the
 # files with most tests are not those that take longest.
-# Each process of the suite has a core; threads of its own would only wait for those of the others.
+# Each process of the suite has a core, or most of one: now and then each waits for a server that it has started. Threads
+# of its own would only wait for those of the others.
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP) ## run the whole test suite
-	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check style, unsafe use, format, types and that the libraries fit together
 	$(BIN)/ruff check .

@@ -207,8 +207,8 @@ def begin(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 
 def until_it_waits_or_ends(world: Any, thread: threading.Thread) -> None:
-    """Until the thread has ended, or some connection waits for one of our locks."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    """Until the thread has ended, or some connection waits for a lock, ours or that of a row."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     for _ in range(3_000):
         if not thread.is_alive():
             return
@@ -321,8 +321,8 @@ def test_the_same_refresh_token_at_once_is_a_replay_for_the_later(
     first, won = begin(lambda: slow.execute([use]))
     assert stop.reached.wait(30)
     second, lost = begin(lambda: other.execute([use]))
-    # It waits for the row, or for nothing: whichever, it must not win.
-    second.join(0.2)
+    # Whether it waits for the row or not: it must not win.
+    until_it_waits_or_ends(world, second)
     stop.go.set()
     first.join()
     second.join()
@@ -352,7 +352,7 @@ def test_a_grant_that_one_worker_holds_is_held_for_all_from_its_commit_on(
         IssueChild(by=agent, parent_token=grant.access_token, scope="file_read:github"),
     ]
     asking, answers = begin(lambda: other.execute(later))
-    asking.join(0.2)
+    until_it_waits_or_ends(world, asking)
     assert asking.is_alive()
     stop.go.set()
     holding.join()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -25,7 +26,7 @@ TENANTS = 6
 
 @pytest.fixture(scope="module")
 def small(scenario):
-    return scenario(population={"agents": 150}, tenants=TENANTS)
+    return scenario(population={"agents": 300}, tenants=TENANTS)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,12 @@ def wait_for_tenants(process, folder, least):
 
 
 def workers_of(process):
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(process.pid).children():
+        # One may have ended since.
+        with suppress(psutil.NoSuchProcess):
+            found += [child] if "spawn_main" in " ".join(child.cmdline()) else []
+    return found
 
 
 @pytest.mark.parametrize("number", range(KILLS))
@@ -85,8 +90,9 @@ def test_a_worker_that_is_killed_changes_no_table(small, whole, tmp_path, number
     rng = random.Random(number)
     with begin(small, tmp_path) as process:
         wait_for_tenants(process, tmp_path, rng.randrange(TENANTS - 2))
-        while not (workers := workers_of(process)):
+        while not (workers := workers_of(process)) and process.poll() is None:
             time.sleep(0.02)
+        assert workers, "all was done before one could be killed"
         rng.choice(workers).send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")

@@ -184,8 +184,12 @@ class _Lists:
         # Draft section 8.3: the list must be the one that the token names, and not be over.
         if told.get("sub") != uri or now >= int(told.get("exp", 0)) * SECOND:
             raise unavailable("list_not_ours", "the status list is not the one that was asked for")
+        ttl = int(told.get("ttl", 0)) * SECOND
+        # It is signed for longer than it is news: an old one, played again, would hide what was ended since.
+        if not now - ttl - _SKEW <= int(told.get("iat", 0)) * SECOND <= now + _SKEW:
+            raise unavailable("list_too_old", "the status list is not as new as it should be")
         try:
             bits = decode_list(told["status_list"]["lst"])
         except (KeyError, TypeError, ValueError):
             raise unavailable("list_malformed", "the status list cannot be read") from None
-        return bits, now + min(int(told.get("ttl", 0)) * SECOND, self._most_age)
+        return bits, now + min(ttl, self._most_age)

@@ -109,6 +109,12 @@ class Api:
         self.runner.close()
 
 
+@pytest.fixture(autouse=True)
+def lists_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token server keeps a list by the wall's clock for some seconds, which are minutes by the clock of these stories."""
+    monkeypatch.setattr("agentsim.server.http.context.KEPT", 0.0)
+
+
 @pytest.fixture(params=[starlette_app, fastapi_app], ids=["starlette", "fastapi"])
 def make_app(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return request.param
@@ -299,6 +305,30 @@ def test_a_feed_that_is_too_old_lets_nobody_in(make_site: Any) -> None:
     assert told(api.get(token)) == (503, "unreachable")
     api.down = False
     assert api.get(token).status_code == 200
+    api.close()
+
+
+def test_an_old_status_list_that_is_played_again_lets_nobody_in(
+    make_site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(**POLICY)
+    api = Api(site, starlette_app, "status list")
+    token = root(site, site.agent())
+    ask, first = api.issuer.text, {}
+
+    async def played_again(method: str, url: str, **options: Any) -> bytes:
+        if url not in first:
+            first[url] = await ask(method, url, **options)
+        return first[url]
+
+    monkeypatch.setattr(api.issuer, "text", played_again)
+    assert api.get(token).status_code == 200
+    # A cache on the way may have kept it for a while; whoever keeps it longer hides what was revoked since.
+    site.clock.advance(85 * SECOND)
+    assert api.get(token).status_code == 200
+    site.clock.advance(31 * SECOND)
+    assert told(api.get(token)) == (503, "list_too_old")
+    monkeypatch.undo()
     api.close()
 
 

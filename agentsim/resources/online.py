@@ -69,6 +69,9 @@ class Introspection:
         members = await self._introspected(token)
         if members.get("active") is not True:
             raise invalid("inactive", "the token is not active")
+        # A client may ask about its own refresh tokens, too: an active one is still nobody's access token.
+        if members.get("token_type") == "refresh_token":
+            raise invalid("wrong_type", "this is no access token")
         facts = told_facts(members)
         check_use(facts, wanted, self._audience, self._issuer.clock.now())
         return await self._online.check(token, wanted) if facts.budgeted else facts

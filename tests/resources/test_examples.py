@@ -21,8 +21,10 @@ from agentsim.resources import (
     Offline,
     Online,
     Protect,
+    Refusal,
     ResourceServer,
     StatusLists,
+    Wanted,
 )
 from agentsim.server.clock import SECOND
 from agentsim.server.keyring import Keys
@@ -339,6 +341,18 @@ def test_an_answer_kept_is_not_believed_beyond_the_expiry(make_site: Any) -> Non
     assert api.get(token).status_code == 200
     site.clock.advance(6 * SECOND)
     assert told(api.get(token)) == (401, "expired")
+    api.close()
+
+
+def test_a_refresh_token_is_no_access_token_though_its_own_client_may_ask_about_it(make_site: Any) -> None:
+    site = make_site(**POLICY)
+    api = Api(site, starlette_app, "introspection")
+    issued = site.root(api.own, scope="file_read:github", resource=FILES, task_id=TASK)
+    checker = Introspection(api.issuer, FILES)
+    wanted = Wanted(scope="file_read:github", task_id=TASK)
+    assert api.runner.run(checker.check(issued["access_token"], wanted)).subject
+    with pytest.raises(Refusal, match="wrong_type"):
+        api.runner.run(checker.check(issued["refresh_token"], wanted))
     api.close()
 
 

@@ -291,6 +291,23 @@ def test_a_directory_that_is_no_run_is_left_alone(cli, traces, tmp_path):
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
+def test_a_place_where_nothing_can_be_written_is_one_message(cli, traces, tmp_path):
+    cli("replay", traces, "--out", "a")
+    (tmp_path / "letter.txt").write_text("dear all")
+    (tmp_path / "folder").mkdir()
+    assert_refused(cli("features", "a", "--out", "letter.txt/below"), "letter.txt")
+    assert_refused(cli("features", "a", "--out", "folder"), "folder", "directory")
+    assert_refused(cli("features", "a", "--out", "x" * 300), "too long")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "folder", "letter.txt", traces.name]
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_features_may_be_written_into_a_folder_that_is_not_there_yet(cli, traces):
+    cli("replay", traces, "--out", "a")
+    assert cli("features", "a", "--out", "new/features.parquet").status == 0
+    assert [file.name for file in Path("new").iterdir()] == ["features.parquet"]
+
+
 def test_a_file_that_holds_no_traces_is_refused(cli, tmp_path):
     (tmp_path / "notes.parquet").write_text("no table")
     assert_refused(cli("replay", "notes.parquet"), "notes.parquet")

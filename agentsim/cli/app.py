@@ -21,7 +21,19 @@ from agentsim.cli.plain import say
 from agentsim.errors import UserError
 
 #: Faults of the disk that a user can mend, wherever they come up.
-_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+#: A name that leads through a file, to a folder where a file should be, to nothing, or to too much.
+_MISNAMED = {
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+_MENDABLE = _FULL | _FORBIDDEN | _MISNAMED
 
 app = typer.Typer(
     name="agentsim",
@@ -63,7 +75,7 @@ def _status(arguments: list[str] | None) -> int:
     except OSError as exc:
         if exc.errno not in _MENDABLE:
             raise
-        return _complain(f"{exc.filename or 'writing'}: {exc.strerror}")
+        return _complain(f"{exc.filename2 or exc.filename or 'writing'}: {exc.strerror}")
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     if status == 130:

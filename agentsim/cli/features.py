@@ -114,11 +114,8 @@ def _quantiles(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    import os
+    from agentsim.run.files import replacing
 
-    part = path.with_name(f"{path.name}.part")
-    try:
-        table.to_parquet(part, compression="zstd")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, compression="zstd")

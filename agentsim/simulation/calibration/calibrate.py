@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from agentsim.run.files import sha256
+from agentsim.run.files import replacing, sha256
 from agentsim.settings.faults import SettingsError
 from agentsim.settings.yamlfile import format_yaml
 from agentsim.simulation.calibration.fitting import fit_role
@@ -48,9 +47,8 @@ class Calibration:
     def write(self, path: Path) -> None:
         """Write the scenario's file; what is there is replaced."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.part")
-        temporary.write_text(self.text, encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(self.text, encoding="utf-8")
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain data."""

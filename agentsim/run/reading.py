@@ -70,7 +70,7 @@ class Run:
             parts = [
                 pq.read_table(file, columns=columns, schema=SCHEMAS[table]) for file in self.files(table)
             ]
-        except (OSError, pa.ArrowInvalid) as exc:
+        except (OSError, pa.ArrowException) as exc:
             raise RunError(f"{self.path}: table {table} cannot be read: {exc}") from exc
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
@@ -85,7 +85,7 @@ class Run:
         for table, schema in SCHEMAS.items():
             files = [str(file) for file in self.files(table)]
             if files:
-                with _readable(f"{self.path}: table {table}"):
+                with self._readable(f"table {table}"):
                     relation = connection.read_parquet(files)
             else:
                 relation = connection.from_arrow(schema.empty_table())
@@ -106,15 +106,38 @@ class Run:
         >>> run.sql("SELECT event_type, status, count(*) AS times FROM audit GROUP BY ALL ORDER BY times DESC")
         """
         database = self._database
-        with _readable(f"{self.path}: a table"):
+        with self._readable("a table"):
             result: pd.DataFrame = database.cursor().sql(query).df()
         return result
 
     def arrow(self, query: str) -> pa.Table:
         """As :meth:`sql`, as an Arrow table: for columns of text or lists with millions of rows."""
         database = self._database
-        with _readable(f"{self.path}: a table"):
+        with self._readable("a table"):
             return database.cursor().sql(query).to_arrow_table()
+
+    @contextmanager
+    def _readable(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.IOException, duckdb.InvalidInputException) as exc:
+            raise RunError(f"{self.path}: {what} cannot be read: {str(exc).splitlines()[0]}") from exc
+        except duckdb.CatalogException as exc:
+            unknown = _UNKNOWN_TABLE.search(str(exc))
+            if unknown is None:
+                raise
+            raise RunError(f"a Run has no table {unknown[1]!r}; it has {', '.join(SCHEMAS)}") from exc
+        except duckdb.Error as exc:
+            # DuckDB takes a column as it is, and then complains about the query.
+            self._require_columns(exc)
+            raise
+
+    def _require_columns(self, cause: Exception) -> None:
+        for table, schema in SCHEMAS.items():
+            for file in self.files(table):
+                fault = _fault(file, schema)
+                if fault is not None:
+                    raise RunError(f"{file}: not a Run's table: {fault}") from cause
 
     def damaged_files(self) -> list[str]:
         """Names of listed files that are missing or whose SHA-256 differs from the manifest's."""
@@ -143,17 +166,25 @@ class Run:
         return f"missing, or not what was written; make it again: {self.manifest.reproduce}"
 
 
-@contextmanager
-def _readable(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.IOException, duckdb.InvalidInputException) as exc:
-        raise RunError(f"{what} cannot be read: {str(exc).splitlines()[0]}") from exc
-    except duckdb.CatalogException as exc:
-        unknown = _UNKNOWN_TABLE.search(str(exc))
-        if unknown is None:
-            raise
-        raise RunError(f"a Run has no table {unknown[1]!r}; it has {', '.join(SCHEMAS)}") from exc
+def _fault(file: Path, schema: pa.Schema) -> str | None:
+    """The first column of a table's file that is missing or of another type."""
+    held = pq.read_schema(file)
+    for field in schema:
+        if field.name not in held.names:
+            return f"has no column {field.name}"
+        found, meant = _plain(held.field(field.name).type), _plain(field.type)
+        if found != meant:
+            return f"column {field.name} is {str(found)[:80]}, not {meant}"
+    return None
+
+
+def _plain(arrow: pa.DataType) -> pa.DataType:
+    """A type without how it is packed."""
+    if pa.types.is_dictionary(arrow):
+        return _plain(arrow.value_type)
+    if pa.types.is_integer(arrow):
+        return pa.int64()
+    return pa.string() if pa.types.is_large_string(arrow) else arrow
 
 
 def _nullable_integers(arrow: pa.DataType) -> pd.api.extensions.ExtensionDtype | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import agentsim
 from agentsim.experiments.soak.record import NAME as SOAK
 from agentsim.experiments.soak.record import Soak, SoakError
+from agentsim.fragments import one_line
 from agentsim.run import Run, RunError
 from agentsim.run.manifest import NAME as RUN
 
@@ -21,7 +22,9 @@ def open_run(run: Run | Path | str) -> Run:
     """
     opened = run if isinstance(run, Run) else _opened(_locate(Path(run), RUN))
     if opened.manifest.status != "complete":
-        raise RunError(f"{opened.path}: this Run is not finished; make it again: {opened.manifest.reproduce}")
+        raise RunError(
+            f"{opened.path}: this Run is not finished; make it again: {one_line(opened.manifest.reproduce)}"
+        )
     gone = [name for name in opened.manifest.files if not (opened.path / name).is_file()]
     if gone:
         raise RunError(f"{opened.path}: {len(gone)} of its files are missing, the first is {gone[0]}")

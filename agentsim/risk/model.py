@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agentsim.fragments import one_line
 from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.risk.behaviour import Behaviour, read_behaviour
 from agentsim.risk.evidence import Evidence, gather, learn_peers
@@ -166,7 +167,7 @@ def load(path: Path) -> Model:
     made, here = card.versions.get("scikit-learn", "unknown"), version("scikit-learn")
     if _release(made) != _release(here):
         raise ModelError(
-            f"{path}: made with scikit-learn {made}, this is {here}; train it again: "
+            f"{path}: made with scikit-learn {one_line(made)}, this is {here}; train it again: "
             f"agentsim model train RUN -o {path}"
         )
     try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agentsim.errors import UserError
+from agentsim.fragments import one_line
 from agentsim.inputs import MEGABYTE, read_bounded
 from agentsim.tables import DETERMINISTIC, FORMAT
 
@@ -20,6 +21,8 @@ _LARGEST = 64 * MEGABYTE
 _SEAL = ',\n "sha256": '
 #: A table's file within the Run: a manifest leads nowhere else.
 _FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}/t[0-9]{4,9}-[0-9]{5,9}\.parquet$")]
+#: In hexadecimal: digests are made of digests, and what is no text has none.
+_Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,64}$")]
 
 
 class RunError(UserError):
@@ -30,7 +33,7 @@ class FileEntry(BaseModel):
     """One finished table file."""
 
     model_config = ConfigDict(extra="forbid")
-    sha256: str
+    sha256: _Digest
     rows: int
     bytes: int
 
@@ -186,7 +189,7 @@ def read_manifest(path: Path) -> Manifest:
     # Before there were digests, there was nothing to compare.
     seal = data.pop("sha256", None) if isinstance(data, dict) else None
     if seal is not None and seal != _digest(text.rpartition(_SEAL)[0]):
-        raise RunError(f"{file}: not what was written; make it again: {data.get('reproduce')}")
+        raise RunError(f"{file}: not what was written; make it again: {one_line(data.get('reproduce'))}")
     try:
         return Manifest.model_validate(data)
     except ValidationError as exc:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentsim.fragments import one_line
 from agentsim.run.files import sha256
 from agentsim.run.manifest import RunError, read_manifest
 from agentsim.tables import SCHEMAS
@@ -163,7 +164,7 @@ class Run:
 
     def remedy(self) -> str:
         """What is told of a file that is damaged, and what to do."""
-        return f"missing, or not what was written; make it again: {self.manifest.reproduce}"
+        return f"missing, or not what was written; make it again: {one_line(self.manifest.reproduce)}"
 
 
 def _fault(file: Path, schema: pa.Schema) -> str | None:

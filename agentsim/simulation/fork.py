@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agentsim.fragments import one_line
 from agentsim.run import ForkEntry, Run
 from agentsim.settings.dotted import find, lay
 from agentsim.settings.durations import format_duration
@@ -95,7 +96,9 @@ def _scenario(run: Run) -> Scenario:
     if manifest.kind != "simulation":
         raise ForkError(f"{run.path}: a {manifest.kind} cannot be forked; simulate a scenario")
     if manifest.status != "complete":
-        raise ForkError(f"{run.path}: the Run is {manifest.status}; finish it first: {manifest.reproduce}")
+        raise ForkError(
+            f"{run.path}: the Run is {manifest.status}; finish it first: {one_line(manifest.reproduce)}"
+        )
     if manifest.fork is not None:
         raise ForkError(f"{run.path}: is a fork itself; fork {manifest.fork.run}, with other settings")
     if manifest.thresholds is not None:

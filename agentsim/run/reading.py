@@ -88,6 +88,7 @@ class Run:
             if files:
                 with self._readable(f"table {table}"):
                     relation = connection.read_parquet(files)
+                    self._require_types(table)
             else:
                 relation = connection.from_arrow(schema.empty_table())
             relation.create_view(table)
@@ -128,17 +129,32 @@ class Run:
             if unknown is None:
                 raise
             raise RunError(f"a Run has no table {unknown[1]!r}; it has {', '.join(SCHEMAS)}") from exc
-        except duckdb.Error as exc:
-            # DuckDB takes a column as it is, and then complains about the query.
-            self._require_columns(exc)
-            raise
+        except duckdb.BinderException as exc:
+            missing = self._missing_column()
+            if missing is None:
+                raise
+            raise RunError(missing) from exc
+        except (OSError, pa.ArrowException) as exc:
+            raise RunError(f"{self.path}: {what} cannot be read: {str(exc).splitlines()[0]}") from exc
 
-    def _require_columns(self, cause: Exception) -> None:
+    def _require_types(self, table: str) -> None:
+        """DuckDB takes columns as they are, and what asks about them then fails in all sorts of ways."""
+        for file in self.files(table):
+            held = pq.read_schema(file)
+            for field in SCHEMAS[table]:
+                place = held.get_field_index(field.name)
+                if place >= 0 and _plain(held.field(place).type) != _plain(field.type):
+                    found = str(held.field(place).type)[:80]
+                    raise RunError(f"{file}: not a Run's table: {field.name} is {found}, not {field.type}")
+
+    def _missing_column(self) -> str | None:
+        """What is told of the first column that is not there; earlier versions wrote fewer."""
         for table, schema in SCHEMAS.items():
             for file in self.files(table):
-                fault = _fault(file, schema)
-                if fault is not None:
-                    raise RunError(f"{file}: not a Run's table: {fault}") from cause
+                names = set(pq.read_schema(file).names)
+                if missing := [name for name in schema.names if name not in names]:
+                    return f"{file}: not a Run's table, or an earlier version's: no column {missing[0]}"
+        return None
 
     def damaged_files(self) -> list[str]:
         """Names of listed files that are missing or whose SHA-256 differs from the manifest's."""
@@ -165,18 +181,6 @@ class Run:
     def remedy(self) -> str:
         """What is told of a file that is damaged, and what to do."""
         return f"missing, or not what was written; make it again: {one_line(self.manifest.reproduce)}"
-
-
-def _fault(file: Path, schema: pa.Schema) -> str | None:
-    """The first column of a table's file that is missing or of another type."""
-    held = pq.read_schema(file)
-    for field in schema:
-        if field.name not in held.names:
-            return f"has no column {field.name}"
-        found, meant = _plain(held.field(field.name).type), _plain(field.type)
-        if found != meant:
-            return f"column {field.name} is {str(found)[:80]}, not {meant}"
-    return None
 
 
 def _plain(arrow: pa.DataType) -> pa.DataType:

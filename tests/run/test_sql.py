@@ -37,8 +37,8 @@ def test_an_unknown_column_is_answered_with_what_may_be_meant(make_run, tmp_path
 
 @pytest.mark.parametrize(
     "other",
-    [pa.array([{"a": 1}] * 9), pa.array([0.5] * 9), None],
-    ids=["structs", "numbers", "missing"],
+    [pa.array([{"a": 1}] * 9), pa.array([0.5] * 9), pa.nulls(9), None],
+    ids=["structs", "numbers", "nothing", "missing"],
 )
 def test_a_column_that_is_not_a_runs_is_named_rather_than_the_query(make_run, tmp_path, other):
     run = make_run(tmp_path / "run")

@@ -65,7 +65,8 @@ class IssuedToken(Base):
 
     __tablename__ = "issued_tokens"
     __table_args__ = (
-        Index("ix_issued_tokens_client", "client_id"),
+        # The newest tasks of an agent are looked up whenever one of its tokens is verified.
+        Index("ix_issued_tokens_client", "client_id", "token_id"),
         Index("ix_issued_tokens_root", "root_grant_id", "token_id"),
         Index("ix_issued_tokens_task", "task_key"),
         # A principal is the same in a whole tree, so its roots tell where to look.

@@ -32,7 +32,7 @@ class Run:
     Raises
     ------
     RunError
-        If there is no manifest, it cannot be read, or it was written by a newer format.
+        If there is no manifest, it cannot be read, is not what was written, or it was written by a newer format.
     """
 
     def __init__(self, path: Path | str) -> None:
